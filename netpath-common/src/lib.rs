@@ -1,0 +1,18 @@
+//! What the kernel side and the user side of netpath must agree on.
+//!
+//! - [`hop`]: the hop table, the single source of what can be measured and how.
+//! - [`point`]: the probe points that the hop table's measures are made of.
+//! - [`group`]: the cost groups, their labels and colours.
+//! - [`wire`]: the records that travel through the ring buffer.
+//! - [`layout`]: the kernel struct fields whose offsets are resolved from BTF at start.
+//! - [`place`]: the table of devices whose packets are wanted.
+//!
+//! Nothing here does I/O, allocates or needs `std`.
+#![no_std]
+
+pub mod group;
+pub mod hop;
+pub mod layout;
+pub mod place;
+pub mod point;
+pub mod wire;

@@ -1,0 +1,169 @@
+//! Records on the wire between the programs and user space.
+//!
+//! Each CPU appends 16-byte [`Cell`]s to a chunk of its own and sends the chunk through the ring
+//! buffer when it is full. A [`Cell`] is an event or, where its `point` is one of the `KIND_*`
+//! values, something that belongs to the events around it:
+//!
+//! ```text
+//! Chunk   := ChunkHeader Cell*
+//! Cell    := Skb                     from here on, events are about this sk_buff
+//!          | Tuple4 | Tuple6 Addr Addr   the packet's addresses as they are now
+//!          | Segment                 its transport header's numbers
+//!          | Event                   a timestamp at a probe point
+//! ```
+//!
+//! All integers are in the machine's byte order; addresses and ports are as on the wire.
+
+/// Changes whenever anything in this module does.
+pub const ABI: u16 = 1;
+
+/// Cells that a chunk holds at most.
+pub const CHUNK_CELLS: usize = 128;
+/// The most cells one event can need: skb, IPv6 tuple (3), segment, event.
+pub const CELLS_PER_EVENT: usize = 6;
+
+/// Marks a cell that says which sk_buff the following events are about.
+pub const KIND_SKB: u16 = 0xff00;
+/// Marks an IPv4 tuple.
+pub const KIND_TUPLE4: u16 = 0xff01;
+/// Marks an IPv6 tuple; two cells with the source and destination address follow.
+pub const KIND_TUPLE6: u16 = 0xff02;
+/// Marks the transport header's numbers.
+pub const KIND_SEGMENT: u16 = 0xff03;
+/// Cells from here on are not events.
+pub const KIND_FIRST: u16 = 0xff00;
+
+/// Head of a chunk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct ChunkHeader {
+    /// `CLOCK_MONOTONIC` in ns; the cells' `dt_ns` count from here.
+    pub base_ns: u64,
+    /// Counts this CPU's chunks, so that a gap shows.
+    pub seq: u32,
+    /// Cells that this CPU has lost so far.
+    pub lost: u32,
+    pub cpu: u16,
+    /// Cells that follow.
+    pub cells: u16,
+    pub abi: u16,
+    /// [`CHUNK_ALONE`] or 0.
+    pub flags: u16,
+    pub reserved: u64,
+}
+
+/// The chunk holds a single event of a program that interrupted another one on its CPU; it has no
+/// place in the CPU's `seq`.
+pub const CHUNK_ALONE: u16 = 1;
+
+/// An event: a packet passed a probe point.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Event {
+    /// Which probe point; see [`crate::point`].
+    pub point: u16,
+    /// Small argument; its meaning is the point's.
+    pub aux: u16,
+    /// Nanoseconds since the chunk's `base_ns`.
+    pub dt_ns: u32,
+    /// Argument; its meaning is the point's, most often a [`crate::place::DevId`].
+    pub arg: u64,
+}
+
+/// Says which sk_buff the following events are about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Skb {
+    pub kind: u16,
+    /// `skb_shinfo->gso_segs` where the packet was looked into, else 0.
+    pub gso_segs: u16,
+    /// `skb->len` where the packet was looked into, else 0.
+    pub len: u32,
+    /// The sk_buff's address.
+    pub addr: u64,
+}
+
+/// IPv4 addresses and ports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Tuple4 {
+    pub kind: u16,
+    /// IP protocol number.
+    pub proto: u8,
+    /// TCP flags, or the ICMP type.
+    pub flags: u8,
+    pub saddr: [u8; 4],
+    pub daddr: [u8; 4],
+    /// Source port, or the ICMP id; big endian.
+    pub sport: [u8; 2],
+    /// Destination port, or the ICMP sequence number; big endian.
+    pub dport: [u8; 2],
+}
+
+/// IPv6 ports; the addresses follow in two [`Addr`] cells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Tuple6 {
+    pub kind: u16,
+    pub proto: u8,
+    pub flags: u8,
+    pub sport: [u8; 2],
+    pub dport: [u8; 2],
+    pub reserved: u64,
+}
+
+/// An IPv6 address.
+pub type Addr = [u8; 16];
+
+/// Numbers from the transport header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Segment {
+    pub kind: u16,
+    /// IPv4 identification; 0 for IPv6.
+    pub ip_id: u16,
+    /// Bytes after the transport header, by the packet's own length fields.
+    pub payload: u32,
+    /// TCP sequence number, host byte order.
+    pub seq: u32,
+    /// TCP acknowledgment number, host byte order.
+    pub ack: u32,
+}
+
+/// Any 16 bytes of a chunk.
+pub type Cell = [u8; 16];
+
+/// One CPU's chunk and what its programs remember between events. Lives in an mmap-able array,
+/// so that user space can read a chunk that is not yet full without disturbing the CPU.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct CpuBuffer {
+    /// Not 0 while a program of this CPU is writing here.
+    pub busy: u32,
+    /// The last point of `skb`.
+    pub last_point: u16,
+    /// 1 where `skb` is wanted.
+    pub wanted: u16,
+    /// The sk_buff that the last event was about; 0 when it has ended.
+    pub skb: u64,
+    pub reserved: [u64; 2],
+    pub header: ChunkHeader,
+    pub cells: [Cell; CHUNK_CELLS],
+}
+
+/// The most bytes that a chunk takes.
+pub const CHUNK_BYTES: usize = size_of::<ChunkHeader>() + CHUNK_CELLS * size_of::<Cell>();
+
+const _: () = {
+    assert!(size_of::<ChunkHeader>() == 32);
+    assert!(size_of::<Event>() == 16 && align_of::<Event>() == 8);
+    assert!(size_of::<Skb>() == 16);
+    assert!(size_of::<Tuple4>() == 16);
+    assert!(size_of::<Tuple6>() == 16);
+    assert!(size_of::<Segment>() == 16);
+    assert!(core::mem::offset_of!(Event, arg) == 8);
+    assert!(core::mem::offset_of!(Skb, addr) == 8);
+    assert!(core::mem::offset_of!(CpuBuffer, header) == 32);
+    assert!(core::mem::offset_of!(CpuBuffer, cells) == 64);
+    assert!(size_of::<CpuBuffer>() == 64 + CHUNK_CELLS * 16);
+};

@@ -1,0 +1,115 @@
+//! Netfilter links, and the reader of a namespace's registered hooks.
+
+use aya_ebpf::{helpers::generated::bpf_get_current_task, macros::map, maps::Array};
+use netpath_common::{
+    place::DevId,
+    point::{Family, HOOK_ENTRIES, HOOK_LISTS, HOOK_SLOT, Hook, HookAux, HookEntry, HookList},
+};
+
+use crate::{
+    recorder::{Known, Look, record},
+    skb::{Btf, Network, dev_id, netns_of, offset, peek},
+};
+
+pub(crate) const NF_ACCEPT: u32 = 1;
+
+const NFPROTO_IPV6: u8 = 10;
+
+/// A link's program: the context is `struct bpf_nf_ctx { state, skb }`.
+#[inline(always)]
+pub(crate) fn slot<const SLOT: u8>(ctx: *const u64) {
+    // SAFETY: the context holds two pointers.
+    let (state, skb) = unsafe { (Btf::new(ctx.read()), Btf::new(ctx.add(1).read())) };
+    let hook = state.load::<u8>(offset!(state_hook));
+    let family = u8::from(state.load::<u8>(offset!(state_pf)) == NFPROTO_IPV6);
+    let ct = skb.load::<u64>(offset!(skb_nfct));
+    let ctinfo = if ct == 0 { None } else { Some((ct & 7) as u8) };
+    let aux = HookAux { slot: SLOT, hook, family, ctinfo }.pack();
+    let netns = netns_of(state.follow(offset!(state_net)));
+    let inward = hook == Hook::Prerouting as u8 || hook == Hook::Input as u8;
+    let dev = state.follow(if inward { offset!(state_in) } else { offset!(state_out) });
+    let dev = DevId { netns, ifindex: dev.load::<u32>(offset!(dev_ifindex)) };
+    // Delivered here: what DNAT made of it is not looked at later.
+    let again = SLOT == 0 && hook == Hook::Input as u8 && ct != 0;
+    let look = Look { network: Network::Header, again };
+    let known = if SLOT == 0 && hook == Hook::Output as u8 {
+        Known::Born(dev, look)
+    } else {
+        Known::ByDevice(dev, look)
+    };
+    record(skb, HOOK_SLOT, known, aux, dev.to_arg());
+}
+
+/// What [`netns_hooks`] found, family first.
+#[map]
+static HOOKS: Array<HookList> = Array::with_max_entries(HOOK_LISTS as u32, 0);
+
+const HOOKS_EACH: u32 = Hook::ALL.len() as u32;
+
+#[inline(always)]
+fn pointer(address: u64) -> Option<u64> {
+    peek::<8>(address).map(u64::from_ne_bytes)
+}
+
+/// Reads the hooks registered in the calling thread's network namespace into [`HOOKS`].
+/// Run by user space through `BPF_PROG_TEST_RUN`.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "raw_tp")]
+pub extern "C" fn netns_hooks(_ctx: *const u64) -> i32 {
+    // SAFETY: no arguments.
+    let task = unsafe { bpf_get_current_task() };
+    read_hooks(task).map_or(1, |()| 0)
+}
+
+#[inline(always)]
+fn read_hooks(task: u64) -> Option<()> {
+    let nsproxy = pointer(task + offset!(task_nsproxy) as u64)?;
+    let net = pointer(nsproxy + offset!(nsproxy_net) as u64)?;
+    read_family(net + offset!(net_hooks_ipv4) as u64, Family::V4)?;
+    read_family(net + offset!(net_hooks_ipv6) as u64, Family::V6)
+}
+
+/// Reads one family's array of `struct nf_hook_entries *`.
+#[inline(always)]
+fn read_family(array: u64, family: Family) -> Option<()> {
+    let first = family as u32 * HOOKS_EACH;
+    let mut hook = 0;
+    while hook < HOOKS_EACH {
+        let list = HOOKS.get_ptr_mut(first + hook)?;
+        let entries = pointer(array + u64::from(hook) * 8)?;
+        read_list(list, entries);
+        hook += 1;
+    }
+    Some(())
+}
+
+/// Reads `struct nf_hook_entries`: a count, that many `{ hook, priv }`, then that many
+/// `struct nf_hook_ops *`.
+#[inline(always)]
+fn read_list(list: *mut HookList, entries: u64) {
+    // SAFETY: `list` is a map value, and i < HOOK_ENTRIES.
+    unsafe {
+        (*list).count = 0;
+        if entries == 0 {
+            return;
+        }
+        let Some(count) = peek::<2>(entries + offset!(hook_entries_num) as u64) else { return };
+        let count = u32::from(u16::from_ne_bytes(count));
+        let hooks = entries + offset!(hook_entries_hooks) as u64;
+        let ops = hooks + u64::from(count) * 16;
+        let mut i = 0;
+        while i < HOOK_ENTRIES as u64 {
+            if i >= u64::from(count) {
+                break;
+            }
+            let function = pointer(hooks + i * 16).unwrap_or(0);
+            let op = pointer(ops + i * 8).unwrap_or(0);
+            let priority =
+                peek::<4>(op + offset!(hook_ops_priority) as u64).map_or(0, i32::from_ne_bytes);
+            let entry = (&raw mut (*list).entries).cast::<HookEntry>().add(i as usize);
+            entry.write(HookEntry { function, priority, reserved: 0 });
+            i += 1;
+        }
+        (*list).count = count;
+    }
+}

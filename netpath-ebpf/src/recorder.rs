@@ -1,0 +1,321 @@
+//! The one recorder: decides whether a packet is wanted, and writes events into the CPU's chunk.
+//!
+//! **Wanted** is decided without a hash map. At points where a packet can begin, its device is
+//! looked up in the small table [`WANTED`] that user space fills. Points that only follow a packet
+//! (a free, a copy to user space, a qdisc) ask [`AGES`], a direct-mapped table of when an sk_buff
+//! address was last recorded. It can say yes for an address that was reused since (user space
+//! drops what belongs to no flight), and never says no for a packet that was recorded lately.
+//!
+//! **Writing** takes no lock: a CPU has its own chunk. A program that interrupts another one on
+//! the same CPU finds `busy` set and sends its event alone. Nothing here wakes the reader.
+
+use aya_ebpf::{
+    bindings::BPF_RB_NO_WAKEUP,
+    helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_ringbuf_output},
+    macros::map,
+    maps::{Array, PerCpuArray, RingBuf},
+};
+use netpath_common::{
+    place::{Bucket, DevId, WANTED_BUCKETS},
+    point::{HOOK_SLOT, NETIF_RECEIVE_SKB, NETIF_RX, POINTS, QDISC_ENQUEUE, ReadyArg},
+    wire::{
+        ABI, CELLS_PER_EVENT, CHUNK_ALONE, CHUNK_CELLS, Cell, ChunkHeader, CpuBuffer, Event,
+        KIND_FIRST, KIND_SKB, Skb,
+    },
+};
+
+use crate::skb::{self, Btf, Network};
+
+const BPF_F_MMAPABLE: u32 = 1 << 10;
+
+/// Chunks on their way to user space. User space sets the size.
+#[map]
+static RING: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
+
+/// One entry per possible CPU; user space sets the number.
+#[map]
+static CPUS: Array<CpuBuffer> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Events lost because the ring was full, by point.
+#[map]
+static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(POINTS as u32, 0);
+
+/// The devices whose packets are wanted.
+#[map]
+static WANTED: Array<Bucket> = Array::with_max_entries(WANTED_BUCKETS, 0);
+
+const AGE_SLOTS: u32 = 1 << 16;
+/// An age is in units of 2^30 ns, about a second.
+const AGE_SHIFT: u32 = 30;
+/// How long a packet is remembered that no point sees, in units of age.
+const AGE_MAX: u32 = 16;
+
+/// When an sk_buff address was last recorded: age in the low 16 bits, a tag of the address above.
+#[map]
+static AGES: Array<u32> = Array::with_max_entries(AGE_SLOTS, 0);
+
+/// How a program knows whether the packet is wanted.
+#[derive(Clone, Copy)]
+pub(crate) enum Known {
+    /// The packet may begin here: its device decides.
+    ByDevice(DevId, Look),
+    /// The packet begins here for certain.
+    Born(DevId, Look),
+    /// Only if it was recorded before.
+    Followed,
+    /// Followed, and this is the last that is seen of it.
+    Ended,
+}
+
+/// How the packet's headers are read, where they are read.
+#[derive(Clone, Copy)]
+pub(crate) struct Look {
+    pub(crate) network: Network,
+    /// Also where the packet is known already: its addresses may have changed since.
+    pub(crate) again: bool,
+}
+
+#[inline(always)]
+fn age_slot(skb: u64) -> (u32, u32) {
+    let hash = (skb::low_half(Btf::new(skb)) >> 6).wrapping_mul(0x9e37_79b9);
+    (hash >> 16, hash & 0xffff)
+}
+
+#[inline(always)]
+fn age_now(now: u64) -> u32 {
+    ((now >> AGE_SHIFT) as u32 & 0x7fff) | 0x8000
+}
+
+#[inline(always)]
+fn mark(skb: u64, now: u64) {
+    let (slot, tag) = age_slot(skb);
+    if let Some(age) = AGES.get_ptr_mut(slot) {
+        // SAFETY: a map value; a race with another CPU leaves one of two true values.
+        unsafe { age.write_volatile((tag << 16) | age_now(now)) };
+    }
+}
+
+#[inline(always)]
+fn unmark(skb: u64) {
+    let (slot, tag) = age_slot(skb);
+    if let Some(age) = AGES.get_ptr_mut(slot) {
+        // SAFETY: as in `mark`.
+        unsafe {
+            if age.read_volatile() >> 16 == tag {
+                age.write_volatile(0);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn marked(skb: u64) -> bool {
+    let (slot, _) = age_slot(skb);
+    let Some(age) = AGES.get_ptr_mut(slot) else { return false };
+    // SAFETY: as in `mark`.
+    let age = unsafe { age.read_volatile() } & 0xffff;
+    if age == 0 {
+        return false;
+    }
+    // SAFETY: no arguments.
+    let now = age_now(unsafe { bpf_ktime_get_ns() });
+    (now.wrapping_sub(age) & 0x7fff) <= AGE_MAX
+}
+
+#[inline(always)]
+fn device_wanted(dev: DevId) -> bool {
+    let Some(bucket) = WANTED.get(dev.bucket()) else { return false };
+    bucket[0] == dev || bucket[1] == dev || bucket[2] == dev || bucket[3] == dev
+}
+
+#[inline(always)]
+fn count_lost(cells: *const Cell, n: usize) {
+    let mut i = 0;
+    while i < CHUNK_CELLS {
+        if i >= n {
+            break;
+        }
+        // SAFETY: i < CHUNK_CELLS, and every cell begins with its point or kind.
+        let point = unsafe { cells.add(i).cast::<u16>().read_volatile() };
+        if point < KIND_FIRST
+            && let Some(lost) = LOST.get_ptr_mut(u32::from(point))
+        {
+            // SAFETY: this CPU's own counter.
+            unsafe { *lost += 1 };
+        }
+        i += 1;
+    }
+}
+
+/// Sends the CPU's chunk and begins the next one at `now`.
+#[inline(always)]
+fn flush(cpu: *mut CpuBuffer, number: u32, n: usize, now: u64) {
+    // SAFETY: `cpu` is this CPU's buffer and `busy` is set.
+    unsafe {
+        // The mask changes nothing; it is how the verifier knows the bound.
+        let n = n & (CHUNK_CELLS - 1);
+        if n > 0 {
+            let bytes = (size_of::<ChunkHeader>() + n * size_of::<Cell>()) as u64;
+            let rc = bpf_ringbuf_output(
+                (&raw const RING).cast_mut().cast(),
+                (&raw mut (*cpu).header).cast(),
+                bytes,
+                u64::from(BPF_RB_NO_WAKEUP),
+            );
+            if rc != 0 {
+                (*cpu).header.lost += n as u32;
+                count_lost((&raw const (*cpu).cells).cast(), n);
+                aya_log_ebpf::warn!((), "CPU {}: the ring is full, {} cells lost", number, n);
+            }
+        }
+        let header = &raw mut (*cpu).header;
+        // The reader takes `cells` first: it must never see the new number with old cells.
+        (&raw mut (*header).cells).write_volatile(0);
+        (&raw mut (*header).seq).write_volatile((*header).seq.wrapping_add(1));
+        (*header).base_ns = now;
+        (*header).cpu = number as u16;
+        (*header).abi = ABI;
+    }
+}
+
+/// Sends one event of a program that interrupted another one.
+#[inline(always)]
+fn send_alone(cpu: u32, skb: u64, point: u16, aux: u16, arg: u64) {
+    #[repr(C)]
+    struct Alone {
+        header: ChunkHeader,
+        skb: Skb,
+        event: Event,
+    }
+    // SAFETY: no arguments.
+    let now = unsafe { bpf_ktime_get_ns() };
+    let alone = Alone {
+        header: ChunkHeader {
+            base_ns: now,
+            seq: 0,
+            lost: 0,
+            cpu: cpu as u16,
+            cells: 2,
+            abi: ABI,
+            flags: CHUNK_ALONE,
+            reserved: 0,
+        },
+        skb: Skb { kind: KIND_SKB, gso_segs: 0, len: 0, addr: skb },
+        event: Event { point, aux, dt_ns: 0, arg },
+    };
+    aya_log_ebpf::debug!((), "CPU {}: point {} sent alone", cpu, point);
+    // SAFETY: `alone` outlives the call.
+    let rc = unsafe {
+        bpf_ringbuf_output(
+            (&raw const RING).cast_mut().cast(),
+            (&raw const alone).cast_mut().cast(),
+            size_of::<Alone>() as u64,
+            u64::from(BPF_RB_NO_WAKEUP),
+        )
+    };
+    if rc != 0
+        && let Some(lost) = LOST.get_ptr_mut(u32::from(point))
+    {
+        // SAFETY: this CPU's own counter.
+        unsafe { *lost += 1 };
+    }
+}
+
+/// Writes down that `packet` passes `point` now, if it is wanted.
+#[inline(always)]
+pub(crate) fn record(packet: Btf, point: u16, known: Known, aux: u16, arg: u64) {
+    // SAFETY: no arguments.
+    let number = unsafe { bpf_get_smp_processor_id() };
+    let Some(cpu) = CPUS.get_ptr_mut(number) else { return };
+    let skb = packet.address();
+    // SAFETY: `cpu` is this CPU's buffer; see `busy` for programs that interrupt this one.
+    unsafe {
+        let same = (*cpu).skb == skb;
+        let followed = same && (*cpu).wanted != 0;
+        if !followed {
+            let wanted = match known {
+                Known::ByDevice(dev, _) | Known::Born(dev, _) => device_wanted(dev),
+                Known::Followed | Known::Ended => !same && marked(skb),
+            };
+            if !wanted {
+                if let Known::ByDevice(..) | Known::Born(..) = known {
+                    unmark(skb);
+                }
+                return;
+            }
+        }
+        if (&raw const (*cpu).busy).read_volatile() != 0 {
+            send_alone(number, skb, point, aux, arg);
+            return;
+        }
+        (&raw mut (*cpu).busy).write_volatile(1);
+
+        let now = bpf_ktime_get_ns();
+        let mut n = usize::from((&raw const (*cpu).header.cells).read_volatile());
+        let mut dt = now.wrapping_sub((*cpu).header.base_ns);
+        if n > CHUNK_CELLS - CELLS_PER_EVENT || dt > u64::from(u32::MAX) {
+            flush(cpu, number, n, now);
+            n = 0;
+            dt = 0;
+        }
+        let cells = (&raw mut (*cpu).cells).cast::<Cell>();
+
+        // Between being queued and being taken up again, a packet can pass other CPUs, end, and
+        // its address come back: what follows is a piece of its own.
+        let queued = matches!((*cpu).last_point, NETIF_RX | QDISC_ENQUEUE);
+        let fresh = !followed || matches!(known, Known::Born(..));
+        let look = match known {
+            Known::ByDevice(_, look) | Known::Born(_, look) if fresh || look.again => Some(look),
+            _ => None,
+        };
+        if fresh || queued || n == 0 || look.is_some() {
+            let head = cells.add(n).cast::<Skb>();
+            n += 1;
+            let mut skb_cell = Skb { kind: KIND_SKB, gso_segs: 0, len: 0, addr: skb };
+            if let Some(look) = look {
+                skb_cell.len = packet.load::<u32>(skb::offset!(skb_len));
+                skb_cell.gso_segs = skb::gso_segs(packet, skb_cell.len);
+                n += skb::describe(packet, look.network, cells.add(n));
+            }
+            head.write(skb_cell);
+            if fresh {
+                mark(skb, now);
+            }
+        }
+        cells.add(n).cast::<Event>().write(Event { point, aux, dt_ns: dt as u32, arg });
+        n += 1;
+        (&raw mut (*cpu).header.cells).write_volatile(n as u16);
+
+        (*cpu).last_point = point;
+        (*cpu).wanted = 1;
+        (*cpu).skb = if let Known::Ended = known { 0 } else { skb };
+        (&raw mut (*cpu).busy).write_volatile(0);
+    }
+}
+
+/// Writes down that the packet which this CPU has at hand was put into the queue of `sk`, which
+/// holds `queued` datagrams. User space checks that `port` is the packet's: a socket can be woken
+/// for other reasons.
+#[inline(always)]
+pub(crate) fn record_ready(sk: Btf, point: u16, port: u16, queued: impl FnOnce() -> u32) {
+    // SAFETY: no arguments.
+    let Some(cpu) = CPUS.get_ptr_mut(unsafe { bpf_get_smp_processor_id() }) else { return };
+    // SAFETY: this CPU's own buffer.
+    let (skb, wanted, last) = unsafe { ((*cpu).skb, (*cpu).wanted, (*cpu).last_point) };
+    if skb == 0 || wanted == 0 || !matches!(last, HOOK_SLOT | NETIF_RECEIVE_SKB) {
+        return;
+    }
+    // SAFETY: no arguments.
+    mark(sk.address(), unsafe { bpf_ktime_get_ns() });
+    let arg = ReadyArg { sk: skb::low_half(sk), queued: queued() }.pack();
+    record(Btf::new(skb), point, Known::Followed, port, arg);
+}
+
+/// Whether the last event of this CPU was about `packet` at `point`.
+#[inline(always)]
+pub(crate) fn last_was(packet: Btf, point: u16) -> bool {
+    // SAFETY: no arguments.
+    let Some(cpu) = CPUS.get_ptr_mut(unsafe { bpf_get_smp_processor_id() }) else { return false };
+    // SAFETY: this CPU's own buffer.
+    unsafe { (*cpu).skb == packet.address() && (*cpu).last_point == point }
+}

@@ -1,0 +1,262 @@
+//! Reads of kernel structs: `sk_buff`, `net_device`, `net`, `Qdisc`, and the packet's headers.
+//!
+//! Pointers that come from a program's context are BTF pointers, so their fields are loaded
+//! directly at the offsets in [`LAYOUT`], which the verifier knows as constants. Packet bytes are
+//! plain kernel memory and go through `bpf_probe_read_kernel`.
+
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
+use netpath_common::{
+    layout::Layout,
+    place::DevId,
+    wire::{Addr, Cell, KIND_SEGMENT, KIND_TUPLE4, KIND_TUPLE6, Segment, Tuple4, Tuple6},
+};
+
+/// Set by user space before loading.
+#[unsafe(no_mangle)]
+pub(crate) static LAYOUT: Layout = Layout::from_offsets(&[0; netpath_common::layout::FIELDS.len()]);
+
+/// One offset of [`LAYOUT`].
+macro_rules! offset {
+    ($field:ident) => {
+        // SAFETY: LAYOUT is a valid static; the volatile read keeps its zero initializer from
+        // being folded into the programs.
+        unsafe { core::ptr::read_volatile(&raw const crate::skb::LAYOUT.$field) as usize }
+    };
+}
+pub(crate) use offset;
+
+/// A pointer to a kernel struct that the verifier knows by BTF.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+pub(crate) struct Btf(*const u8);
+
+impl Btf {
+    #[inline(always)]
+    pub(crate) fn new(address: u64) -> Self {
+        Self(address as *const u8)
+    }
+
+    #[inline(always)]
+    pub(crate) fn address(self) -> u64 {
+        self.0 as u64
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_null(self) -> bool {
+        self.0.is_null()
+    }
+
+    /// Loads a field.
+    #[inline(always)]
+    pub(crate) fn load<T: Copy>(self, offset: usize) -> T {
+        // SAFETY: the verifier has checked that the offset is a field of this struct; a bad
+        // address reads as zero.
+        unsafe { self.0.add(offset).cast::<T>().read_volatile() }
+    }
+
+    /// Loads a pointer to another struct.
+    #[inline(always)]
+    pub(crate) fn follow(self, offset: usize) -> Self {
+        Self(self.load::<*const u8>(offset))
+    }
+}
+
+/// The low half of a BTF pointer, as a number. Shifts and products of the pointer itself are
+/// refused by the verifier; a 32-bit move is what makes a number of it.
+#[inline(always)]
+pub(crate) fn low_half(pointer: Btf) -> u32 {
+    let low: u32;
+    // SAFETY: a register move.
+    unsafe {
+        core::arch::asm!("{low} = {address}", low = out(wreg) low,
+            address = in(wreg) pointer.address() as u32, options(pure, nomem, nostack));
+    }
+    low
+}
+
+/// Copies `N` bytes from any kernel address; `None` where it can't be read.
+#[inline(always)]
+pub(crate) fn peek<const N: usize>(address: u64) -> Option<[u8; N]> {
+    let mut out = core::mem::MaybeUninit::<[u8; N]>::uninit();
+    // SAFETY: the helper writes all N bytes, zeros where it fails.
+    let rc =
+        unsafe { bpf_probe_read_kernel(out.as_mut_ptr().cast(), N as u32, address as *const _) };
+    if rc == 0 {
+        // SAFETY: written above.
+        Some(unsafe { out.assume_init() })
+    } else {
+        None
+    }
+}
+
+/// The cookie that netpath knows a `struct net` by.
+#[inline(always)]
+pub(crate) fn netns_of(net: Btf) -> u32 {
+    net.load::<u64>(offset!(net_cookie)) as u32
+}
+
+/// Identity of a `struct net_device`.
+#[inline(always)]
+pub(crate) fn dev_id(dev: Btf) -> DevId {
+    DevId {
+        netns: netns_of(dev.follow(offset!(dev_net))),
+        ifindex: dev.load::<u32>(offset!(dev_ifindex)),
+    }
+}
+
+/// Where a packet's network header is found.
+#[derive(Clone, Copy)]
+pub(crate) enum Network {
+    /// At `skb->head + skb->network_header`.
+    Header,
+    /// At `skb->data`: on receive, before the header's offset is set.
+    Data,
+}
+
+const ETH_P_IP: u16 = 0x0800u16.to_be();
+const ETH_P_IPV6: u16 = 0x86ddu16.to_be();
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
+
+/// What is read of a transport header: TCP's fixed part.
+const L4_BYTES: usize = 20;
+
+struct Transport {
+    sport: [u8; 2],
+    dport: [u8; 2],
+    flags: u8,
+    header_len: u32,
+    seq: u32,
+    ack: u32,
+}
+
+#[inline(always)]
+fn transport(proto: u8, l4: &[u8]) -> Transport {
+    let mut t = Transport { sport: [0; 2], dport: [0; 2], flags: 0, header_len: 0, seq: 0, ack: 0 };
+    match proto {
+        TCP => {
+            t.sport = [l4[0], l4[1]];
+            t.dport = [l4[2], l4[3]];
+            t.seq = u32::from_be_bytes([l4[4], l4[5], l4[6], l4[7]]);
+            t.ack = u32::from_be_bytes([l4[8], l4[9], l4[10], l4[11]]);
+            t.header_len = u32::from(l4[12] >> 4) * 4;
+            t.flags = l4[13];
+        }
+        UDP => {
+            t.sport = [l4[0], l4[1]];
+            t.dport = [l4[2], l4[3]];
+            t.header_len = 8;
+        }
+        ICMP | ICMPV6 => {
+            t.flags = l4[0];
+            t.sport = [l4[4], l4[5]];
+            t.dport = [l4[6], l4[7]];
+            t.header_len = 8;
+        }
+        _ => {}
+    }
+    t
+}
+
+/// `gso_segs` of a packet that is larger than any single frame would be, else 0.
+#[inline(always)]
+pub(crate) fn gso_segs(skb: Btf, len: u32) -> u16 {
+    if len <= 1600 {
+        return 0;
+    }
+    let shinfo = skb.load::<u64>(offset!(skb_head)) + u64::from(skb.load::<u32>(offset!(skb_end)));
+    peek::<2>(shinfo + offset!(shinfo_gso_segs) as u64).map_or(0, u16::from_ne_bytes)
+}
+
+/// Writes the packet's tuple and segment to `cells` and returns how many cells that took:
+/// 0 where it is not IP.
+#[inline(always)]
+pub(crate) fn describe(skb: Btf, network: Network, cells: *mut Cell) -> usize {
+    let l3 = match network {
+        Network::Header => {
+            skb.load::<u64>(offset!(skb_head))
+                + u64::from(skb.load::<u16>(offset!(skb_network_header)))
+        }
+        Network::Data => skb.load::<u64>(offset!(skb_data)),
+    };
+    match skb.load::<u16>(offset!(skb_protocol)) {
+        ETH_P_IP => describe_v4(l3, cells),
+        ETH_P_IPV6 => describe_v6(l3, cells),
+        _ => 0,
+    }
+}
+
+#[inline(always)]
+fn describe_v4(l3: u64, cells: *mut Cell) -> usize {
+    let Some(h) = peek::<{ 20 + L4_BYTES }>(l3) else { return 0 };
+    let proto = h[9];
+    let header_len = u32::from(h[0] & 0xf) * 4;
+    let first_fragment = u16::from_be_bytes([h[6], h[7]]) & 0x1fff == 0;
+    let t = if !first_fragment {
+        transport(0, &h[20..])
+    } else if header_len == 20 {
+        transport(proto, &h[20..])
+    } else {
+        let Some(l4) = peek::<L4_BYTES>(l3 + u64::from(header_len)) else { return 0 };
+        transport(proto, &l4)
+    };
+    let total = u32::from(u16::from_be_bytes([h[2], h[3]]));
+    let tuple = Tuple4 {
+        kind: KIND_TUPLE4,
+        proto,
+        flags: t.flags,
+        saddr: [h[12], h[13], h[14], h[15]],
+        daddr: [h[16], h[17], h[18], h[19]],
+        sport: t.sport,
+        dport: t.dport,
+    };
+    let segment = Segment {
+        kind: KIND_SEGMENT,
+        ip_id: u16::from_be_bytes([h[4], h[5]]),
+        payload: total.saturating_sub(header_len + t.header_len),
+        seq: t.seq,
+        ack: t.ack,
+    };
+    // SAFETY: the caller has room for CELLS_PER_EVENT cells.
+    unsafe {
+        cells.cast::<Tuple4>().write(tuple);
+        cells.add(1).cast::<Segment>().write(segment);
+    }
+    2
+}
+
+#[inline(always)]
+fn describe_v6(l3: u64, cells: *mut Cell) -> usize {
+    let Some(h) = peek::<{ 40 + L4_BYTES }>(l3) else { return 0 };
+    let proto = h[6];
+    let t = transport(proto, &h[40..]);
+    let tuple = Tuple6 {
+        kind: KIND_TUPLE6,
+        proto,
+        flags: t.flags,
+        sport: t.sport,
+        dport: t.dport,
+        reserved: 0,
+    };
+    let mut saddr: Addr = [0; 16];
+    let mut daddr: Addr = [0; 16];
+    saddr.copy_from_slice(&h[8..24]);
+    daddr.copy_from_slice(&h[24..40]);
+    let segment = Segment {
+        kind: KIND_SEGMENT,
+        ip_id: 0,
+        payload: u32::from(u16::from_be_bytes([h[4], h[5]])).saturating_sub(t.header_len),
+        seq: t.seq,
+        ack: t.ack,
+    };
+    // SAFETY: the caller has room for CELLS_PER_EVENT cells.
+    unsafe {
+        cells.cast::<Tuple6>().write(tuple);
+        cells.add(1).write(saddr);
+        cells.add(2).write(daddr);
+        cells.add(3).cast::<Segment>().write(segment);
+    }
+    4
+}

@@ -1,0 +1,35 @@
+//! The command line: what can be asked, who answers, and what the exit status means.
+
+pub mod args;
+mod doctor;
+mod exit;
+mod hops;
+mod interrupt;
+mod output;
+mod topo;
+mod trace;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Args, Command};
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return exit::usage(&error),
+    };
+    exit::init_log(&args);
+    let result = match args.command {
+        Command::Trace(trace) => trace::run(&trace),
+        Command::Topo(topo) => topo::run(&topo),
+        Command::Hops(hops) => hops::run(&hops),
+        Command::Doctor(doctor) => doctor::run(&doctor),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => exit::failed(&error),
+    }
+}

@@ -1,0 +1,94 @@
+//! What the exit status means, and how errors are told.
+
+use std::{io::Write as _, process::ExitCode};
+
+use tracing_subscriber::EnvFilter;
+
+use super::args::Args;
+use crate::{kernel::KernelError, netns::NetnsError, topo::TopoError};
+
+/// An exit status of the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Status {
+    Fine = 0,
+    Failed = 1,
+    Usage = 2,
+    Kernel = 3,
+    Permission = 4,
+    Interrupted = 130,
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> Self {
+        Self::from(status as u8)
+    }
+}
+
+/// The status that an error leads to.
+fn status(error: &anyhow::Error) -> Status {
+    for cause in error.chain() {
+        if let Some(kernel) = cause.downcast_ref::<KernelError>() {
+            return match kernel {
+                KernelError::Permission { .. } => Status::Permission,
+                KernelError::System { source, .. }
+                    if source.kind() == std::io::ErrorKind::PermissionDenied =>
+                {
+                    Status::Permission
+                }
+                _ => Status::Kernel,
+            };
+        }
+        if let Some(NetnsError::Enter { source, .. } | NetnsError::Open { source, .. }) =
+            cause.downcast_ref()
+            && source.kind() == std::io::ErrorKind::PermissionDenied
+        {
+            return Status::Permission;
+        }
+        if let Some(TopoError::NoInterface { .. }) = cause.downcast_ref() {
+            return Status::Usage;
+        }
+        if let Some(NetnsError::NotFound { .. }) = cause.downcast_ref() {
+            return Status::Usage;
+        }
+    }
+    Status::Failed
+}
+
+/// Tells an error on stderr. A reader that has closed our stdout is no error.
+pub(super) fn failed(error: &anyhow::Error) -> ExitCode {
+    if is_broken_pipe(error) {
+        return Status::Fine.into();
+    }
+    let _ = writeln!(std::io::stderr(), "netpath: {error:#}");
+    status(error).into()
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}
+
+/// Help, version and usage errors as clap words them.
+pub(super) fn usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    if error.use_stderr() { Status::Usage.into() } else { Status::Fine.into() }
+}
+
+/// Diagnostics go to stderr; `NETPATH_LOG` overrides `-v`.
+pub(super) fn init_log(args: &Args) {
+    let default = match args.verbose {
+        0 => "warn",
+        1 => "netpath=info,warn",
+        _ => "netpath=trace,info",
+    };
+    let filter = EnvFilter::try_from_env("NETPATH_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .try_init();
+}

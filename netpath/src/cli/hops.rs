@@ -1,0 +1,55 @@
+//! `netpath hops`: the hop table.
+
+use std::process::ExitCode;
+
+use netpath_common::hop::{HOPS, Measure};
+use serde_json::json;
+
+use super::{args, exit::Status, output::print};
+
+pub(super) fn run(args: &args::Hops) -> anyhow::Result<ExitCode> {
+    if args.json {
+        let rows: Vec<_> = HOPS
+            .iter()
+            .map(|hop| {
+                json!({
+                    "hop": hop.key,
+                    "group": hop.group.key(),
+                    "kind": hop.kind.key(),
+                    "what": hop.what,
+                    "measured": hop.measures.iter().flat_map(measure).collect::<Vec<_>>(),
+                })
+            })
+            .collect();
+        print(&format!("{}\n", serde_json::to_string_pretty(&rows)?))?;
+        return Ok(Status::Fine.into());
+    }
+    let mut text = String::new();
+    for hop in HOPS {
+        text += &format!("{:<14} {:<20} {}\n", hop.key, hop.group.key(), hop.kind.key());
+        text += &format!("               {}\n", hop.what);
+        for line in hop.measures.iter().flat_map(measure) {
+            text += &format!("               · {line}\n");
+        }
+    }
+    print(&text)?;
+    Ok(Status::Fine.into())
+}
+
+/// How a hop is measured, a line each.
+fn measure(measure: &Measure) -> Vec<String> {
+    match measure {
+        Measure::Between(edges) => edges
+            .iter()
+            .map(|edge| {
+                let before: Vec<&str> = edge.before.iter().map(|at| at.name()).collect();
+                format!("from {} to {}", edge.after.name(), before.join(" or "))
+            })
+            .collect(),
+        Measure::Hooks(owner) => {
+            vec![
+                format!("between the netfilter links around the hooks of {owner:?}").to_lowercase(),
+            ]
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Decode: the bytes of chunks into pieces of packets' passages.
+//!
+//! In: chunks as the recorder wrote them, any bytes at all. Out: a [`Batch`] of [`Piece`]s, each a
+//! run of events of one sk_buff on one CPU. No I/O, no clock, no panic; what can't be read is
+//! counted and skipped.
+
+use netpath_common::wire::{
+    ABI, CHUNK_CELLS, ChunkHeader, KIND_FIRST, KIND_SEGMENT, KIND_SKB, KIND_TUPLE4, KIND_TUPLE6,
+};
+use thiserror::Error;
+
+use crate::packet::{Headers, Tuple};
+
+const CELL: usize = 16;
+const HEADER: usize = size_of::<ChunkHeader>();
+
+/// A timestamp at a probe point.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Event {
+    /// `CLOCK_MONOTONIC`, ns.
+    pub at_ns: u64,
+    pub point: u16,
+    pub aux: u16,
+    pub arg: u64,
+}
+
+/// Events of one sk_buff that followed each other on one CPU, at least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// The sk_buff's address.
+    pub skb: u64,
+    pub cpu: u16,
+    /// When the first event happened, ns.
+    pub start_ns: u64,
+    /// `events` of the batch, from here …
+    pub first: u32,
+    /// … this many.
+    pub count: u32,
+    /// The packet's headers as they were at the first event, where they were read.
+    pub headers: Option<Headers>,
+}
+
+/// Pieces of several chunks, in the order of their first event once [`Batch::sort`] has run.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub pieces: Vec<Piece>,
+    pub events: Vec<Event>,
+}
+
+/// Why a chunk, or what is left of it, was skipped.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum DecodeError {
+    #[error("a chunk of {0} bytes is too short for its header")]
+    Short(usize),
+    #[error("a chunk has ABI {found}, this netpath reads {ABI}")]
+    Abi { found: u16 },
+    #[error("a chunk claims {claimed} cells but holds {held}")]
+    Cells { claimed: usize, held: usize },
+    #[error("an event stands before any sk_buff (cell {cell})")]
+    NoSkb { cell: usize },
+    #[error("unknown kind of cell {kind:#x} (cell {cell})")]
+    Kind { kind: u16, cell: usize },
+    #[error("a tuple is cut off (cell {cell})")]
+    Cut { cell: usize },
+}
+
+pub(crate) fn u16_at(b: &[u8], at: usize) -> u16 {
+    u16::from_ne_bytes(array(b, at))
+}
+
+fn u32_at(b: &[u8], at: usize) -> u32 {
+    u32::from_ne_bytes(array(b, at))
+}
+
+pub(crate) fn u64_at(b: &[u8], at: usize) -> u64 {
+    u64::from_ne_bytes(array(b, at))
+}
+
+/// `N` bytes from `at` on; zeros past the end, which callers have ruled out by their length checks.
+fn array<const N: usize>(b: &[u8], at: usize) -> [u8; N] {
+    b.get(at..at + N).and_then(|s| s.try_into().ok()).unwrap_or([0; N])
+}
+
+/// The head of a chunk.
+pub fn header(chunk: &[u8]) -> Result<ChunkHeader, DecodeError> {
+    if chunk.len() < HEADER {
+        return Err(DecodeError::Short(chunk.len()));
+    }
+    let header = ChunkHeader {
+        base_ns: u64_at(chunk, 0),
+        seq: u32_at(chunk, 8),
+        lost: u32_at(chunk, 12),
+        cpu: u16_at(chunk, 16),
+        cells: u16_at(chunk, 18),
+        abi: u16_at(chunk, 20),
+        flags: u16_at(chunk, 22),
+        reserved: u64_at(chunk, 24),
+    };
+    if header.abi != ABI {
+        return Err(DecodeError::Abi { found: header.abi });
+    }
+    Ok(header)
+}
+
+impl Batch {
+    /// Forgets everything, keeps the memory.
+    pub fn clear(&mut self) {
+        self.pieces.clear();
+        self.events.clear();
+    }
+
+    /// Brings the pieces into the order in which they happened.
+    pub fn sort(&mut self) {
+        self.pieces.sort_by_key(|p| p.start_ns);
+    }
+
+    /// The events of `piece`.
+    pub fn events_of(&self, piece: &Piece) -> &[Event] {
+        let first = piece.first as usize;
+        self.events.get(first..first + piece.count as usize).unwrap_or_default()
+    }
+
+    /// Adds a chunk. Where it is bad, what precedes the bad cell is kept.
+    pub fn chunk(&mut self, chunk: &[u8]) -> Result<(), DecodeError> {
+        let header = header(chunk)?;
+        let body = &chunk[HEADER..];
+        let claimed = usize::from(header.cells);
+        if claimed > CHUNK_CELLS || claimed * CELL > body.len() {
+            return Err(DecodeError::Cells { claimed, held: body.len() / CELL });
+        }
+        let cells = &body[..claimed * CELL];
+        Reader { batch: self, cells, header: &header, at: 0, skb: 0, headers: None, open: false }
+            .read()
+    }
+}
+
+struct Reader<'a> {
+    batch: &'a mut Batch,
+    cells: &'a [u8],
+    header: &'a ChunkHeader,
+    /// The next cell.
+    at: usize,
+    skb: u64,
+    headers: Option<Headers>,
+    /// Whether the last piece of the batch takes further events.
+    open: bool,
+}
+
+impl Reader<'_> {
+    fn read(&mut self) -> Result<(), DecodeError> {
+        while (self.at + 1) * CELL <= self.cells.len() {
+            let cell = &self.cells[self.at * CELL..(self.at + 1) * CELL];
+            let kind = u16_at(cell, 0);
+            if kind < KIND_FIRST {
+                self.event(cell)?;
+                self.at += 1;
+                continue;
+            }
+            match kind {
+                KIND_SKB => {
+                    self.skb = u64_at(cell, 8);
+                    self.open = false;
+                    self.headers = None;
+                    let (len, segs) = (u32_at(cell, 4), u16_at(cell, 2));
+                    if len != 0 {
+                        self.headers = Some(Headers { len, gso_segs: segs, ..Headers::default() });
+                    }
+                    self.at += 1;
+                }
+                KIND_TUPLE4 => {
+                    let tuple = Tuple::v4(
+                        cell[2],
+                        array(cell, 4),
+                        array(cell, 8),
+                        array(cell, 12),
+                        array(cell, 14),
+                    );
+                    self.tuple(tuple, cell[3]);
+                    self.at += 1;
+                }
+                KIND_TUPLE6 => {
+                    let rest = &self.cells[self.at * CELL..];
+                    if rest.len() < 3 * CELL {
+                        return Err(DecodeError::Cut { cell: self.at });
+                    }
+                    let tuple = Tuple::v6(
+                        cell[2],
+                        array(rest, CELL),
+                        array(rest, 2 * CELL),
+                        array(cell, 4),
+                        array(cell, 6),
+                    );
+                    self.tuple(tuple, cell[3]);
+                    self.at += 3;
+                }
+                KIND_SEGMENT => {
+                    let headers = self.headers.get_or_insert_default();
+                    headers.ip_id = u16_at(cell, 2);
+                    headers.payload = u32_at(cell, 4);
+                    headers.seq = u32_at(cell, 8);
+                    headers.ack = u32_at(cell, 12);
+                    self.at += 1;
+                }
+                kind => return Err(DecodeError::Kind { kind, cell: self.at }),
+            }
+        }
+        Ok(())
+    }
+
+    fn tuple(&mut self, tuple: Tuple, flags: u8) {
+        let headers = self.headers.get_or_insert_default();
+        headers.tuple = Some(tuple);
+        headers.flags = flags;
+    }
+
+    fn event(&mut self, cell: &[u8]) -> Result<(), DecodeError> {
+        if self.skb == 0 {
+            return Err(DecodeError::NoSkb { cell: self.at });
+        }
+        let event = Event {
+            at_ns: self.header.base_ns.wrapping_add(u64::from(u32_at(cell, 4))),
+            point: u16_at(cell, 0),
+            aux: u16_at(cell, 2),
+            arg: u64_at(cell, 8),
+        };
+        if !self.open {
+            self.batch.pieces.push(Piece {
+                skb: self.skb,
+                cpu: self.header.cpu,
+                start_ns: event.at_ns,
+                first: u32::try_from(self.batch.events.len()).unwrap_or(u32::MAX),
+                count: 0,
+                headers: self.headers.take(),
+            });
+            self.open = true;
+        }
+        if let Some(piece) = self.batch.pieces.last_mut() {
+            piece.count += 1;
+        }
+        self.batch.events.push(event);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

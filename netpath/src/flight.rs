@@ -1,0 +1,121 @@
+//! Flights: from pieces of passages to whole passages of packets.
+//!
+//! # Which events belong to one packet
+//!
+//! An event names an sk_buff by its address. The address only *finds* the packet: the slab hands a
+//! freed sk_buff out again within microseconds, often to the very next packet on the same CPU. So
+//! a flight is known by a sequence number of its own, and these rules say where it begins and ends.
+//!
+//! 1. **Birth.** A packet that a local socket sends is born at the first link of OUTPUT; one from
+//!    a NIC at GRO's entry. These begin a flight whatever is known of the address; what was open
+//!    under it is closed first. One exception: a tunnel sends the packet that it has encapsulated
+//!    through OUTPUT again. There the flight's last event is the tunnel device's
+//!    `net_dev_start_xmit`, and it goes on.
+//! 2. **Picked up.** Where the address has no open flight, an event that names a device or a hook
+//!    begins one in mid-path. An event that only follows (a qdisc, a copy to user space, a free)
+//!    is a *stray*: counted, and dropped. The recorder's wanted filter lets some through.
+//! 3. **Same address, other packet.** When a piece carries headers and the open flight has some,
+//!    they must be of one packet by what neither NAT nor GRO changes (TCP sequence number, ICMP
+//!    sequence number, IP identification and length). Otherwise the old flight is closed and the
+//!    piece begins a new one.
+//! 4. **NAT.** The tuple at birth stays with the flight. A different one in a later piece (or
+//!    after POSTROUTING, where the recorder reads it again) is the translated tuple. Both are
+//!    known from then on; the flight is the same.
+//! 5. **Crossing a namespace** changes nothing: `skb_scrub_packet` clears mark, timestamp and
+//!    conntrack, none of which identify a flight here.
+//! 6. **Ends.** Copied to user space: *delivered*. Freed or silent after INPUT, or after receive
+//!    on a host that has no links: *reached* its transport (an ACK, a segment that TCP merged into
+//!    another, an ICMP message: the kernel frees many of these without a tracepoint). Freed or
+//!    silent after the driver returned: *transmitted*. `kfree_skb`: *dropped*, with the reason.
+//!    Anything else that ends or falls silent has *vanished*.
+//! 7. **A datagram's reader.** UDP copies small datagrams without a tracepoint that names the
+//!    sk_buff, and newer kernels free them later, elsewhere. But datagrams leave a socket's queue
+//!    in the order in which they entered it, and both ends name the socket. A datagram that was
+//!    queued waits in its socket's line, and the next receive of its length is its delivery. The
+//!    queue's length at its entry says whether the line is whole; where others stand before it
+//!    that were never seen, as many receives are passed over.
+//! 8. **Silence.** TCP's data lies in a socket's queue until it is read, or is merged and freed
+//!    without a trace. A flight that reached its transport is closed after [`REACHED_NS`] without
+//!    an event, any other after [`SILENT_NS`].
+//! 9. **Loss.** A flight that was under way while its CPU lost events, or that has more than
+//!    [`EVENTS_MAX`], is *incomplete*: counted, never averaged in.
+//!
+//! # Open questions
+//! - Clones (a flooded frame, a packet socket's copy) appear as flights picked up in mid-path;
+//!   only a probe on `skb_clone` could link them.
+//! - Segments that GRO merged into another sk_buff vanish at GRO's entry; the survivor carries
+//!   `gso_segs`.
+//! - `pskb_expand_head` keeps the sk_buff and changes its data: no rule is needed. veth with XDP
+//!   builds a new sk_buff: a flight ends as vanished and another is picked up.
+
+mod assemble;
+mod sockets;
+
+pub use assemble::{Assembler, Counters};
+
+use serde::{Deserialize, Serialize};
+
+use crate::packet::{Headers, Tuple};
+
+/// A flight that reached its transport is closed after this long without an event, ns.
+pub const REACHED_NS: u64 = 1_000_000_000;
+/// Any other flight is closed after this long without an event, ns.
+pub const SILENT_NS: u64 = 10_000_000_000;
+/// Events that a flight can hold.
+pub const EVENTS_MAX: usize = 192;
+/// Flights that can be open at once; beyond, the one that was silent longest is closed.
+pub const OPEN_MAX: usize = 1 << 16;
+
+/// An event of a flight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// `CLOCK_MONOTONIC`, ns.
+    pub at_ns: u64,
+    pub arg: u64,
+    pub point: u16,
+    pub aux: u16,
+    pub cpu: u16,
+}
+
+/// How a flight ended.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+pub enum End {
+    /// Copied to a process.
+    Delivered,
+    /// Handed to its transport protocol, which took it.
+    Reached,
+    /// Given to a device whose other end is not on this machine.
+    Transmitted,
+    /// Dropped by the kernel, for `enum skb_drop_reason`.
+    Dropped { reason: u16 },
+    /// Ended where packets don't end, or fell silent.
+    #[default]
+    Vanished,
+}
+
+impl End {
+    /// Whether the packet got where it was going.
+    pub fn is_arrival(self) -> bool {
+        matches!(self, Self::Delivered | Self::Reached | Self::Transmitted)
+    }
+}
+
+/// One packet's passage.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flight {
+    /// Its identity: counts up from 1.
+    pub seq: u64,
+    /// Where its sk_buff was.
+    pub skb: u64,
+    /// In the order of time.
+    pub marks: Vec<Mark>,
+    /// The headers as they were first read.
+    pub headers: Option<Headers>,
+    /// The tuple after NAT, where it differs.
+    pub translated: Option<Tuple>,
+    pub end: End,
+    /// Events of it were lost, or did not fit.
+    pub incomplete: bool,
+}

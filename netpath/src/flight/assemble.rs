@@ -1,0 +1,312 @@
+//! The assembler: applies the rules that [`super`] states.
+
+use netpath_common::point::{
+    CONSUME_SKB, HOOK_SLOT, Hook, HookAux, KFREE_SKB, NAPI_GRO_RECEIVE_ENTRY, NET_DEV_QUEUE,
+    NET_DEV_START_XMIT, NET_DEV_XMIT, NETIF_RECEIVE_SKB, NETIF_RX, SK_DATA_READY,
+    SKB_COPY_DATAGRAM_IOVEC, SOCK_RECV_LENGTH,
+};
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    EVENTS_MAX, End, Flight, Mark, OPEN_MAX, REACHED_NS, SILENT_NS,
+    sockets::{self, Sockets},
+};
+use crate::decode::{Batch, Event, Piece};
+
+/// How often silent flights are looked for, ns of event time.
+const SWEEP_NS: u64 = 100_000_000;
+/// Windows of loss that are remembered.
+const WINDOWS_MAX: usize = 64;
+
+/// What the assembler has counted. All are numbers of flights, but for `strays`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Flights begun.
+    pub begun: u64,
+    /// Events that belonged to no flight.
+    pub strays: u64,
+    /// Flights closed because too many were open.
+    pub evicted: u64,
+    /// Flights that began before everything was attached; they are left out.
+    pub early: u64,
+}
+
+/// Turns pieces, in order, into finished flights.
+#[derive(Debug, Default)]
+pub struct Assembler {
+    open: FxHashMap<u64, Box<Flight>>,
+    /// Finished flights' memory, to be used again.
+    spare: Vec<Box<Flight>>,
+    counters: Counters,
+    swept_ns: u64,
+    /// Flights that began before are left out, ns.
+    since_ns: u64,
+    /// When events were lost: from, to, ns.
+    lost: Vec<(u64, u64)>,
+    /// Datagrams that lie in sockets' queues.
+    sockets: Sockets,
+    /// Events were lost: who reads which datagram is no longer known.
+    lines_broken: bool,
+}
+
+/// What an event can do to a flight.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Begins a flight for certain.
+    Birth,
+    /// May begin one in mid-path.
+    Passage,
+    /// Only belongs to one that is open.
+    Follow,
+    /// The last that is seen of it.
+    Last,
+}
+
+fn role(event: &Event) -> Role {
+    match event.point {
+        NAPI_GRO_RECEIVE_ENTRY => Role::Birth,
+        HOOK_SLOT => {
+            let aux = HookAux::unpack(event.aux);
+            if aux.slot == 0 && aux.hook == Hook::Output as u8 {
+                Role::Birth
+            } else {
+                Role::Passage
+            }
+        }
+        NET_DEV_QUEUE | NET_DEV_START_XMIT | NETIF_RX | NETIF_RECEIVE_SKB => Role::Passage,
+        SKB_COPY_DATAGRAM_IOVEC | CONSUME_SKB | KFREE_SKB => Role::Last,
+        _ => Role::Follow,
+    }
+}
+
+/// How a flight ends that was freed after use, or fell silent, after these marks.
+fn quiet_end(marks: &[Mark]) -> End {
+    let Some(last) = marks.last() else { return End::Vanished };
+    match last.point {
+        NETIF_RECEIVE_SKB | SK_DATA_READY => End::Reached,
+        HOOK_SLOT if HookAux::unpack(last.aux).hook == Hook::Input as u8 => End::Reached,
+        NET_DEV_XMIT => End::Transmitted,
+        _ => End::Vanished,
+    }
+}
+
+impl Assembler {
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Flights that are under way.
+    pub fn open(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Leaves out flights that began before this time, ns.
+    pub fn since(&mut self, since_ns: u64) {
+        self.since_ns = since_ns;
+    }
+
+    /// Tells that events between these times were lost, ns.
+    pub fn lost_between(&mut self, from_ns: u64, to_ns: u64) {
+        if self.lost.len() >= WINDOWS_MAX {
+            self.lost.remove(0);
+        }
+        self.lost.push((from_ns, to_ns));
+        self.lines_broken = true;
+    }
+
+    /// Takes a batch whose pieces are sorted; `done` gets each flight that has ended.
+    pub fn batch(&mut self, batch: &Batch, mut done: impl FnMut(&Flight)) {
+        for piece in &batch.pieces {
+            self.piece(piece, batch.events_of(piece), &mut done);
+        }
+    }
+
+    /// Takes one piece.
+    pub fn piece(&mut self, piece: &Piece, events: &[Event], done: &mut impl FnMut(&Flight)) {
+        if piece.start_ns.saturating_sub(self.swept_ns) > SWEEP_NS {
+            self.sweep(piece.start_ns, done);
+        }
+        if std::mem::take(&mut self.lines_broken) {
+            for flight in self.sockets.drain(|_| true) {
+                self.finish(Some(flight), done);
+            }
+        }
+        if let [event] = events
+            && event.point == SOCK_RECV_LENGTH
+        {
+            let (stale, delivered) = self.sockets.received(event, piece.cpu);
+            for flight in stale {
+                self.finish(Some(flight), done);
+            }
+            self.close(delivered, done);
+            return;
+        }
+        let mut flight = self.open.remove(&piece.skb);
+        if let (Some(open), Some(headers)) = (&flight, &piece.headers)
+            && open.headers.as_ref().is_some_and(|known| !known.same_packet(headers))
+        {
+            self.finish(flight.take(), done);
+        }
+        let mut headers = piece.headers;
+        for event in events {
+            let role = role(event);
+            if role == Role::Birth && !is_tunnelled(flight.as_deref()) {
+                self.finish(flight.take(), done);
+            }
+            if flight.is_none() && matches!(role, Role::Birth | Role::Passage) {
+                flight = Some(self.begin(piece.skb));
+            }
+            let Some(open) = &mut flight else {
+                self.counters.strays += 1;
+                continue;
+            };
+            if let Some(headers) = headers.take() {
+                learn(open, headers);
+            }
+            if event.point == SK_DATA_READY {
+                if !sockets::is_owner(open, event) {
+                    continue;
+                }
+                push(open, event, piece.cpu);
+                if sockets::is_datagram(open) {
+                    for stale in self.sockets.queue(flight.take(), event) {
+                        self.finish(Some(stale), done);
+                    }
+                }
+                continue;
+            }
+            if role == Role::Last {
+                let end = match event.point {
+                    KFREE_SKB => End::Dropped { reason: event.aux },
+                    SKB_COPY_DATAGRAM_IOVEC => End::Delivered,
+                    _ => quiet_end(&open.marks),
+                };
+                open.end = end;
+                if event.point != CONSUME_SKB {
+                    push(open, event, piece.cpu);
+                }
+                self.close(flight.take(), done);
+                continue;
+            }
+            push(open, event, piece.cpu);
+        }
+        if let Some(flight) = flight {
+            self.open.insert(piece.skb, flight);
+            if self.open.len() > OPEN_MAX {
+                self.evict(done);
+            }
+        }
+    }
+
+    /// Closes every flight: the recording is over.
+    pub fn finish_all(&mut self, mut done: impl FnMut(&Flight)) {
+        let mut rest: Vec<_> = self.open.drain().map(|(_, flight)| flight).collect();
+        rest.extend(self.sockets.drain(|_| true));
+        rest.sort_by_key(|f| f.seq);
+        for flight in rest {
+            self.finish(Some(flight), &mut done);
+        }
+    }
+
+    fn begin(&mut self, skb: u64) -> Box<Flight> {
+        self.counters.begun += 1;
+        let mut flight = self.spare.pop().unwrap_or_default();
+        flight.marks.clear();
+        *flight = Flight {
+            seq: self.counters.begun,
+            skb,
+            marks: std::mem::take(&mut flight.marks),
+            ..Flight::default()
+        };
+        flight
+    }
+
+    /// Ends a flight that nothing has ended.
+    fn finish(&mut self, flight: Option<Box<Flight>>, done: &mut impl FnMut(&Flight)) {
+        if let Some(mut flight) = flight {
+            flight.end = quiet_end(&flight.marks);
+            self.close(Some(flight), done);
+        }
+    }
+
+    fn close(&mut self, flight: Option<Box<Flight>>, done: &mut impl FnMut(&Flight)) {
+        let Some(mut flight) = flight else { return };
+        if let (Some(first), Some(last)) = (flight.marks.first(), flight.marks.last()) {
+            flight.incomplete |=
+                self.lost.iter().any(|&(from, to)| first.at_ns <= to && last.at_ns >= from);
+        }
+        if flight.marks.first().is_some_and(|m| m.at_ns < self.since_ns) {
+            self.counters.early += 1;
+        } else {
+            done(&flight);
+        }
+        if self.spare.len() < 1024 {
+            self.spare.push(flight);
+        }
+    }
+
+    /// Closes what has been silent for too long.
+    fn sweep(&mut self, now_ns: u64, done: &mut impl FnMut(&Flight)) {
+        self.swept_ns = now_ns;
+        let silent: Vec<u64> = self
+            .open
+            .iter()
+            .filter(|(_, flight)| {
+                let last = last_ns(flight);
+                let reached = quiet_end(&flight.marks) == End::Reached;
+                now_ns.saturating_sub(last) > if reached { REACHED_NS } else { SILENT_NS }
+            })
+            .map(|(skb, _)| *skb)
+            .collect();
+        for skb in silent {
+            let flight = self.open.remove(&skb);
+            self.finish(flight, done);
+        }
+        for unread in self.sockets.drain(|f| now_ns.saturating_sub(last_ns(f)) > SILENT_NS) {
+            self.finish(Some(unread), done);
+        }
+    }
+
+    fn evict(&mut self, done: &mut impl FnMut(&Flight)) {
+        let quietest =
+            self.open.iter().min_by_key(|(_, flight)| last_ns(flight)).map(|(skb, _)| *skb);
+        if let Some(skb) = quietest {
+            self.counters.evicted += 1;
+            let flight = self.open.remove(&skb);
+            self.finish(flight, done);
+        }
+    }
+}
+
+fn last_ns(flight: &Flight) -> u64 {
+    flight.marks.last().map_or(0, |m| m.at_ns)
+}
+
+/// Rule 1's exception: the last thing that happened was a tunnel device's transmit.
+fn is_tunnelled(flight: Option<&Flight>) -> bool {
+    flight.and_then(|f| f.marks.last()).is_some_and(|last| last.point == NET_DEV_START_XMIT)
+}
+
+pub(super) fn push(flight: &mut Flight, event: &Event, cpu: u16) {
+    if flight.marks.len() >= EVENTS_MAX {
+        flight.incomplete = true;
+        return;
+    }
+    let Event { at_ns, point, aux, arg } = *event;
+    flight.marks.push(Mark { at_ns, arg, point, aux, cpu });
+}
+
+fn learn(flight: &mut Flight, headers: crate::packet::Headers) {
+    match &flight.headers {
+        None => flight.headers = Some(headers),
+        Some(first) => {
+            if headers.tuple.is_some() && headers.tuple != first.tuple {
+                flight.translated = headers.tuple;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

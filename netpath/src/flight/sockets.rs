@@ -1,0 +1,116 @@
+//! Datagrams in sockets' queues, and who reads them: rule 7 of [`super`].
+
+use std::collections::VecDeque;
+
+use netpath_common::point::ReadyArg;
+use rustc_hash::FxHashMap;
+
+use super::{Flight, assemble::push};
+use crate::{
+    decode::Event,
+    packet::{TCP, UDP},
+};
+
+/// Datagrams of one socket that are remembered; what is queued behind is not matched.
+const LINE_MAX: usize = 4096;
+
+/// A reader that has taken a datagram out of the queue has returned with it after this long, ns.
+const HANDLED_NS: u64 = 50_000;
+
+/// The line of one socket.
+#[derive(Debug, Default)]
+struct Line {
+    flights: VecDeque<Box<Flight>>,
+    /// Receives that belong to datagrams which were queued unseen.
+    unseen: u32,
+}
+
+/// The lines of all sockets, by the low half of their address.
+#[derive(Debug, Default)]
+pub(super) struct Sockets {
+    lines: FxHashMap<u32, Line>,
+}
+
+/// Whether the socket that was woken is the one that the packet is for.
+pub(super) fn is_owner(flight: &Flight, ready: &Event) -> bool {
+    let tuple = flight.translated.or_else(|| flight.headers.as_ref()?.tuple);
+    tuple.is_some_and(|t| matches!(t.proto, TCP | UDP) && t.dport == ready.aux)
+}
+
+/// Whether the flight's packet is read as a whole, in its turn.
+pub(super) fn is_datagram(flight: &Flight) -> bool {
+    flight.headers.as_ref().and_then(|h| h.tuple).is_some_and(|t| t.proto == UDP)
+}
+
+impl Sockets {
+    /// A flight enters its socket's queue. Returns those that must have left it unseen.
+    pub(super) fn queue(&mut self, flight: Option<Box<Flight>>, ready: &Event) -> Vec<Box<Flight>> {
+        let Some(flight) = flight else { return Vec::new() };
+        let ReadyArg { sk, queued } = ReadyArg::unpack(ready.arg);
+        let line = self.lines.entry(sk).or_default();
+        let mut stale = Vec::new();
+        if queued == 1 {
+            // Alone in the queue: at most the one before it is still in its reader's hands, and
+            // not for long.
+            let late = |f: &Flight| {
+                let last = f.marks.last().map_or(0, |m| m.at_ns);
+                ready.at_ns.saturating_sub(last) > HANDLED_NS
+            };
+            while line.flights.len() > 1 || line.flights.front().is_some_and(|f| late(f)) {
+                stale.extend(line.flights.pop_front());
+            }
+            line.unseen = 0;
+        } else {
+            let known = u32::try_from(line.flights.len()).unwrap_or(u32::MAX) + line.unseen;
+            line.unseen += queued.saturating_sub(known + 1);
+        }
+        if queued == 0 || line.flights.len() >= LINE_MAX {
+            stale.push(flight);
+        } else {
+            line.flights.push_back(flight);
+        }
+        stale
+    }
+
+    /// A process has received from a socket. Returns the flights that ended unseen before, and
+    /// the one that this ends.
+    pub(super) fn received(
+        &mut self,
+        event: &Event,
+        cpu: u16,
+    ) -> (Vec<Box<Flight>>, Option<Box<Flight>>) {
+        let mut stale = Vec::new();
+        let sk = ReadyArg::unpack(event.arg).sk;
+        let Some(line) = self.lines.get_mut(&sk) else { return (stale, None) };
+        if line.unseen > 0 {
+            line.unseen -= 1;
+            return (stale, None);
+        }
+        // A receive brings a datagram whole or cut short, never more than it had.
+        let holds = |f: &Flight| f.headers.is_some_and(|h| h.payload >= u32::from(event.aux));
+        while line.flights.front().is_some_and(|f| !holds(f)) {
+            stale.extend(line.flights.pop_front());
+        }
+        let mut flight = line.flights.pop_front();
+        if line.flights.is_empty() {
+            self.lines.remove(&sk);
+        }
+        if let Some(flight) = &mut flight {
+            push(flight, event, cpu);
+            flight.end = super::End::Delivered;
+        }
+        (stale, flight)
+    }
+
+    /// Takes out the flights that `which` says.
+    pub(super) fn drain(&mut self, which: impl Fn(&Flight) -> bool) -> Vec<Box<Flight>> {
+        let mut out = Vec::new();
+        self.lines.retain(|_, line| {
+            while line.flights.front().is_some_and(|f| which(f)) {
+                out.extend(line.flights.pop_front());
+            }
+            !line.flights.is_empty()
+        });
+        out
+    }
+}

@@ -1,0 +1,199 @@
+//! The eBPF object: loading it through aya, its maps, and its tracepoint programs.
+
+use std::{
+    collections::BTreeMap,
+    os::fd::{AsFd as _, AsRawFd as _, RawFd},
+};
+
+use aya::{
+    Btf, Ebpf, EbpfLoader, Pod,
+    maps::{Array, Map, MapData, PerCpuArray},
+    programs::{BtfTracePoint, ProgramError, RawTracePoint},
+    util::nr_cpus,
+};
+use aya_log::EbpfLogger;
+use netpath_common::{
+    layout::Layout,
+    place::{Bucket, DevId, WANTED_BUCKETS, WANTED_WAYS, insert},
+    point::{HookList, POINTS, Tracepoint},
+};
+
+use super::{KernelError, Options, error::tail};
+use crate::topo::Topology;
+
+/// The object as `cargo xtask build` made it.
+pub(super) static BYTES: &[u8] = aya::include_bytes_aligned!(env!("NETPATH_EBPF_OBJECT"));
+
+/// Lets a shared type be a map's value or a global.
+macro_rules! pod {
+    ($($name:ident($of:ty)),* $(,)?) => {$(
+        #[derive(Clone, Copy)]
+        #[repr(transparent)]
+        pub(super) struct $name(pub(super) $of);
+        // SAFETY: repr(C) integers without padding; any bytes are a value.
+        unsafe impl Pod for $name {}
+    )*};
+}
+
+pod! { LayoutPod(Layout), BucketPod(Bucket), HookListPod(HookList) }
+
+/// The loaded object.
+pub(super) struct Object {
+    pub(super) ebpf: Ebpf,
+    btf: Btf,
+    /// Descriptors of all maps, also of those that were taken out; their owners live as long.
+    pub(super) map_fds: Vec<(String, RawFd)>,
+    attached: usize,
+}
+
+/// Reads what the programs log.
+pub(super) type Logger = EbpfLogger<&'static dyn log::Log>;
+
+impl Object {
+    pub(super) fn load(layout: Layout, options: &Options) -> Result<Self, KernelError> {
+        let cpus = nr_cpus().map_err(|(what, e)| KernelError::system(what, e))?;
+        let cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
+        let layout = LayoutPod(layout);
+        let level: u8 = if options.log_kernel { u8::MAX } else { 0 };
+        let mut loader = EbpfLoader::new();
+        loader
+            .override_global("LAYOUT", &layout, true)
+            .override_global(aya_log::LEVEL, &level, true)
+            .map_max_entries("CPUS", cpus)
+            .map_max_entries("RING", options.ring_bytes);
+        let ebpf = loader.load(BYTES).map_err(|e| KernelError::Object(chain(&e)))?;
+        let btf = Btf::from_sys_fs().map_err(|e| KernelError::NoBtf(e.to_string()))?;
+        let map_fds =
+            ebpf.maps().filter_map(|(name, map)| Some((name.to_owned(), map_fd(map)?))).collect();
+        Ok(Self { ebpf, btf, map_fds, attached: 0 })
+    }
+
+    /// Makes packets of the topology's devices the wanted ones.
+    pub(super) fn want(&mut self, topology: &Topology) -> Result<(), KernelError> {
+        let mut table = [[DevId::NONE; WANTED_WAYS]; WANTED_BUCKETS as usize];
+        for (place, _) in topology.devices() {
+            if !insert(&mut table, place.into()) {
+                return Err(KernelError::Object(format!(
+                    "more devices on the path than its table holds ({})",
+                    topology.devices().count()
+                )));
+            }
+        }
+        let mut map: Array<_, BucketPod> = self.map_mut("WANTED")?;
+        for (i, bucket) in (0..).zip(table) {
+            map.set(i, BucketPod(bucket), 0)
+                .map_err(|e| KernelError::Object(format!("WANTED: {e}")))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn map_mut<'a, T>(&'a mut self, name: &str) -> Result<T, KernelError>
+    where
+        T: TryFrom<&'a mut Map, Error = aya::maps::MapError>,
+    {
+        let map = self
+            .ebpf
+            .map_mut(name)
+            .ok_or_else(|| KernelError::Object(format!("the object has no map {name}")))?;
+        T::try_from(map).map_err(|e| KernelError::Object(format!("{name}: {e}")))
+    }
+
+    pub(super) fn take_map(&mut self, name: &str) -> Result<Map, KernelError> {
+        self.ebpf
+            .take_map(name)
+            .ok_or_else(|| KernelError::Object(format!("the object has no map {name}")))
+    }
+
+    pub(super) fn attach_tracepoint(&mut self, tp: &Tracepoint) -> Result<(), KernelError> {
+        let name = format!("tp_{}", tp.name);
+        let program: &mut BtfTracePoint = self
+            .ebpf
+            .program_mut(&name)
+            .ok_or_else(|| KernelError::Object(format!("the object has no program {name}")))?
+            .try_into()
+            .map_err(|e: ProgramError| KernelError::Object(e.to_string()))?;
+        program.load(tp.name, &self.btf).map_err(|e| refused(&name, &e))?;
+        program.attach().map_err(|e| refused(&name, &e))?;
+        self.attached += 1;
+        Ok(())
+    }
+
+    /// The raw tracepoint program that is never attached, only run.
+    pub(super) fn runnable(&mut self, name: &str) -> Result<&mut RawTracePoint, KernelError> {
+        let program: &mut RawTracePoint = self
+            .ebpf
+            .program_mut(name)
+            .ok_or_else(|| KernelError::Object(format!("the object has no program {name}")))?
+            .try_into()
+            .map_err(|e: ProgramError| KernelError::Object(e.to_string()))?;
+        if program.fd().is_err() {
+            program.load().map_err(|e| refused(name, &e))?;
+        }
+        Ok(program)
+    }
+
+    pub(super) fn lost(&self) -> BTreeMap<u16, u64> {
+        let mut lost = BTreeMap::new();
+        let Some(map) = self.ebpf.map("LOST") else { return lost };
+        let Ok(map) = PerCpuArray::<&MapData, u64>::try_from(map) else { return lost };
+        for point in 0..u16::try_from(POINTS).unwrap_or(u16::MAX) {
+            let sum = map.get(&u32::from(point), 0).map_or(0, |cpus| cpus.iter().sum());
+            if sum > 0 {
+                lost.insert(point, sum);
+            }
+        }
+        lost
+    }
+
+    pub(super) fn logger(&mut self) -> Option<Logger> {
+        EbpfLogger::init(&mut self.ebpf)
+            .inspect_err(|error| tracing::warn!("the programs' log can't be read: {error}"))
+            .ok()
+    }
+
+    pub(super) fn attached(&self) -> usize {
+        self.attached
+    }
+}
+
+fn map_fd(map: &Map) -> Option<RawFd> {
+    let data = match map {
+        Map::Array(data) | Map::PerCpuArray(data) | Map::RingBuf(data) => data,
+        _ => return None,
+    };
+    Some(data.fd().as_fd().as_raw_fd())
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
+}
+
+/// Says why a program was refused; the verifier's log where there is one.
+fn refused(program: &str, error: &ProgramError) -> KernelError {
+    let program = program.to_owned();
+    match error {
+        ProgramError::LoadError { io_error, verifier_log } => {
+            let log = tail(&verifier_log.to_string());
+            if log.is_empty() {
+                KernelError::system(format!("load {program}"), copy(io_error))
+            } else {
+                KernelError::Verifier { program, log }
+            }
+        }
+        other => KernelError::Object(format!("{program}: {}", chain(other))),
+    }
+}
+
+fn copy(error: &std::io::Error) -> std::io::Error {
+    error.raw_os_error().map_or_else(
+        || std::io::Error::new(error.kind(), error.to_string()),
+        std::io::Error::from_raw_os_error,
+    )
+}

@@ -1,0 +1,174 @@
+//! The ledger: from flights to what each hop of each path costs.
+//!
+//! In: finished flights, the topology, the plan of netfilter links. Out: per path, a row per hop
+//! with its times, a total, and what no hop accounts for; together they sum up by construction,
+//! because a flight's time is cut at its marks and each cut goes to exactly one row.
+//!
+//! - [`classify`]: what a mark means, given the topology (a bridge's port or not, bridged or not);
+//! - [`attribute`]: which hop the time between two marks belongs to;
+//! - [`path`]: which flights share a path, and its rows.
+
+mod attribute;
+mod classify;
+mod path;
+mod times;
+
+use netpath_common::hop::HopId;
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+
+pub use path::{Path, PathKey, Row, RowKey};
+pub use times::Times;
+
+use crate::{
+    flight::{End, Flight},
+    hooks::HookPlan,
+    topo::{Place, Topology},
+};
+
+/// Paths that are kept apart; what comes later is counted as other.
+pub const PATHS_MAX: usize = 1024;
+
+/// Which way a flight went, seen from the interface that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// Away from the container, or out of the machine.
+    Outbound,
+    /// Towards it.
+    Inbound,
+}
+
+impl Direction {
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Outbound => "outbound",
+            Self::Inbound => "inbound",
+        }
+    }
+}
+
+/// How many flights there were, of which sort.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// Packets that passed the interface that was asked for.
+    pub seen: u64,
+    /// Of these, how many were recorded.
+    pub sampled: u64,
+    /// Seen from their beginning to their arrival.
+    pub complete: u64,
+    /// Events of them were lost.
+    pub incomplete: u64,
+    pub dropped: u64,
+    /// Fell silent in a place where packets don't end.
+    pub vanished: u64,
+    /// Packets on the path's devices that did not pass that interface; not in `seen`.
+    pub elsewhere: u64,
+    /// Packets other than IP (ARP, …); not in `seen`.
+    pub not_ip: u64,
+    /// Times between marks that were negative, and counted as such.
+    pub negative: u64,
+    /// Flights on paths beyond [`PATHS_MAX`].
+    pub other_paths: u64,
+}
+
+/// A drop: where, and the kernel's reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DropKey {
+    /// `enum skb_drop_reason`.
+    pub reason: u16,
+    /// The last place that the packet was seen at.
+    pub place: Place,
+    /// Code address that dropped it.
+    pub location: u64,
+}
+
+/// Everything that the flights have added up to.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    pub topology: Topology,
+    pub hooks: HookPlan,
+    pub coverage: Coverage,
+    pub drops: FxHashMap<DropKey, u64>,
+    paths: Vec<Path>,
+    by_key: FxHashMap<PathKey, usize>,
+    scratch: attribute::Scratch,
+}
+
+impl Ledger {
+    pub fn new(topology: Topology, hooks: HookPlan) -> Self {
+        Self { topology, hooks, ..Self::default() }
+    }
+
+    /// Paths in the order in which they were first seen.
+    pub fn paths(&self) -> &[Path] {
+        &self.paths
+    }
+
+    /// Books a flight.
+    pub fn add(&mut self, flight: &Flight) {
+        let is_ip = flight.headers.as_ref().is_none_or(|h| h.tuple.is_some());
+        if !is_ip {
+            self.coverage.not_ip += 1;
+            return;
+        }
+        let scratch = &mut self.scratch;
+        classify::classify(flight, &self.topology, &mut scratch.steps);
+        let Some(direction) = path::direction(&scratch.steps, &self.topology) else {
+            self.coverage.elsewhere += 1;
+            return;
+        };
+        self.coverage.seen += 1;
+        self.coverage.sampled += 1;
+        match flight.end {
+            _ if flight.incomplete => self.coverage.incomplete += 1,
+            End::Dropped { reason } => {
+                self.coverage.dropped += 1;
+                let key = drop_key(reason, &scratch.steps, flight);
+                *self.drops.entry(key).or_default() += 1;
+            }
+            End::Vanished => self.coverage.vanished += 1,
+            End::Delivered | End::Reached | End::Transmitted => {
+                self.coverage.complete += 1;
+                self.book(flight, direction);
+            }
+        }
+    }
+
+    fn book(&mut self, flight: &Flight, direction: Direction) {
+        attribute::attribute(&self.hooks, &self.topology, &mut self.scratch);
+        let Scratch { steps, cuts, .. } = &self.scratch;
+        self.coverage.negative += cuts.iter().filter(|c| c.ns < 0).count() as u64;
+        let key = path::key(steps, direction, flight.end);
+        let index = match self.by_key.get(&key) {
+            Some(&index) => index,
+            None if self.paths.len() >= PATHS_MAX => {
+                self.coverage.other_paths += 1;
+                return;
+            }
+            None => {
+                self.by_key.insert(key.clone(), self.paths.len());
+                self.paths.push(Path::new(key));
+                self.paths.len() - 1
+            }
+        };
+        self.paths[index].add(flight, cuts);
+    }
+}
+
+use attribute::Scratch;
+
+fn drop_key(reason: u16, steps: &[classify::Step], flight: &Flight) -> DropKey {
+    let place = steps.iter().rev().find(|s| s.place.ifindex != 0).map(|s| s.place);
+    DropKey {
+        reason,
+        place: place.unwrap_or_default(),
+        location: flight.marks.last().map_or(0, |m| m.arg),
+    }
+}
+
+/// The hop of a row as the tables know it, or none for what is unattributed.
+pub type HopOrNone = Option<HopId>;
+
+#[cfg(test)]
+mod tests;

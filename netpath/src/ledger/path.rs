@@ -1,0 +1,178 @@
+//! Paths: which flights belong together, and the rows that their times are booked in.
+
+use netpath_common::{hop::At, point::Hook};
+
+use super::{Direction, HopOrNone, Times, attribute::Cut, classify::Step};
+use crate::{
+    flight::{End, Flight},
+    packet::Tuple,
+    topo::{Place, Topology},
+};
+
+/// Devices that a path's key holds; longer ones share the key of their beginning.
+const PLACES_MAX: usize = 16;
+
+/// What flights of one path have in common.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PathKey {
+    pub direction: Direction,
+    pub end: End,
+    /// The devices passed, in order.
+    pub places: Vec<Place>,
+}
+
+/// Names a row of a path's ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RowKey {
+    /// `None` for what no hop accounts for.
+    pub hop: HopOrNone,
+    pub place: Place,
+    pub hook: Option<Hook>,
+    /// [`netpath_common::point::Family`] as a number, for a hook.
+    pub family: u8,
+    /// Which stage of the hook.
+    pub stage: u8,
+}
+
+impl RowKey {
+    pub(super) fn at(hop: HopOrNone, place: Place) -> Self {
+        Self { hop, place, hook: None, family: 0, stage: 0 }
+    }
+}
+
+/// A hop at a place on a path.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub key: RowKey,
+    pub times: Times,
+    /// The flight at hand's time here, until it is booked.
+    pending_ns: i64,
+    pending: bool,
+}
+
+/// A path's ledger.
+#[derive(Clone, Debug)]
+pub struct Path {
+    pub key: PathKey,
+    pub total: Times,
+    /// In the order in which a packet meets them.
+    pub rows: Vec<Row>,
+    pub unattributed: Times,
+    /// Packets whose connection was in its reply direction.
+    pub replies: u64,
+    /// Packets whose addresses NAT changed.
+    pub translated: u64,
+    /// One flow of the path: its tuple, and the tuple after NAT.
+    pub example: Option<(Tuple, Option<Tuple>)>,
+}
+
+/// The direction of a flight, if it passed the focus.
+pub(super) fn direction(steps: &[Step], topology: &Topology) -> Option<Direction> {
+    steps.iter().find_map(|step| {
+        let here = Some(step.place);
+        let sending = matches!(step.at, At::Start | At::StartBridge | At::Queue);
+        let receiving = matches!(step.at, At::Rx | At::RxPort | At::NetifRx | At::Gro);
+        if topology.inside.is_some() {
+            match () {
+                () if here == topology.inside && sending => Some(Direction::Outbound),
+                () if here == topology.inside && receiving => Some(Direction::Inbound),
+                () if here == topology.outside && sending => Some(Direction::Inbound),
+                () if here == topology.outside && receiving => Some(Direction::Outbound),
+                () => None,
+            }
+        } else {
+            match () {
+                () if step.place != topology.focus => None,
+                () if sending => Some(Direction::Outbound),
+                () if receiving => Some(Direction::Inbound),
+                () => None,
+            }
+        }
+    })
+}
+
+/// The key of the path that these steps took.
+pub(super) fn key(steps: &[Step], direction: Direction, end: End) -> PathKey {
+    let mut places: Vec<Place> = Vec::with_capacity(8);
+    for step in steps {
+        let moves = matches!(
+            step.at,
+            At::Queue | At::Start | At::StartBridge | At::NetifRx | At::Gro | At::Rx | At::RxPort
+        );
+        if moves && places.last() != Some(&step.place) && places.len() < PLACES_MAX {
+            places.push(step.place);
+        }
+    }
+    PathKey { direction, end, places }
+}
+
+impl Path {
+    pub(super) fn new(key: PathKey) -> Self {
+        Self {
+            key,
+            total: Times::default(),
+            rows: Vec::new(),
+            unattributed: Times::default(),
+            replies: 0,
+            translated: 0,
+            example: None,
+        }
+    }
+
+    /// Books a flight that was cut into `cuts`.
+    pub(super) fn add(&mut self, flight: &Flight, cuts: &[Cut]) {
+        let mut total = 0;
+        let mut unattributed = 0;
+        let mut cursor = 0;
+        for cut in cuts {
+            total += cut.ns;
+            if cut.key.hop.is_none() {
+                unattributed += cut.ns;
+                continue;
+            }
+            let index = self.row(cut.key, cursor);
+            let row = &mut self.rows[index];
+            row.pending_ns += cut.ns;
+            row.pending = true;
+            cursor = cursor.max(index + 1);
+        }
+        for row in self.rows.iter_mut().filter(|r| r.pending) {
+            row.times.add(row.pending_ns);
+            row.pending_ns = 0;
+            row.pending = false;
+        }
+        self.total.add(total);
+        self.unattributed.add(unattributed);
+        self.translated += u64::from(flight.translated.is_some());
+        self.replies += u64::from(is_reply(flight));
+        if self.example.is_none() {
+            self.example = flight.headers.and_then(|h| h.tuple).map(|t| (t, flight.translated));
+        }
+    }
+
+    /// The index of the row with this key: most often it stands at `cursor`, where the flight at
+    /// hand has got to; else it is looked for, or put in there.
+    fn row(&mut self, key: RowKey, cursor: usize) -> usize {
+        if self.rows.get(cursor).is_some_and(|r| r.key == key) {
+            return cursor;
+        }
+        if let Some(found) = self.rows.iter().position(|r| r.key == key) {
+            return found;
+        }
+        let at = cursor.min(self.rows.len());
+        let row = Row { key, times: Times::default(), pending_ns: 0, pending: false };
+        self.rows.insert(at, row);
+        at
+    }
+}
+
+/// Whether conntrack called a packet of this flight one of the reply direction.
+fn is_reply(flight: &Flight) -> bool {
+    use netpath_common::point::{HOOK_SLOT, HookAux, IP_CT_IS_REPLY};
+    flight
+        .marks
+        .iter()
+        .filter(|m| m.point == HOOK_SLOT)
+        .filter_map(|m| HookAux::unpack(m.aux).ctinfo)
+        .any(|ct| ct >= IP_CT_IS_REPLY && ct != 7)
+}

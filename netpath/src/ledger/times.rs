@@ -1,0 +1,74 @@
+//! Times of one kind, added up: exact sum, and a histogram for percentiles.
+
+use hdrhistogram::Histogram;
+
+/// Significant decimal digits of the percentiles.
+const DIGITS: u8 = 2;
+
+/// A distribution of times in ns.
+#[derive(Clone, Debug)]
+pub struct Times {
+    histogram: Histogram<u32>,
+    count: u64,
+    sum_ns: i128,
+    sum_squares: f64,
+    max_ns: i64,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        let mut histogram = Histogram::new(DIGITS).expect("2 is a valid number of digits");
+        histogram.auto(true);
+        Self { histogram, count: 0, sum_ns: 0, sum_squares: 0.0, max_ns: 0 }
+    }
+}
+
+impl Times {
+    /// Adds a time. A negative one counts in the sum as it is, and in the histogram as 0.
+    pub fn add(&mut self, ns: i64) {
+        self.count += 1;
+        self.sum_ns += i128::from(ns);
+        self.sum_squares += (ns as f64) * (ns as f64);
+        self.max_ns = self.max_ns.max(ns);
+        // It grows as needed; the one failure left is a count over u32, where the value stays out.
+        let _ = self.histogram.record(u64::try_from(ns).unwrap_or(0));
+    }
+
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    pub fn sum_ns(&self) -> i128 {
+        self.sum_ns
+    }
+
+    /// 0 where there are none.
+    pub fn mean_ns(&self) -> f64 {
+        if self.count == 0 { 0.0 } else { self.sum_ns as f64 / self.count as f64 }
+    }
+
+    /// Standard deviation of the single times, ns.
+    pub fn stddev_ns(&self) -> f64 {
+        if self.count < 2 {
+            return 0.0;
+        }
+        let n = self.count as f64;
+        ((self.sum_squares / n - self.mean_ns().powi(2)).max(0.0) * n / (n - 1.0)).sqrt()
+    }
+
+    /// The time that a share of all (0 to 1) does not exceed, to two digits, ns.
+    pub fn quantile_ns(&self, share: f64) -> u64 {
+        self.histogram.value_at_quantile(share).min(self.max_ns())
+    }
+
+    pub fn max_ns(&self) -> u64 {
+        u64::try_from(self.max_ns).unwrap_or(0)
+    }
+
+    /// The buckets that hold anything: upper end in ns, and how many.
+    pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.histogram
+            .iter_recorded()
+            .map(|v| (v.value_iterated_to(), v.count_since_last_iteration()))
+    }
+}

@@ -1,0 +1,28 @@
+//! netpath: where a packet's time goes, hop by hop, and why.
+//!
+//! Data flows one way:
+//!
+//! ```text
+//! kernel ─chunks─▶ decode ─pieces─▶ flight ─flights─▶ ledger ─rows─▶ snapshot ─▶ view
+//!   ▲                                                    ▲
+//!  topo (whose packets are wanted)              topo, hooks (what marks mean)
+//! ```
+//!
+//! From decode to ledger nothing does I/O or reads a clock. Only [`kernel`] talks to the kernel
+//! about programs; views see a [`snapshot::Snapshot`] and nothing else.
+
+pub mod cli;
+pub mod decode;
+pub mod flight;
+pub mod hooks;
+pub mod host;
+pub mod kernel;
+pub mod lab;
+pub mod ledger;
+pub mod netns;
+pub mod packet;
+pub mod pipeline;
+pub mod serving;
+pub mod snapshot;
+pub mod topo;
+pub mod view;

@@ -1,0 +1,240 @@
+//! Network namespaces: naming them, and running code inside them.
+//!
+//! In: names, paths, pids. Out: [`Netns`] handles with the cookie that events carry.
+
+use std::{
+    fs::{self, File},
+    io,
+    os::{fd::AsFd as _, unix::fs::MetadataExt as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+};
+
+use nix::{
+    sched::{CloneFlags, setns},
+    sys::socket::{AddressFamily, SockFlag, SockType, socket},
+};
+use thiserror::Error;
+
+/// Where `ip netns` and Docker keep the namespaces that have names.
+const NAMED: &[(&str, &str)] = &[("/run/netns", ""), ("/run/docker/netns", "docker:")];
+
+/// A network namespace held open, so that it can't go away.
+#[derive(Clone, Debug)]
+pub struct Netns {
+    file: Arc<File>,
+    /// Inode of the namespace; the kernel reuses it after the namespace is gone.
+    pub inode: u64,
+    /// Low half of `net->net_cookie`, which is never reused.
+    pub cookie: u32,
+    /// What people call it.
+    pub name: String,
+}
+
+impl PartialEq for Netns {
+    fn eq(&self, other: &Self) -> bool {
+        (self.inode, self.cookie) == (other.inode, other.cookie)
+    }
+}
+
+impl Eq for Netns {}
+
+#[derive(Debug, Error)]
+pub enum NetnsError {
+    #[error("no network namespace {wanted}{hint}", hint = suggestion(close))]
+    NotFound { wanted: String, close: Vec<String> },
+    #[error("cannot open network namespace {path}: {source}")]
+    Open { path: PathBuf, source: io::Error },
+    #[error("cannot enter network namespace {name}: {source}")]
+    Enter { name: String, source: io::Error },
+}
+
+/// Words like ", did you mean a or b?" for an error, or nothing.
+pub fn suggestion(close: &[String]) -> String {
+    if close.is_empty() {
+        String::new()
+    } else {
+        format!(" (did you mean {}?)", close.join(" or "))
+    }
+}
+
+/// The candidates that resemble `wanted`, best first, three at most.
+pub fn close_names<'a>(wanted: &str, candidates: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut scored: Vec<_> = candidates
+        .map(|c| (strsim::jaro_winkler(wanted, c), c.to_owned()))
+        .filter(|(score, _)| *score > 0.75)
+        .collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    scored.dedup_by(|a, b| a.1 == b.1);
+    scored.into_iter().take(3).map(|(_, name)| name).collect()
+}
+
+impl Netns {
+    /// The namespace of the calling thread.
+    pub fn current() -> Result<Self, NetnsError> {
+        Self::open(Path::new("/proc/thread-self/ns/net"), None)
+    }
+
+    /// The namespace at `path`, called `name`, or by whatever name is found for it.
+    pub fn open(path: &Path, name: Option<String>) -> Result<Self, NetnsError> {
+        let fail = |source| NetnsError::Open { path: path.to_owned(), source };
+        let file = File::open(path).map_err(fail)?;
+        let inode = file.metadata().map_err(fail)?.ino();
+        let mut ns = Self { file: Arc::new(file), inode, cookie: 0, name: String::new() };
+        ns.cookie = ns.run(cookie)?.map_err(fail)?;
+        ns.name = name.unwrap_or_else(|| name_of(inode));
+        Ok(ns)
+    }
+
+    /// What `--netns NAME|PATH|PID` means.
+    pub fn find(wanted: &str) -> Result<Self, NetnsError> {
+        if wanted.contains('/') {
+            return Self::open(Path::new(wanted), None);
+        }
+        for (dir, _) in NAMED {
+            let path = Path::new(dir).join(wanted);
+            if path.exists() {
+                return Self::open(&path, None);
+            }
+        }
+        if wanted.parse::<u32>().is_ok() {
+            let path = format!("/proc/{wanted}/ns/net");
+            if Path::new(&path).exists() {
+                return Self::open(Path::new(&path), None);
+            }
+        }
+        let named = named();
+        let close = close_names(wanted, named.iter().map(|(_, name)| name.as_str()));
+        Err(NetnsError::NotFound { wanted: wanted.to_owned(), close })
+    }
+
+    /// Runs `f` on a thread of its own inside this namespace.
+    pub fn run<T: Send>(&self, f: impl FnOnce() -> T + Send) -> Result<T, NetnsError> {
+        let entered = thread::scope(|scope| {
+            let worker = scope.spawn(|| {
+                setns(self.file.as_fd(), CloneFlags::CLONE_NEWNET)?;
+                Ok(f())
+            });
+            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        entered.map_err(|errno: nix::Error| NetnsError::Enter {
+            name: self.name.clone(),
+            source: errno.into(),
+        })
+    }
+
+    /// The file that keeps this namespace open.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+/// Cookie of the calling thread's namespace (`SO_NETNS_COOKIE`, Linux 5.14).
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "cookies count up from 1; events carry the low half"
+)]
+fn cookie() -> io::Result<u32> {
+    const SO_NETNS_COOKIE: libc::c_int = 71;
+    let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
+    let mut cookie = 0u64;
+    let mut len = size_of::<u64>() as libc::socklen_t;
+    // SAFETY: the socket is open, and `cookie` and `len` are valid for writes of their sizes.
+    let rc = unsafe {
+        libc::getsockopt(
+            std::os::fd::AsRawFd::as_raw_fd(&socket),
+            libc::SOL_SOCKET,
+            SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut len,
+        )
+    };
+    if rc == 0 { Ok(cookie as u32) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Paths and names of all namespaces that have a name.
+pub fn named() -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    for (dir, prefix) in NAMED {
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            found.push((entry.path(), name));
+        }
+    }
+    found.sort();
+    found
+}
+
+/// One handle for every namespace that can be found: named ones first, then those of processes.
+pub fn all() -> Vec<Netns> {
+    let mut found: Vec<Netns> = Vec::new();
+    let mut seen = std::collections::HashSet::new();
+    let mut add = |path: &Path, name: Option<String>| {
+        let inode = match fs::metadata(path) {
+            Ok(meta) => meta.ino(),
+            Err(_) => return,
+        };
+        if seen.insert(inode)
+            && let Ok(ns) = Netns::open(path, name)
+        {
+            found.push(ns);
+        }
+    };
+    add(Path::new("/proc/thread-self/ns/net"), None);
+    for (path, name) in named() {
+        add(&path, Some(name));
+    }
+    for pid in pids() {
+        add(Path::new(&format!("/proc/{pid}/ns/net")), None);
+    }
+    found
+}
+
+fn pids() -> impl Iterator<Item = u32> {
+    fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// What a namespace is called: its name, `host` for the initial one, or the first process in it.
+fn name_of(inode: u64) -> String {
+    let is = |path: &Path| fs::metadata(path).is_ok_and(|meta| meta.ino() == inode);
+    for (path, name) in named() {
+        if is(&path) {
+            return name;
+        }
+    }
+    // The init process and, where it hides that, the kernel's threads live in the initial one.
+    let kthreadd = fs::read_to_string("/proc/2/comm").is_ok_and(|c| c.trim() == "kthreadd");
+    if is(Path::new("/proc/1/ns/net")) || (kthreadd && is(Path::new("/proc/2/ns/net"))) {
+        return "host".to_owned();
+    }
+    pids().find(|pid| is(Path::new(&format!("/proc/{pid}/ns/net")))).map_or_else(
+        || format!("netns:{inode}"),
+        |pid| {
+            let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            format!("pid:{pid}({})", comm.trim())
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn close_names_come_best_first() {
+        let names = ["client", "host", "server", "clients"];
+        assert_eq!(close_names("clent", names.into_iter()), ["client", "clients"]);
+        assert!(close_names("zzz", names.into_iter()).is_empty());
+    }
+
+    #[test]
+    fn the_own_namespace_has_a_cookie() {
+        let ns = Netns::current().expect("reading the own namespace needs no rights");
+        assert!(ns.cookie > 0 && ns.inode > 0);
+    }
+}

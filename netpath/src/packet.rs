@@ -1,0 +1,108 @@
+//! What is known of a packet from its own headers.
+
+use std::{fmt, net::IpAddr};
+
+use serde::{Deserialize, Serialize};
+
+/// Addresses and ports of a packet.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Tuple {
+    /// IP protocol number.
+    pub proto: u8,
+    pub src: IpAddr,
+    pub dst: IpAddr,
+    /// Source port, or the ICMP id.
+    pub sport: u16,
+    /// Destination port, or the ICMP sequence number.
+    pub dport: u16,
+}
+
+pub const ICMP: u8 = 1;
+pub const TCP: u8 = 6;
+pub const UDP: u8 = 17;
+pub const ICMPV6: u8 = 58;
+
+impl Tuple {
+    pub fn v4(proto: u8, src: [u8; 4], dst: [u8; 4], sport: [u8; 2], dport: [u8; 2]) -> Self {
+        Self::new(proto, src.into(), dst.into(), sport, dport)
+    }
+
+    pub fn v6(proto: u8, src: [u8; 16], dst: [u8; 16], sport: [u8; 2], dport: [u8; 2]) -> Self {
+        Self::new(proto, src.into(), dst.into(), sport, dport)
+    }
+
+    fn new(proto: u8, src: IpAddr, dst: IpAddr, sport: [u8; 2], dport: [u8; 2]) -> Self {
+        let (sport, dport) = (u16::from_be_bytes(sport), u16::from_be_bytes(dport));
+        Self { proto, src, dst, sport, dport }
+    }
+
+    /// `tcp`, `udp`, …, or the number.
+    pub fn proto_name(&self) -> String {
+        match self.proto {
+            ICMP => "icmp".into(),
+            TCP => "tcp".into(),
+            UDP => "udp".into(),
+            ICMPV6 => "icmp6".into(),
+            other => format!("proto {other}"),
+        }
+    }
+}
+
+impl fmt::Display for Tuple {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let proto = self.proto_name();
+        if matches!(self.proto, TCP | UDP) {
+            let end = |ip: IpAddr, port| std::net::SocketAddr::new(ip, port);
+            write!(f, "{proto} {} > {}", end(self.src, self.sport), end(self.dst, self.dport))
+        } else {
+            write!(f, "{proto} {} > {}", self.src, self.dst)
+        }
+    }
+}
+
+impl fmt::Debug for Tuple {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A packet's headers as they were at one moment. Fields that were not read are 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Headers {
+    /// Absent where the packet is not IP.
+    pub tuple: Option<Tuple>,
+    /// TCP flags, or the ICMP type.
+    pub flags: u8,
+    /// IPv4 identification.
+    pub ip_id: u16,
+    /// Bytes after the transport header.
+    pub payload: u32,
+    /// TCP sequence number.
+    pub seq: u32,
+    /// TCP acknowledgment number.
+    pub ack: u32,
+    /// `skb->len` at that moment, bytes.
+    pub len: u32,
+    /// Segments that GSO will make of it; 0 where it is a single one.
+    pub gso_segs: u16,
+}
+
+impl Headers {
+    /// Whether both can be of the same packet, judged by what neither NAT nor GRO changes: TCP's
+    /// sequence number, ICMP's, else the IP identification and the length.
+    pub fn same_packet(&self, other: &Self) -> bool {
+        let (Some(a), Some(b)) = (&self.tuple, &other.tuple) else { return true };
+        if a.proto != b.proto || a.src.is_ipv4() != b.src.is_ipv4() {
+            return false;
+        }
+        match a.proto {
+            TCP => self.seq == other.seq,
+            ICMP | ICMPV6 => a.dport == b.dport,
+            _ => self.ip_id == other.ip_id && (self.payload == other.payload || self.is_gso(other)),
+        }
+    }
+
+    fn is_gso(&self, other: &Self) -> bool {
+        self.gso_segs > 1 || other.gso_segs > 1
+    }
+}

@@ -1,0 +1,188 @@
+//! From a ledger to a snapshot: ids become names, distributions become figures.
+
+use std::{collections::BTreeMap, time::SystemTime};
+
+use netpath_common::{
+    hop::{HOPS, HopId, Where},
+    point::{HOOK_SLOT, Hook, TRACEPOINTS},
+};
+
+use super::{
+    DropReport, FlowExample, HopReport, NamedPlace, PathReport, SCHEMA, Snapshot, Summary,
+};
+use crate::{
+    flight::End,
+    hooks::HookKey,
+    host::HostFacts,
+    ledger::{Ledger, Path, Row, Times},
+    serving::Serving,
+    topo::{Place, Topology},
+};
+
+/// What the ledger does not know.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    pub iface: String,
+    pub netns: String,
+    pub started: SystemTime,
+    pub duration_ns: u64,
+    pub host: HostFacts,
+    pub serving: Serving,
+    /// By point.
+    pub lost: BTreeMap<u16, u64>,
+    pub drop_reasons: BTreeMap<u16, String>,
+    pub notes: Vec<String>,
+}
+
+/// Makes a snapshot.
+pub fn build(ledger: &Ledger, facts: &Facts) -> Snapshot {
+    let mut paths: Vec<PathReport> = ledger.paths().iter().map(|p| path(p, ledger)).collect();
+    paths.sort_by(|a, b| b.packets.cmp(&a.packets).then_with(|| b.direction.cmp(&a.direction)));
+    let (mut backends, mut absent) = (BTreeMap::new(), BTreeMap::new());
+    for hop in HOPS {
+        match facts.serving.of(hop) {
+            Ok(backend) => backends.insert(hop.key.to_owned(), backend),
+            Err(why) => absent.insert(hop.key.to_owned(), why),
+        };
+    }
+    Snapshot {
+        schema: SCHEMA.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started: humantime::format_rfc3339_seconds(facts.started).to_string(),
+        duration_ns: facts.duration_ns,
+        iface: facts.iface.clone(),
+        netns: facts.netns.clone(),
+        host: facts.host.clone(),
+        backends,
+        absent,
+        packets: ledger.coverage,
+        lost_events: facts.lost.values().sum(),
+        lost_by_point: facts.lost.iter().map(|(p, n)| (point_name(*p), *n)).collect(),
+        paths,
+        drops: drops(ledger, facts),
+        notes: facts.notes.clone(),
+    }
+}
+
+/// What a probe point is called.
+fn point_name(point: u16) -> String {
+    if point == HOOK_SLOT {
+        return "netfilter link".to_owned();
+    }
+    TRACEPOINTS
+        .iter()
+        .find(|t| t.point == point)
+        .map_or_else(|| format!("point {point}"), |t| t.name.to_owned())
+}
+
+fn drops(ledger: &Ledger, facts: &Facts) -> Vec<DropReport> {
+    let mut by_name: BTreeMap<(String, Place), u64> = BTreeMap::new();
+    for (key, count) in &ledger.drops {
+        let reason = facts
+            .drop_reasons
+            .get(&key.reason)
+            .cloned()
+            .unwrap_or_else(|| format!("reason {}", key.reason));
+        *by_name.entry((reason, key.place)).or_default() += count;
+    }
+    let mut drops: Vec<DropReport> = by_name
+        .into_iter()
+        .map(|((reason, place), count)| DropReport {
+            reason,
+            netns: ledger.topology.netns_name(place.netns),
+            dev: ledger.topology.dev_name(place),
+            count,
+        })
+        .collect();
+    drops.sort_by_key(|d| std::cmp::Reverse(d.count));
+    drops
+}
+
+fn path(path: &Path, ledger: &Ledger) -> PathReport {
+    let topology = &ledger.topology;
+    let named = |place: Option<&Place>| {
+        let place = place.copied().unwrap_or_default();
+        NamedPlace { netns: topology.netns_name(place.netns), dev: topology.dev_name(place) }
+    };
+    let total_ns = path.total.sum_ns() as f64;
+    PathReport {
+        name: path_name(&path.key.places, topology),
+        direction: path.key.direction.key().to_owned(),
+        end: end_name(path.key.end).to_owned(),
+        from: named(path.key.places.first()),
+        to: named(path.key.places.last()),
+        packets: path.total.count(),
+        replies: path.replies,
+        translated: path.translated,
+        example: path.example.as_ref().map(|(before, after)| FlowExample {
+            before: before.to_string(),
+            after: after.as_ref().map(ToString::to_string),
+        }),
+        total: summary(&path.total),
+        unattributed_ns: path.unattributed.mean_ns(),
+        hops: path
+            .rows
+            .iter()
+            .filter_map(|row| Some(hop(row, row.key.hop?, total_ns, ledger)))
+            .collect(),
+    }
+}
+
+fn hop(row: &Row, id: HopId, total_ns: f64, ledger: &Ledger) -> HopReport {
+    let info = id.info();
+    let key = &row.key;
+    let share = if total_ns > 0.0 { row.times.sum_ns() as f64 / total_ns } else { 0.0 };
+    let stage = key.hook.and_then(|hook| {
+        let at = HookKey { netns: key.place.netns, family: key.family, hook: hook as u8 };
+        ledger.hooks.points.get(&at)?.stages.get(usize::from(key.stage))
+    });
+    HopReport {
+        hop: info.key.to_owned(),
+        group: info.group.key().to_owned(),
+        kind: info.kind.key().to_owned(),
+        netns: ledger.topology.netns_name(key.place.netns),
+        dev: (info.place == Where::Device).then(|| ledger.topology.dev_name(key.place)),
+        hook: key.hook.map(Hook::name).map(str::to_owned),
+        part: stage.map(|s| s.label.clone()).filter(|label| *label != info.group.label()),
+        count: row.times.count(),
+        times: summary(&row.times),
+        share,
+        causes: BTreeMap::new(),
+    }
+}
+
+fn summary(times: &Times) -> Summary {
+    Summary {
+        mean_ns: times.mean_ns(),
+        p50_ns: times.quantile_ns(0.5),
+        p90_ns: times.quantile_ns(0.9),
+        p99_ns: times.quantile_ns(0.99),
+        max_ns: times.max_ns(),
+    }
+}
+
+fn end_name(end: End) -> &'static str {
+    match end {
+        End::Delivered => "delivered",
+        End::Reached => "reached",
+        End::Transmitted => "transmitted",
+        End::Dropped { .. } => "dropped",
+        End::Vanished => "vanished",
+    }
+}
+
+/// `client/eth0 → host/veth0 → br0 → up0 → server/eth0`: the namespace where it changes.
+fn path_name(places: &[Place], topology: &Topology) -> String {
+    let mut parts = Vec::new();
+    let mut netns = None;
+    for place in places {
+        let dev = topology.dev_name(*place);
+        if netns == Some(place.netns) {
+            parts.push(dev);
+        } else {
+            parts.push(format!("{}/{dev}", topology.netns_name(place.netns)));
+        }
+        netns = Some(place.netns);
+    }
+    parts.join(" → ")
+}

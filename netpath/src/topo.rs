@@ -1,0 +1,152 @@
+//! The topology: from one interface to the path that its packets take on this machine.
+//!
+//! In: an interface's name and a network namespace. Out: a [`Topology`], the devices and
+//! namespaces on the path, which tells the programs whose packets are wanted and gives names to
+//! what the events say.
+
+mod discover;
+mod dump;
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use netpath_common::place::DevId;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+pub use discover::{discover, interfaces};
+
+use crate::netns::{Netns, NetnsError, suggestion};
+
+/// A device on the path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    pub ifindex: u32,
+    pub name: String,
+    /// As in `ip -d link`: `veth`, `bridge`, `vxlan`, …; empty for hardware.
+    pub kind: String,
+    /// The bridge or bond that it is a port of.
+    pub master: Option<u32>,
+    /// For a bridge's port: whether its master is a bridge.
+    pub bridge_port: bool,
+    /// As in `ip link`: `noqueue`, `fq_codel`, …
+    pub qdisc: String,
+    pub up: bool,
+    pub mtu: u32,
+    /// Addresses with their prefix length.
+    pub addresses: Vec<(IpAddr, u8)>,
+    /// The device at the other end, or below, where it is on the path.
+    pub peer: Option<(u32, u32)>,
+}
+
+/// A network namespace on the path, with its devices there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    pub netns: u32,
+    pub name: String,
+    pub devices: BTreeMap<u32, Device>,
+    /// Whether it forwards packets between its devices (`net.ipv4.ip_forward`).
+    pub forwards: bool,
+    /// Whether bridged packets run through iptables (`net.bridge.bridge-nf-call-iptables`).
+    pub bridge_nf: bool,
+    #[serde(skip)]
+    pub handle: Option<Netns>,
+}
+
+/// The discovered path.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Topology {
+    /// By the low half of the namespace's cookie.
+    pub hosts: BTreeMap<u32, Host>,
+    /// The devices in the order in which a packet meets them on its way out.
+    pub chain: Vec<Place>,
+    /// The interface that was asked for.
+    pub focus: Place,
+    /// The end of the focus that faces the container: transmitting here is going out.
+    pub inside: Option<Place>,
+    /// The end of the focus that faces the host: receiving here is going out.
+    pub outside: Option<Place>,
+}
+
+/// A device's identity, in a form that can be kept in files.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+pub struct Place {
+    /// Low half of the network namespace's cookie.
+    pub netns: u32,
+    pub ifindex: u32,
+}
+
+impl From<DevId> for Place {
+    fn from(dev: DevId) -> Self {
+        Self { netns: dev.netns, ifindex: dev.ifindex }
+    }
+}
+
+impl From<Place> for DevId {
+    fn from(place: Place) -> Self {
+        Self { netns: place.netns, ifindex: place.ifindex }
+    }
+}
+
+#[derive(Debug, Error)]
+pub enum TopoError {
+    #[error("no interface {iface} in network namespace {netns}{hint}{elsewhere}",
+        hint = suggestion(close), elsewhere = elsewhere_text(elsewhere))]
+    NoInterface { iface: String, netns: String, close: Vec<String>, elsewhere: Vec<String> },
+    #[error("cannot read the links of network namespace {netns}: {reason}")]
+    Netlink { netns: String, reason: String },
+    #[error(transparent)]
+    Netns(#[from] NetnsError),
+}
+
+fn elsewhere_text(netns: &[String]) -> String {
+    match netns {
+        [] => String::new(),
+        [one] => format!("; there is one in {one}: add --netns {one}"),
+        many => format!("; there are some in {}: choose with --netns", many.join(", ")),
+    }
+}
+
+impl Topology {
+    /// The calling thread's namespace alone, with no device of interest: for trying what attaches.
+    pub fn of_current_netns() -> Result<Self, NetnsError> {
+        let netns = Netns::current()?;
+        let host = Host {
+            netns: netns.cookie,
+            name: netns.name.clone(),
+            devices: BTreeMap::new(),
+            forwards: false,
+            bridge_nf: false,
+            handle: Some(netns),
+        };
+        Ok(Self { hosts: BTreeMap::from([(host.netns, host)]), ..Self::default() })
+    }
+
+    pub fn host(&self, netns: u32) -> Option<&Host> {
+        self.hosts.get(&netns)
+    }
+
+    pub fn device(&self, place: Place) -> Option<&Device> {
+        self.hosts.get(&place.netns)?.devices.get(&place.ifindex)
+    }
+
+    /// The namespace's name, or its cookie where the path does not know it.
+    pub fn netns_name(&self, netns: u32) -> String {
+        self.host(netns).map_or_else(|| format!("netns#{netns}"), |h| h.name.clone())
+    }
+
+    /// The device's name, or its index where the path does not know it.
+    pub fn dev_name(&self, place: Place) -> String {
+        self.device(place).map_or_else(|| format!("if{}", place.ifindex), |d| d.name.clone())
+    }
+
+    /// Every device on the path.
+    pub fn devices(&self) -> impl Iterator<Item = (Place, &Device)> {
+        self.hosts.values().flat_map(|host| {
+            host.devices
+                .iter()
+                .map(|(&ifindex, device)| (Place { netns: host.netns, ifindex }, device))
+        })
+    }
+}

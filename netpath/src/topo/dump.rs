@@ -1,0 +1,201 @@
+//! One namespace's links, addresses and routes, over rtnetlink.
+
+use std::{collections::BTreeMap, fs, net::IpAddr, os::fd::AsRawFd as _};
+
+use futures_util::TryStreamExt as _;
+use rtnetlink::{
+    Handle, RouteMessageBuilder, new_connection,
+    packet_core::{NLM_F_REQUEST, NetlinkMessage, NetlinkPayload},
+    packet_route::{
+        RouteNetlinkMessage,
+        address::AddressAttribute,
+        link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
+        nsid::{NsidAttribute, NsidMessage},
+        route::{RouteAttribute, RouteHeader, RouteMessage, RouteType},
+    },
+};
+
+use super::{Device, TopoError};
+use crate::netns::Netns;
+
+/// What a link's `IFLA_LINK` points to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Below {
+    pub(super) ifindex: u32,
+    /// Id of its namespace as seen from here; `None` where it is the same one.
+    pub(super) nsid: Option<i32>,
+}
+
+/// One namespace as rtnetlink shows it.
+#[derive(Debug)]
+pub(super) struct Dump {
+    pub(super) devices: BTreeMap<u32, Device>,
+    pub(super) below: BTreeMap<u32, Below>,
+    /// Devices with a route, and whether one is a default route.
+    pub(super) routes: BTreeMap<u32, bool>,
+    /// Ids of other namespaces as seen from here.
+    pub(super) nsids: BTreeMap<i32, usize>,
+    pub(super) forwards: bool,
+    pub(super) bridge_nf: bool,
+}
+
+/// Reads `netns`; `others` are looked up for their ids as seen from there.
+pub(super) fn dump(netns: &Netns, others: &[Netns]) -> Result<Dump, TopoError> {
+    let fail = |reason: String| TopoError::Netlink { netns: netns.name.clone(), reason };
+    netns.run(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .map_err(|e| fail(e.to_string()))?;
+        runtime.block_on(read(others)).map_err(|e| fail(e.to_string()))
+    })?
+}
+
+async fn read(others: &[Netns]) -> Result<Dump, rtnetlink::Error> {
+    let (connection, handle, _) =
+        new_connection().map_err(|e| rtnetlink::Error::NamespaceError(e.to_string()))?;
+    tokio::spawn(connection);
+    let mut dump = Dump {
+        devices: BTreeMap::new(),
+        below: BTreeMap::new(),
+        routes: BTreeMap::new(),
+        nsids: BTreeMap::new(),
+        forwards: sysctl("net/ipv4/ip_forward") || sysctl("net/ipv6/conf/all/forwarding"),
+        bridge_nf: sysctl("net/bridge/bridge-nf-call-iptables"),
+    };
+    let mut links = handle.link().get().execute();
+    while let Some(link) = links.try_next().await? {
+        add_link(&mut dump, &link);
+    }
+    let bridges: Vec<u32> =
+        dump.devices.values().filter(|d| d.kind == "bridge").map(|d| d.ifindex).collect();
+    for device in dump.devices.values_mut() {
+        device.bridge_port = device.master.is_some_and(|m| bridges.contains(&m));
+    }
+    let mut addresses = handle.address().get().execute();
+    while let Some(address) = addresses.try_next().await? {
+        let prefix = address.header.prefix_len;
+        let ip = address.attributes.iter().find_map(|a| match a {
+            AddressAttribute::Local(ip) => Some(*ip),
+            _ => None,
+        });
+        let ip = ip.or_else(|| {
+            address.attributes.iter().find_map(|a| match a {
+                AddressAttribute::Address(ip) => Some(*ip),
+                _ => None,
+            })
+        });
+        if let (Some(ip), Some(device)) = (ip, dump.devices.get_mut(&address.header.index)) {
+            device.addresses.push((ip, prefix));
+        }
+    }
+    for route in [
+        RouteMessageBuilder::<std::net::Ipv4Addr>::new().build(),
+        RouteMessageBuilder::<std::net::Ipv6Addr>::new().build(),
+    ] {
+        let mut routes = handle.route().get(route).execute();
+        while let Some(route) = routes.try_next().await? {
+            add_route(&mut dump, &route);
+        }
+    }
+    for (i, other) in others.iter().enumerate() {
+        if let Some(id) = nsid(&handle, other).await? {
+            dump.nsids.insert(id, i);
+        }
+    }
+    Ok(dump)
+}
+
+fn sysctl(path: &str) -> bool {
+    fs::read_to_string(format!("/proc/sys/{path}")).is_ok_and(|v| v.trim() == "1")
+}
+
+fn add_link(dump: &mut Dump, link: &LinkMessage) {
+    let ifindex = link.header.index;
+    let mut device = Device {
+        ifindex,
+        name: String::new(),
+        kind: String::new(),
+        master: None,
+        bridge_port: false,
+        qdisc: String::new(),
+        up: link.header.flags.contains(LinkFlags::Up),
+        mtu: 0,
+        addresses: Vec::new(),
+        peer: None,
+    };
+    let mut below = Below { ifindex: 0, nsid: None };
+    for attribute in &link.attributes {
+        match attribute {
+            LinkAttribute::IfName(name) => device.name.clone_from(name),
+            LinkAttribute::Qdisc(name) => device.qdisc.clone_from(name),
+            LinkAttribute::Mtu(mtu) => device.mtu = *mtu,
+            LinkAttribute::Controller(index) => device.master = Some(*index),
+            LinkAttribute::Link(index) => below.ifindex = *index,
+            LinkAttribute::LinkNetNsId(id) => below.nsid = Some(*id),
+            LinkAttribute::LinkInfo(infos) => {
+                for info in infos {
+                    if let LinkInfo::Kind(kind) = info {
+                        device.kind = kind_name(kind);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    if below.ifindex != 0 && (below.nsid.is_some() || below.ifindex != ifindex) {
+        dump.below.insert(ifindex, below);
+    }
+    dump.devices.insert(ifindex, device);
+}
+
+fn kind_name(kind: &InfoKind) -> String {
+    kind.to_string()
+}
+
+fn add_route(dump: &mut Dump, route: &RouteMessage) {
+    if route.header.kind != RouteType::Unicast || route.header.table != RouteHeader::RT_TABLE_MAIN {
+        return;
+    }
+    let default = route.header.destination_prefix_length == 0;
+    let mut to = |ifindex: u32| {
+        let entry = dump.routes.entry(ifindex).or_default();
+        *entry |= default;
+    };
+    for attribute in &route.attributes {
+        match attribute {
+            RouteAttribute::Oif(ifindex) => to(*ifindex),
+            RouteAttribute::MultiPath(hops) => {
+                hops.iter().for_each(|hop| to(hop.interface_index));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The id that `other` has in the namespace of `handle`, if it has one.
+async fn nsid(handle: &Handle, other: &Netns) -> Result<Option<i32>, rtnetlink::Error> {
+    let mut message = NsidMessage::default();
+    let fd = u32::try_from(other.file().as_raw_fd()).unwrap_or_default();
+    message.attributes.push(NsidAttribute::Fd(fd));
+    let mut request = NetlinkMessage::from(RouteNetlinkMessage::GetNsId(message));
+    request.header.flags = NLM_F_REQUEST;
+    let mut replies = handle.clone().request(request)?;
+    while let Some(reply) = futures_util::StreamExt::next(&mut replies).await {
+        if let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewNsId(found)) = reply.payload {
+            return Ok(found.attributes.iter().find_map(|a| match a {
+                NsidAttribute::Id(id) if *id >= 0 => Some(*id),
+                _ => None,
+            }));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether an address is one that only means "this link".
+pub(super) fn is_link_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    }
+}

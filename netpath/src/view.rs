@@ -1,0 +1,5 @@
+//! Views: a snapshot as people and programs see it. They do no arithmetic beyond units.
+
+pub mod summary;
+pub mod topo;
+pub mod units;

@@ -1,0 +1,61 @@
+//! The discovered path, for people.
+
+use std::fmt::Write as _;
+
+use crate::topo::{Device, Host, Place, Topology};
+
+/// One block per namespace, in the order in which a packet leaves; the interface that was asked
+/// for is marked.
+pub fn render(topology: &Topology) -> String {
+    let mut out = String::new();
+    let mut last = None;
+    for place in &topology.chain {
+        let (Some(host), Some(device)) = (topology.host(place.netns), topology.device(*place))
+        else {
+            continue;
+        };
+        if last != Some(place.netns) {
+            let _ = writeln!(out, "{}{}", if last.is_some() { "\n" } else { "" }, title(host));
+            last = Some(place.netns);
+        }
+        let _ = writeln!(out, "  {}", line(topology, *place, host, device));
+    }
+    out
+}
+
+fn title(host: &Host) -> String {
+    let mut words = vec![host.name.clone()];
+    if host.forwards {
+        words.push("forwards".to_owned());
+    }
+    if host.bridge_nf && host.devices.values().any(|d| d.kind == "bridge") {
+        words.push("bridge-nf-call-iptables = 1".to_owned());
+    }
+    words.join(" · ")
+}
+
+fn line(topology: &Topology, place: Place, host: &Host, device: &Device) -> String {
+    let mark = if place == topology.focus { "▸" } else { " " };
+    let kind = if device.kind.is_empty() { "device" } else { &device.kind };
+    let mut words = vec![format!("{mark} {:<12} {kind:<8}", device.name)];
+    words.push(format!("{:<9}", device.qdisc));
+    if let Some((netns, ifindex)) = device.peer {
+        let peer = Place { netns, ifindex };
+        let name = topology.dev_name(peer);
+        let there = if netns == host.netns {
+            name
+        } else {
+            format!("{}/{name}", topology.netns_name(netns))
+        };
+        words.push(format!("⇄ {there}"));
+    }
+    if let Some(master) = device.master {
+        let name = topology.dev_name(Place { netns: host.netns, ifindex: master });
+        words.push(format!("port of {name}"));
+    }
+    words.extend(device.addresses.iter().map(|(ip, prefix)| format!("{ip}/{prefix}")));
+    if !device.up {
+        words.push("down".to_owned());
+    }
+    words.join(" ").trim_end().to_owned()
+}
