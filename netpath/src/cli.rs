@@ -5,6 +5,7 @@ mod doctor;
 mod exit;
 mod hops;
 mod interrupt;
+mod lab;
 mod output;
 mod topo;
 mod trace;
@@ -25,6 +26,7 @@ pub fn main() -> ExitCode {
     let result = match args.command {
         Command::Trace(trace) => trace::run(&trace),
         Command::Topo(topo) => topo::run(&topo),
+        Command::Lab(lab) => lab::run(&lab),
         Command::Hops(hops) => hops::run(&hops),
         Command::Doctor(doctor) => doctor::run(&doctor),
     };

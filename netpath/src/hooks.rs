@@ -61,9 +61,9 @@ pub struct HookPlan {
 /// Symbol of the function that runs netfilter BPF links.
 pub const BPF_LINK: &str = "nf_hook_run_bpf";
 
-/// The first and last priority, which the kernel keeps for itself.
-const PRIORITY_FIRST: i32 = i32::MIN;
-const PRIORITY_LAST: i32 = i32::MAX;
+/// The first and last priority that a link can have; the kernel keeps those beyond for itself.
+const LINK_FIRST: i32 = i32::MIN + 1;
+const LINK_LAST: i32 = i32::MAX - 1;
 
 /// Well-known priorities (`enum nf_ip_hook_priorities`).
 const PRIORITY_NAMES: &[(i32, &str)] = &[
@@ -122,8 +122,8 @@ pub fn priority_name(priority: i32) -> String {
 /// Plans the links of one hook point.
 ///
 /// A link goes before the first hook and after each further one, so that every hook has a stage of
-/// its own; hooks of equal priority share one. Hooks at the kernel's first and last priority can't
-/// be bracketed: `nf_confirm`, which is last, is part of what follows the hook. Where nothing is
+/// its own; hooks of equal priority share one. Hooks at the outermost priorities can't be
+/// bracketed: `nf_confirm`, which is last, is part of what follows the hook. Where nothing is
 /// registered, one link marks the passage of local packets, and none that of forwarded ones.
 pub fn plan_point(hook: Hook, registered: &[Registered]) -> HookPoint {
     let mut own: Vec<Registered> =
@@ -133,7 +133,7 @@ pub fn plan_point(hook: Hook, registered: &[Registered]) -> HookPoint {
         registered.iter().filter(|r| r.function == BPF_LINK).map(|r| r.priority).collect();
 
     let mut groups: Vec<Vec<Registered>> = Vec::new();
-    for r in own.iter().filter(|r| r.priority > PRIORITY_FIRST && r.priority < PRIORITY_LAST) {
+    for r in own.iter().filter(|r| r.priority > LINK_FIRST && r.priority < LINK_LAST) {
         match groups.last_mut() {
             Some(group) if group[0].priority == r.priority => group.push(r.clone()),
             _ => groups.push(vec![r.clone()]),
@@ -145,7 +145,7 @@ pub fn plan_point(hook: Hook, registered: &[Registered]) -> HookPoint {
     if let Some(first) = groups.first() {
         links.push(free(first[0].priority.saturating_sub(1), -1, &taken));
         for (i, group) in groups.iter().enumerate() {
-            let next = groups.get(i + 1).map_or(PRIORITY_LAST - 1, |g| g[0].priority);
+            let next = groups.get(i + 1).map_or(LINK_LAST, |g| g[0].priority);
             links.push(free(group[0].priority + 1, 1, &taken).min(next));
         }
     } else if matches!(hook, Hook::Input | Hook::Output) {
@@ -160,7 +160,7 @@ fn free(mut at: i32, step: i32, taken: &[i32]) -> i32 {
     while taken.contains(&at) {
         at = at.saturating_add(step);
     }
-    at.clamp(PRIORITY_FIRST + 1, PRIORITY_LAST - 1)
+    at.clamp(LINK_FIRST, LINK_LAST)
 }
 
 fn stage(functions: Vec<Registered>) -> Stage {
@@ -272,6 +272,20 @@ mod tests {
         let point = plan_point(Hook::Output, &[hook(BPF_LINK, 0), hook(BPF_LINK, 1)]);
         assert_eq!(point.links, [2]);
         assert!(point.stages.is_empty());
+    }
+
+    #[test]
+    fn hooks_beside_the_last_priority_are_left_to_what_follows() {
+        let point = plan_point(
+            Hook::Input,
+            &[
+                hook("nf_nat_ipv6_fn", 100),
+                hook("ipv6_helper", i32::MAX - 1),
+                hook("nf_confirm", i32::MAX),
+            ],
+        );
+        assert_eq!(point.links, [99, 101]);
+        assert_eq!(point.stages.len(), 1);
     }
 
     #[test]

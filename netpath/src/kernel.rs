@@ -91,8 +91,10 @@ pub struct Tracer {
     /// Tracepoints that this kernel doesn't have, or whose arguments are not what is expected.
     absent: BTreeMap<&'static str, String>,
     drop_reasons: BTreeMap<u16, String>,
+    /// Hook points that have no links, and why.
+    refused: Vec<String>,
     logger: Option<object::Logger>,
-    attached_ns: u64,
+    since_ns: u64,
 }
 
 impl Tracer {
@@ -101,16 +103,15 @@ impl Tracer {
         let btf = btf::KernelBtf::load()?;
         let layout = btf.layout()?;
         let mut object = object::Object::load(layout, options)?;
-        object.want(topology)?;
         let reader = reader::Reader::open(&mut object, options.ring_bytes)?;
         let mut served = BTreeMap::new();
         let mut absent = BTreeMap::new();
         let mut plan = HookPlan::default();
         let mut links = links::Links::default();
+        let mut refused = Vec::new();
 
-        // Links first: the ends of a flight then see no packet that its middle doesn't.
         if options.backends.contains(&Backend::NetfilterLink) {
-            let state = match links::Links::attach(&mut object, topology, &mut plan) {
+            let state = match links::Links::attach(&mut object, topology, &mut plan, &mut refused) {
                 Ok(attached) => {
                     links = attached;
                     Served::Yes(links.len())
@@ -156,8 +157,9 @@ impl Tracer {
             served,
             absent,
             drop_reasons,
+            refused,
             logger,
-            attached_ns: reader::now_ns(),
+            since_ns: 0,
         })
     }
 
@@ -187,9 +189,27 @@ impl Tracer {
         self.drop_reasons.clone()
     }
 
-    /// When everything was attached, on the events' clock, ns.
-    pub fn attached_ns(&self) -> u64 {
-        self.attached_ns
+    /// Why hook points have no links.
+    pub fn refused(&self) -> &[String] {
+        &self.refused
+    }
+
+    /// Begins to record packets of the topology's devices. Only now: packets that pass while the
+    /// probes are being attached are none of ours.
+    pub fn begin(&mut self, topology: &Topology) -> Result<(), KernelError> {
+        self.object.want(topology.devices().map(|(place, _)| place))?;
+        self.since_ns = reader::now_ns();
+        Ok(())
+    }
+
+    /// Ends recording; what was recorded can still be read.
+    pub fn end(&mut self) -> Result<(), KernelError> {
+        self.object.want(std::iter::empty())
+    }
+
+    /// When recording began, on the events' clock, ns.
+    pub fn since_ns(&self) -> u64 {
+        self.since_ns
     }
 
     /// Events lost so far, by point; only points that lost any.

@@ -1,12 +1,101 @@
 //! Ready-made topologies and traffic, in network namespaces of their own.
+//!
+//! In: a row of [`topologies::TOPOLOGIES`] and a [`traffic::Load`]. Out: namespaces that carry the
+//! traffic while a [`Lab`] is held, and what the traffic's own clock measured. Everything is
+//! removed when the [`Lab`] is dropped; what a killed lab has left is removed by the next one.
+//!
+//! - [`topologies`]: the topologies, as data;
+//! - [`build`]: bringing one up, over netlink;
+//! - [`namespaces`]: named namespaces, and whose they are;
+//! - [`traffic`]: senders, receivers, and their measurements.
 
-/// Namespaces of a lab are called `np` + run + `-` + role; people see the role.
-const PREFIX: &str = "np";
+mod build;
+mod namespaces;
+pub mod topologies;
+pub mod traffic;
+
+use std::{collections::BTreeMap, io, path::PathBuf};
+
+use thiserror::Error;
+
+pub use namespaces::{Run, clean_up};
+
+use crate::netns::{Netns, NetnsError};
+use topologies::Topology;
+
+#[derive(Debug, Error)]
+pub enum LabError {
+    #[error("cannot {what}: {source}")]
+    System { what: String, source: io::Error },
+    #[error("cannot {what} in namespace {host}: {reason}")]
+    Netlink { what: String, host: String, reason: String },
+    #[error("{program} is not installed; this topology needs it (Debian's package {package})")]
+    MissingTool { program: String, package: &'static str },
+    #[error("`{command}` failed in namespace {host}: {output}")]
+    Command { command: String, host: String, output: String },
+    #[error("no namespace {0} in this lab")]
+    NoHost(String),
+    #[error("the traffic failed: {0}")]
+    Traffic(String),
+    #[error(transparent)]
+    Netns(#[from] NetnsError),
+}
+
+impl LabError {
+    fn system(what: impl Into<String>, source: impl Into<io::Error>) -> Self {
+        Self::System { what: what.into(), source: source.into() }
+    }
+}
+
+/// A topology that is up.
+#[derive(Debug)]
+pub struct Lab {
+    topology: &'static Topology,
+    hosts: BTreeMap<&'static str, Netns>,
+    // Removes the namespaces when it goes.
+    run: Run,
+}
+
+impl Lab {
+    /// Brings a topology up, after removing what killed labs have left.
+    pub fn up(topology: &'static Topology) -> Result<Self, LabError> {
+        clean_up()?;
+        let run = Run::begin()?;
+        let mut hosts = BTreeMap::new();
+        for host in topology.hosts {
+            hosts.insert(*host, run.add(host)?);
+        }
+        let lab = Self { topology, hosts, run };
+        build::build(&lab)?;
+        Ok(lab)
+    }
+
+    pub fn topology(&self) -> &'static Topology {
+        self.topology
+    }
+
+    /// The namespace of one of the topology's hosts.
+    pub fn host(&self, name: &str) -> Result<&Netns, LabError> {
+        self.hosts.get(name).ok_or_else(|| LabError::NoHost(name.to_owned()))
+    }
+
+    /// The name under which `ip netns` knows one of the topology's hosts.
+    pub fn full_name(&self, host: &str) -> String {
+        self.run.full_name(host)
+    }
+
+    /// Where the namespace can be opened.
+    pub fn path(&self, host: &str) -> PathBuf {
+        self.run.path(host)
+    }
+
+    /// Runs a command in a host's namespace and returns what it printed.
+    pub fn command(&self, host: &str, words: &[&str]) -> Result<String, LabError> {
+        build::command(host, self.host(host)?, words)
+    }
+}
 
 /// A namespace's name as people see it: the role, where it is a lab's.
 pub fn short_name(name: &str) -> String {
-    name.strip_prefix(PREFIX)
-        .and_then(|rest| rest.split_once('-'))
-        .filter(|(run, _)| !run.is_empty() && run.chars().all(|c| c.is_ascii_hexdigit()))
-        .map_or_else(|| name.to_owned(), |(_, role)| role.to_owned())
+    namespaces::role(name).unwrap_or(name).to_owned()
 }

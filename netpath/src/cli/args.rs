@@ -26,6 +26,8 @@ pub enum Command {
     Trace(Trace),
     /// Show the path that packets of an interface take on this machine.
     Topo(Topo),
+    /// Ready-made topologies and traffic, in network namespaces of their own.
+    Lab(Lab),
     /// List what netpath can measure.
     Hops(Hops),
     /// Say what can be measured on this kernel, by which backend, and why not.
@@ -78,6 +80,16 @@ pub struct Output {
 }
 
 impl Output {
+    /// Gives the same choices to another netpath.
+    pub fn pass_on(&self, command: &mut std::process::Command) {
+        if let Some(format) = self.format().to_possible_value() {
+            command.arg("--format").arg(format.get_name());
+        }
+        if let Some(path) = &self.output {
+            command.arg("--output").arg(path);
+        }
+    }
+
     pub fn format(&self) -> Format {
         if self.json { Format::Json } else { self.format }
     }
@@ -121,6 +133,31 @@ pub struct Topo {
     /// Write JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Lab {
+    #[command(subcommand)]
+    pub command: LabCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum LabCommand {
+    /// List the topologies.
+    List,
+    /// Bring one up, send request/reply traffic through it, and trace it.
+    Run(LabRun),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct LabRun {
+    /// Which, as `netpath lab list` shows them.
+    pub name: String,
+    /// How long to trace.
+    #[arg(long = "for", value_name = "DUR", value_parser = duration, default_value = "5s")]
+    pub for_: Duration,
+    #[command(flatten)]
+    pub output: Output,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -33,11 +33,9 @@ pub(super) fn run(args: &args::Trace) -> anyhow::Result<ExitCode> {
         options.backends = args.backend.iter().map(|b| b.0).collect();
     }
     let mut tracer = Tracer::start(&topology, &options)?;
-    let started = (SystemTime::now(), Instant::now());
     let host = HostFacts::read(&topology, tracer.plan());
     let mut ledger = Ledger::new(topology, tracer.plan().clone());
     let mut pipeline = Pipeline::default();
-    pipeline.since(tracer.attached_ns());
     tracing::info!(
         "{} attached, {} devices in {} namespaces",
         tracer.attached(),
@@ -45,7 +43,13 @@ pub(super) fn run(args: &args::Trace) -> anyhow::Result<ExitCode> {
         ledger.topology.hosts.len()
     );
 
+    tracer.begin(&ledger.topology)?;
+    pipeline.since(tracer.since_ns());
+    let started = (SystemTime::now(), Instant::now());
     gather(args, &mut tracer, &mut pipeline, &mut ledger, started.1);
+    tracer.end()?;
+    tracer.poll(|chunk| pipeline.chunk(chunk));
+    pipeline.finish(&mut ledger);
 
     let facts = Facts {
         iface: args.selection.iface.clone(),
@@ -56,7 +60,7 @@ pub(super) fn run(args: &args::Trace) -> anyhow::Result<ExitCode> {
         serving: Serving::new(tracer.served(), tracer.absent()),
         lost: tracer.lost(),
         drop_reasons: tracer.drop_reasons(),
-        notes: notes(&pipeline, &ledger),
+        notes: notes(&pipeline, &ledger, tracer.refused()),
     };
     drop(tracer);
     sink.write(&snapshot::build(&ledger, &facts))?;
@@ -87,13 +91,11 @@ fn gather(
         }
         thread::sleep(left.map_or(pause, |left| pause.min(left)));
     }
-    tracer.poll(|chunk| pipeline.chunk(chunk));
-    pipeline.finish(ledger);
 }
 
 /// What a reader of the report should know.
-fn notes(pipeline: &Pipeline, ledger: &Ledger) -> Vec<String> {
-    let mut notes = Vec::new();
+fn notes(pipeline: &Pipeline, ledger: &Ledger, refused: &[String]) -> Vec<String> {
+    let mut notes = refused.to_vec();
     if ledger.coverage.seen == 0 {
         let focus = ledger.topology.focus;
         let device = ledger.topology.device(focus);

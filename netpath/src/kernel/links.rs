@@ -40,11 +40,13 @@ impl Links {
     }
 
     /// Reads the hooks of every namespace on the path, plans links around them in `plan`, and
-    /// attaches them.
+    /// attaches them. A hook point that can't have its links leaves the plan; why stands in
+    /// `refused`.
     pub(super) fn attach(
         object: &mut Object,
         topology: &Topology,
         plan: &mut HookPlan,
+        refused: &mut Vec<String>,
     ) -> Result<Self, KernelError> {
         let hosts: Vec<(u32, Netns)> = topology
             .hosts
@@ -56,37 +58,47 @@ impl Links {
             lists.push(hooks::list(object, netns)?);
         }
         let mut this = Self::default();
+        let mut failed = None;
         for ((cookie, netns), points) in hosts.iter().zip(hooks::name(&lists)) {
             for (family, hook, registered) in points {
                 plan.add(*cookie, family, hook, &registered);
-            }
-            this.attach_in(object, *cookie, netns, plan)?;
-        }
-        Ok(this)
-    }
-
-    fn attach_in(
-        &mut self,
-        object: &Object,
-        cookie: u32,
-        netns: &Netns,
-        plan: &HookPlan,
-    ) -> Result<(), KernelError> {
-        let mut wanted = Vec::new();
-        for family in Family::ALL {
-            for hook in Hook::ALL {
-                let key = HookKey { netns: cookie, family: family as u8, hook: hook as u8 };
-                let Some(point) = plan.points.get(&key) else { continue };
-                for (slot, priority) in point.links.iter().enumerate() {
-                    wanted.push((self.program(object, slot)?, family, hook, *priority));
+                let key = HookKey { netns: *cookie, family: family as u8, hook: hook as u8 };
+                if let Err(error) = this.attach_point(object, netns, key, family, hook, plan) {
+                    plan.points.remove(&key);
+                    refused.push(error.to_string());
+                    failed = Some(error);
                 }
             }
+        }
+        match failed {
+            Some(error) if this.links.is_empty() => Err(error),
+            _ => Ok(this),
+        }
+    }
+
+    /// Attaches the links of one hook point, all or none.
+    fn attach_point(
+        &mut self,
+        object: &Object,
+        netns: &Netns,
+        key: HookKey,
+        family: Family,
+        hook: Hook,
+        plan: &HookPlan,
+    ) -> Result<(), KernelError> {
+        let Some(point) = plan.points.get(&key) else { return Ok(()) };
+        let mut wanted = Vec::new();
+        for (slot, priority) in point.links.iter().enumerate() {
+            wanted.push((self.program(object, slot)?, *priority));
+        }
+        if wanted.is_empty() {
+            return Ok(());
         }
         let links = netns
             .run(|| {
                 wanted
                     .iter()
-                    .map(|&(program, family, hook, priority)| {
+                    .map(|&(program, priority)| {
                         link(program, family, hook, priority).map_err(|source| {
                             let what = format!(
                                 "attach a netfilter link to {} {} at priority {priority} in {}",

@@ -19,7 +19,7 @@ use netpath_common::{
 };
 
 use super::{KernelError, Options, error::tail};
-use crate::topo::Topology;
+use crate::topo::Place;
 
 /// The object as `cargo xtask build` made it.
 pub(super) static BYTES: &[u8] = aya::include_bytes_aligned!(env!("NETPATH_EBPF_OBJECT"));
@@ -68,15 +68,16 @@ impl Object {
         Ok(Self { ebpf, btf, map_fds, attached: 0 })
     }
 
-    /// Makes packets of the topology's devices the wanted ones.
-    pub(super) fn want(&mut self, topology: &Topology) -> Result<(), KernelError> {
+    /// Makes packets of these devices the wanted ones, and no others.
+    pub(super) fn want(
+        &mut self,
+        devices: impl IntoIterator<Item = Place>,
+    ) -> Result<(), KernelError> {
         let mut table = [[DevId::NONE; WANTED_WAYS]; WANTED_BUCKETS as usize];
-        for (place, _) in topology.devices() {
+        for place in devices {
             if !insert(&mut table, place.into()) {
-                return Err(KernelError::Object(format!(
-                    "more devices on the path than its table holds ({})",
-                    topology.devices().count()
-                )));
+                let what = "there are more devices on the path than its table holds";
+                return Err(KernelError::Object(what.to_owned()));
             }
         }
         let mut map: Array<_, BucketPod> = self.map_mut("WANTED")?;

@@ -40,9 +40,9 @@ pub fn render(snapshot: &Snapshot, style: Style) -> String {
         let packets = minor.iter().map(|p| p.packets).sum();
         let _ = writeln!(
             out,
-            "\n{} on {} other paths (in --format json)",
+            "\n{} on {} (in --format json)",
             counted(packets, "packet"),
-            minor.len()
+            counted(minor.len() as u64, "other path")
         );
     }
     let _ = write!(out, "\n{}", foot(snapshot));

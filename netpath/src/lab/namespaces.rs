@@ -1,0 +1,199 @@
+//! Named network namespaces that belong to a lab, and whose they are.
+//!
+//! A run has an id of its own and holds a lock file while it lives. Its namespaces stand in
+//! /run/netns as `np` + id + `-` + role, where `ip netns` finds them too. Namespaces whose run
+//! holds its lock no more are leftovers.
+
+use std::{
+    fs::{self, File},
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    thread,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use nix::{
+    fcntl::{Flock, FlockArg},
+    mount::{MntFlags, MsFlags, mount, umount2},
+    sched::{CloneFlags, unshare},
+};
+
+use super::LabError;
+use crate::netns::Netns;
+
+const NETNS_DIR: &str = "/run/netns";
+const LOCK_DIR: &str = "/run/netpath";
+const PREFIX: &str = "np";
+
+/// The role in a lab's namespace name; `None` where it is not a lab's.
+pub(super) fn role(name: &str) -> Option<&str> {
+    parse(name).map(|(_, role)| role)
+}
+
+/// The run's id and the role.
+fn parse(name: &str) -> Option<(&str, &str)> {
+    let (run, role) = name.strip_prefix(PREFIX)?.split_once('-')?;
+    (run.len() == ID_LEN && run.bytes().all(|b| b.is_ascii_hexdigit())).then_some((run, role))
+}
+
+const ID_LEN: usize = 6;
+
+/// One lab's claim on its namespaces.
+#[derive(Debug)]
+pub struct Run {
+    id: String,
+    lock: Option<Flock<File>>,
+}
+
+impl Run {
+    /// Finds an id that nobody has.
+    pub(super) fn begin() -> Result<Self, LabError> {
+        for dir in [NETNS_DIR, LOCK_DIR] {
+            fs::create_dir_all(dir).map_err(|e| LabError::system(format!("create {dir}"), e))?;
+        }
+        let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.subsec_nanos());
+        let mut number = std::process::id() ^ clock.rotate_left(8);
+        loop {
+            let id = format!("{:06x}", number & 0x00ff_ffff);
+            number = number.wrapping_add(1);
+            if fs::read_dir(NETNS_DIR).is_ok_and(|dir| owned(dir, &id).next().is_some()) {
+                continue;
+            }
+            if let Some(lock) = lock(&id)? {
+                return Ok(Self { id, lock: Some(lock) });
+            }
+        }
+    }
+
+    pub(super) fn full_name(&self, role: &str) -> String {
+        format!("{PREFIX}{}-{role}", self.id)
+    }
+
+    pub(super) fn path(&self, role: &str) -> PathBuf {
+        Path::new(NETNS_DIR).join(self.full_name(role))
+    }
+
+    /// Makes a namespace.
+    pub(super) fn add(&self, role: &str) -> Result<Netns, LabError> {
+        let path = self.path(role);
+        let fail = |e: std::io::Error| {
+            LabError::system(format!("make network namespace {}", path.display()), e)
+        };
+        File::create(&path).map_err(fail)?;
+        let made = thread::scope(|scope| {
+            scope
+                .spawn(|| {
+                    unshare(CloneFlags::CLONE_NEWNET)?;
+                    let own = Some("/proc/thread-self/ns/net");
+                    mount(own, &path, None::<&str>, MsFlags::MS_BIND, None::<&str>)
+                })
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        made.map_err(|e| fail(e.into()))?;
+        Ok(Netns::open(&path, None)?)
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if let Err(error) = remove_run(&self.id) {
+            tracing::warn!("{error}");
+        }
+        drop(self.lock.take());
+        let _ = fs::remove_file(lock_path(&self.id));
+    }
+}
+
+fn lock_path(id: &str) -> PathBuf {
+    Path::new(LOCK_DIR).join(format!("lab-{id}.lock"))
+}
+
+/// The run's lock, unless somebody holds it.
+fn lock(id: &str) -> Result<Option<Flock<File>>, LabError> {
+    let path = lock_path(id);
+    let what = || format!("lock {}", path.display());
+    let file = File::create(&path).map_err(|e| LabError::system(what(), e))?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((_, nix::Error::EWOULDBLOCK)) => Ok(None),
+        Err((_, errno)) => Err(LabError::system(what(), errno)),
+    }
+}
+
+/// Paths of the namespaces of a run.
+fn owned(dir: fs::ReadDir, id: &str) -> impl Iterator<Item = PathBuf> {
+    dir.flatten()
+        .filter(move |entry| {
+            entry.file_name().to_str().and_then(parse).is_some_and(|(run, _)| run == id)
+        })
+        .map(|entry| entry.path())
+}
+
+fn remove_run(id: &str) -> Result<(), LabError> {
+    let dir =
+        fs::read_dir(NETNS_DIR).map_err(|e| LabError::system(format!("read {NETNS_DIR}"), e))?;
+    for path in owned(dir, id) {
+        kill_inhabitants(&path);
+        // Not mounted any more where the kill came between the two steps of making it.
+        let _ = umount2(&path, MntFlags::MNT_DETACH);
+        fs::remove_file(&path)
+            .map_err(|e| LabError::system(format!("remove {}", path.display()), e))?;
+    }
+    Ok(())
+}
+
+/// Ends processes that a killed lab has left in a namespace: they would keep it alive.
+fn kill_inhabitants(path: &Path) {
+    use nix::{
+        sys::signal::{Signal, kill},
+        unistd::Pid,
+    };
+    let Ok(inode) = fs::metadata(path).map(|m| m.ino()) else { return };
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<i32>().ok()) else {
+            continue;
+        };
+        let inside = fs::metadata(entry.path().join("ns/net")).is_ok_and(|m| m.ino() == inode);
+        if inside && pid != Pid::this().as_raw() {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+}
+
+/// Removes the namespaces of runs that are no more. Returns how many there were.
+pub fn clean_up() -> Result<usize, LabError> {
+    let mut runs: Vec<String> = fs::read_dir(NETNS_DIR)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| Some(parse(entry.file_name().to_str()?)?.0.to_owned()))
+        .collect();
+    runs.sort();
+    runs.dedup();
+    let mut removed = 0;
+    fs::create_dir_all(LOCK_DIR).map_err(|e| LabError::system(format!("create {LOCK_DIR}"), e))?;
+    for id in runs {
+        if let Some(lock) = lock(&id)? {
+            remove_run(&id)?;
+            drop(lock);
+            let _ = fs::remove_file(lock_path(&id));
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_labs_names_have_roles() {
+        assert_eq!(role("np00beef-client"), Some("client"));
+        assert_eq!(role("np00beef-a-b"), Some("a-b"));
+        for other in ["client", "np-client", "npxyz-client", "np00beefclient", "np00beef0-x"] {
+            assert_eq!(role(other), None, "{other}");
+        }
+    }
+}
