@@ -128,7 +128,6 @@ impl Tracer {
             for tracepoint in TRACEPOINTS {
                 let result = btf
                     .check_tracepoint(tracepoint)
-                    .map_err(|r| r.to_string())
                     .and_then(|()| object.attach_tracepoint(tracepoint).map_err(|e| e.to_string()));
                 match result {
                     Ok(()) => attached += 1,

@@ -1,1 +1,77 @@
-fn main() {}
+//! Everything that netpath's developers and packagers run, as one command: `cargo xtask`.
+//!
+//! - [`setup`]: what is needed beside a Rust toolchain, found or installed;
+//! - [`ebpf`]: the programs for the kernel, built for bpfel-unknown-none;
+//! - [`build`], [`demo`], [`test`], [`lint`]: what their names say.
+
+mod build;
+mod ebpf;
+mod lint;
+mod setup;
+mod shell;
+mod test;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+/// Sets up, builds, shows and tests netpath.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Find what is needed; as root on Debian or Ubuntu, install what is missing.
+    Setup,
+    /// Build target/release/netpath, with the eBPF object inside.
+    Build,
+    /// Trace a container's NAT path in network namespaces of its own. Needs root.
+    Demo {
+        /// Passed on to `netpath lab run`: --for, --format, -o.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Run all tests. Those that attach to the kernel need root.
+    Test {
+        /// Passed on to the test runner, such as a filter.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Check formatting and run clippy.
+    Lint,
+}
+
+fn main() -> ExitCode {
+    let result = match Args::parse().command {
+        Command::Setup => setup::run().map(|_| ExitCode::SUCCESS),
+        Command::Build => setup::run().and_then(|tools| build::run(&tools)).map(|binary| {
+            println!("{}", binary.display());
+            ExitCode::SUCCESS
+        }),
+        Command::Demo { arguments } => demo(&arguments),
+        Command::Test { arguments } => setup::run().and_then(|tools| test::run(&tools, &arguments)),
+        Command::Lint => {
+            setup::run().and_then(|tools| lint::run(&tools)).map(|()| ExitCode::SUCCESS)
+        }
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("xtask: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// `netpath lab run bridge-nat`, built first.
+fn demo(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
+    let tools = setup::run()?;
+    let binary = build::run(&tools)?;
+    let status = std::process::Command::new(&binary)
+        .args(["lab", "run", "bridge-nat"])
+        .args(arguments)
+        .status()?;
+    let code = status.code().and_then(|c| u8::try_from(c).ok()).unwrap_or(1);
+    Ok(ExitCode::from(code))
+}

@@ -37,6 +37,7 @@ pub struct Counters {
 pub struct Assembler {
     open: FxHashMap<u64, Box<Flight>>,
     /// Finished flights' memory, to be used again.
+    #[expect(clippy::vec_box, reason = "flights move between maps, lines and here")]
     spare: Vec<Box<Flight>>,
     counters: Counters,
     swept_ns: u64,

@@ -1,4 +1,5 @@
 //! Datagrams in sockets' queues, and who reads them: rule 7 of [`super`].
+#![expect(clippy::vec_box, reason = "flights move between maps, lines and their assembler")]
 
 use std::collections::VecDeque;
 

@@ -162,24 +162,19 @@ impl Source {
             .ok_or_else(|| KernelError::Object(format!("the object has no program {name}")))?;
         let function = &self.0.functions[&program.function_key()];
         let instructions = &function.instructions;
-        match load(&name, instructions, &program.license, None) {
-            Ok(fd) => Ok(fd),
-            Err(source) => {
-                let mut log = vec![0u8; 1 << 20];
-                match load(&name, instructions, &program.license, Some(&mut log)) {
-                    Ok(fd) => Ok(fd),
-                    Err(_) => {
-                        let end = log.iter().position(|b| *b == 0).unwrap_or(log.len());
-                        let log = tail(&String::from_utf8_lossy(&log[..end]));
-                        Err(if log.is_empty() {
-                            KernelError::system(format!("load {name}"), source)
-                        } else {
-                            KernelError::Verifier { program: name, log }
-                        })
-                    }
+        load(&name, instructions, &program.license, None).or_else(|source| {
+            // Once more, for the verifier's log.
+            let mut log = vec![0u8; 1 << 20];
+            load(&name, instructions, &program.license, Some(&mut log)).map_err(|_| {
+                let end = log.iter().position(|b| *b == 0).unwrap_or(log.len());
+                let log = tail(&String::from_utf8_lossy(&log[..end]));
+                if log.is_empty() {
+                    KernelError::system(format!("load {name}"), source)
+                } else {
+                    KernelError::Verifier { program: name.clone(), log }
                 }
-            }
-        }
+            })
+        })
     }
 }
 

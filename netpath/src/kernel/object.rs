@@ -158,9 +158,8 @@ impl Object {
 }
 
 fn map_fd(map: &Map) -> Option<RawFd> {
-    let data = match map {
-        Map::Array(data) | Map::PerCpuArray(data) | Map::RingBuf(data) => data,
-        _ => return None,
+    let (Map::Array(data) | Map::PerCpuArray(data) | Map::RingBuf(data)) = map else {
+        return None;
     };
     Some(data.fd().as_fd().as_raw_fd())
 }

@@ -8,6 +8,9 @@ use crate::netns::{self, Netns, close_names};
 /// How many devices with a route count as uplinks where there is no default route.
 const UPLINKS_MAX: usize = 8;
 
+/// A device: the index of its namespace, and its ifindex there.
+type Node = (usize, u32);
+
 /// The namespaces seen so far, read when they are first reached.
 struct World {
     all: Vec<Netns>,
@@ -24,7 +27,7 @@ impl World {
     }
 
     /// The device at the other end of `ifindex` in `ns`, or below it.
-    fn peer(&mut self, ns: usize, ifindex: u32) -> Result<Option<(usize, u32)>, TopoError> {
+    fn peer(&mut self, ns: usize, ifindex: u32) -> Result<Option<Node>, TopoError> {
         let dump = self.dump(ns)?;
         let Some(below) = dump.below.get(&ifindex).copied() else { return Ok(None) };
         let Some(id) = below.nsid else { return Ok(Some((ns, below.ifindex))) };
@@ -73,12 +76,12 @@ pub fn discover(iface: &str, netns: &Netns) -> Result<Topology, TopoError> {
 
 /// Devices in the order in which they are met.
 struct Path {
-    nodes: Vec<(usize, u32)>,
-    seen: BTreeSet<(usize, u32)>,
+    nodes: Vec<Node>,
+    seen: BTreeSet<Node>,
 }
 
 impl Path {
-    fn push(&mut self, node: (usize, u32)) -> bool {
+    fn push(&mut self, node: Node) -> bool {
         let new = self.seen.insert(node);
         if new {
             self.nodes.push(node);
@@ -91,11 +94,11 @@ fn find(dump: &dump::Dump, iface: &str) -> Option<u32> {
     dump.devices.values().find(|d| d.name == iface).map(|d| d.ifindex)
 }
 
-fn is_veth(world: &World, node: (usize, u32)) -> bool {
+fn is_veth(world: &World, node: Node) -> bool {
     device(world, node).is_some_and(|d| d.kind == "veth")
 }
 
-fn device(world: &World, node: (usize, u32)) -> Option<&Device> {
+fn device(world: &World, node: Node) -> Option<&Device> {
     world.dumps.get(&node.0)?.devices.get(&node.1)
 }
 
@@ -121,16 +124,12 @@ fn no_interface(iface: &str, home: usize, world: &mut World) -> TopoError {
 /// Which end of a pair faces the container and which the host: a bridge's port, or the end in the
 /// namespace with more devices, is the host's. A device with no peer is an uplink: its own host is
 /// inside.
-fn orient(
-    world: &World,
-    focus: (usize, u32),
-    peer: Option<(usize, u32)>,
-) -> (Option<(usize, u32)>, Option<(usize, u32)>) {
+fn orient(world: &World, focus: Node, peer: Option<Node>) -> (Option<Node>, Option<Node>) {
     let Some(peer) = peer else { return (None, Some(focus)) };
     if !is_veth(world, focus) {
         return (None, Some(focus));
     }
-    let weight = |node: (usize, u32)| {
+    let weight = |node: Node| {
         let port = device(world, node).is_some_and(|d| d.master.is_some());
         let dump = world.dumps.get(&node.0);
         let forwards = dump.is_some_and(|d| d.forwards);
@@ -141,7 +140,7 @@ fn orient(
 }
 
 /// From the host's end of the pair: its bridge, then the routes out, then what is behind them.
-fn follow_out(world: &mut World, from: (usize, u32), path: &mut Path) -> Result<(), TopoError> {
+fn follow_out(world: &mut World, from: Node, path: &mut Path) -> Result<(), TopoError> {
     let ns = from.0;
     let mut inner = BTreeSet::from([from.1]);
     let dump = world.dump(ns)?;
@@ -182,11 +181,7 @@ fn follow_out(world: &mut World, from: (usize, u32), path: &mut Path) -> Result<
 }
 
 /// An uplink, what it is stacked on, and the other end of a veth.
-fn follow_uplink(
-    world: &mut World,
-    uplink: (usize, u32),
-    path: &mut Path,
-) -> Result<(), TopoError> {
+fn follow_uplink(world: &mut World, uplink: Node, path: &mut Path) -> Result<(), TopoError> {
     let mut node = uplink;
     while path.push(node) {
         let dump = world.dump(node.0)?;
@@ -212,11 +207,11 @@ fn follow_uplink(
 fn build(
     world: &World,
     path: &Path,
-    focus: (usize, u32),
-    inside: Option<(usize, u32)>,
-    outside: Option<(usize, u32)>,
+    focus: Node,
+    inside: Option<Node>,
+    outside: Option<Node>,
 ) -> Topology {
-    let place = |node: (usize, u32)| Place { netns: world.all[node.0].cookie, ifindex: node.1 };
+    let place = |node: Node| Place { netns: world.all[node.0].cookie, ifindex: node.1 };
     let mut hosts: BTreeMap<u32, Host> = BTreeMap::new();
     for &(ns, ifindex) in &path.nodes {
         let Some(dump) = world.dumps.get(&ns) else { continue };

@@ -166,7 +166,9 @@ fn add_route(dump: &mut Dump, route: &RouteMessage) {
         match attribute {
             RouteAttribute::Oif(ifindex) => to(*ifindex),
             RouteAttribute::MultiPath(hops) => {
-                hops.iter().for_each(|hop| to(hop.interface_index));
+                for hop in hops {
+                    to(hop.interface_index);
+                }
             }
             _ => {}
         }

@@ -3,18 +3,14 @@
 /// A time in µs with three significant digits, no unit: `0.41`, `6.1`, `21`, `1200`.
 pub fn micros(ns: f64) -> String {
     let us = ns / 1000.0;
-    let digits = if us.abs() < 0.0005 {
-        return "0".to_owned();
-    } else if us.abs() < 0.0995 {
-        3
-    } else if us.abs() < 9.995 {
-        2
-    } else if us.abs() < 99.95 {
-        1
-    } else {
-        0
-    };
-    format!("{us:.digits$}")
+    if us.abs() < 0.0005 { "0".to_owned() } else { three_digits(us) }
+}
+
+/// Three significant digits, as far as there are that many before the point.
+fn three_digits(value: f64) -> String {
+    const LIMITS: [f64; 3] = [99.95, 9.995, 0.0995];
+    let digits = LIMITS.iter().filter(|limit| value.abs() < **limit).count();
+    format!("{value:.digits$}")
 }
 
 /// A time with its unit: `410 ns`, `6.10 µs`, `1.20 ms`, `3.00 s`.
@@ -29,14 +25,7 @@ pub fn time(ns: f64) -> String {
     } else {
         (ns / 1e9, "s")
     };
-    let digits = if value.abs() < 9.995 {
-        2
-    } else if value.abs() < 99.95 {
-        1
-    } else {
-        0
-    };
-    format!("{value:.digits$} {unit}")
+    format!("{} {unit}", three_digits(value))
 }
 
 /// A share of 1 as a percentage: `7 %`, `0.4 %`.
@@ -58,7 +47,7 @@ pub fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(' ');
         }
         out.push(c);

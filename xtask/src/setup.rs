@@ -1,0 +1,182 @@
+//! What netpath needs beside a Rust toolchain: found, or installed.
+//!
+//! Building needs a `core` for bpfel-unknown-none and bpf-linker; demo and tests need ip, nft and
+//! iptables. As root on Debian or Ubuntu what is missing is installed; elsewhere the command that
+//! would is printed.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::bail;
+
+use crate::shell::{cargo, check, output, target, which};
+
+/// Where a `core` for the kernel's programs comes from.
+#[derive(Clone, Debug)]
+pub(crate) enum Core {
+    /// Built from rustup's rust-src, by this toolchain.
+    RustSrc { toolchain: String },
+    /// Ready-made, with Debian's compiler.
+    Debian,
+}
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub(crate) struct Tools {
+    pub(crate) core: Core,
+    pub(crate) bpf_linker: PathBuf,
+}
+
+/// Debian's compiler with a `core` for the kernel's programs, and the LLVM that it is built with.
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+const DEBIAN_CORE: &str = "/usr/lib/rustlib/bpfel-unknown-none/lib";
+const DEBIAN_CORE_PACKAGES: &[&str] = &["rustc-web", "libstd-rust-web-dev-bpf"];
+const LLVM: &str = "/usr/lib/llvm-22";
+const LLVM_PACKAGES: &[&str] = &["llvm-22-dev", "libpolly-22-dev"];
+const BPF_LINKER_VERSION: &str = "0.13.0";
+
+/// Programs that demo and tests run, and Debian's packages of them.
+const PROGRAMS: &[(&str, &str)] =
+    &[("ip", "iproute2"), ("tc", "iproute2"), ("nft", "nftables"), ("iptables", "iptables")];
+
+pub(crate) fn run() -> anyhow::Result<Tools> {
+    let mut packages: Vec<&str> = PROGRAMS
+        .iter()
+        .filter(|(program, _)| which(program).is_none())
+        .map(|(_, package)| *package)
+        .collect();
+    let rust_src = rust_src();
+    let bpf_linker = bpf_linker();
+    if rust_src.is_none() {
+        if !Path::new(DEBIAN_CORE).is_dir() {
+            packages.extend(DEBIAN_CORE_PACKAGES);
+        }
+        if bpf_linker.is_none() && !Path::new(LLVM).join("bin/llvm-config").exists() {
+            packages.extend(LLVM_PACKAGES);
+        }
+    }
+    packages.sort_unstable();
+    packages.dedup();
+    if !packages.is_empty() {
+        install(&packages)?;
+    }
+    let core = match rust_src {
+        Some(toolchain) => Core::RustSrc { toolchain },
+        None => Core::Debian,
+    };
+    let bpf_linker = match bpf_linker {
+        Some(found) => found,
+        None => install_bpf_linker(&core)?,
+    };
+    Ok(Tools { core, bpf_linker })
+}
+
+/// A nightly of rustup's that has rust-src.
+fn rust_src() -> Option<String> {
+    let toolchain = "nightly";
+    let sysroot =
+        output(Command::new("rustup").args(["run", toolchain, "rustc", "--print", "sysroot"]))?;
+    let library = Path::new(&sysroot).join("lib/rustlib/src/rust/library/core/src/lib.rs");
+    library.is_file().then(|| toolchain.to_owned())
+}
+
+/// Our own, or the one in PATH.
+fn bpf_linker() -> Option<PathBuf> {
+    let own = target().join("tools/bin/bpf-linker");
+    if own.is_file() { Some(own) } else { which("bpf-linker") }
+}
+
+fn is_debian() -> bool {
+    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    release
+        .lines()
+        .filter_map(|line| line.strip_prefix("ID=").or_else(|| line.strip_prefix("ID_LIKE=")))
+        .any(|ids| ids.trim_matches('"').split(' ').any(|id| id == "debian" || id == "ubuntu"))
+}
+
+fn is_root() -> bool {
+    output(Command::new("id").arg("-u")).as_deref() == Some("0")
+}
+
+/// Installs Debian's packages, or says how to.
+pub(crate) fn install(packages: &[&str]) -> anyhow::Result<()> {
+    let words = format!("apt-get install --yes --no-install-recommends {}", packages.join(" "));
+    if !is_debian() {
+        bail!(
+            "netpath needs programs that are not here; on Debian or Ubuntu: `{words}`. Elsewhere, \
+             the Rust nightly's rust-src (`rustup toolchain install nightly --component rust-src`) \
+             and the packages of ip, nft and iptables do"
+        );
+    }
+    if !is_root() {
+        bail!("netpath needs packages that are not installed; run `sudo {words}` and try again");
+    }
+    eprintln!("xtask: {words}");
+    let apt = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .args(arguments)
+            .args(["--quiet", "--quiet"]);
+        command.stdout(std::io::stderr());
+        check(&mut command)
+    };
+    apt(&["update"])?;
+    let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
+    arguments.extend(packages);
+    apt(&arguments)
+}
+
+/// Builds bpf-linker into target/tools.
+fn install_bpf_linker(core: &Core) -> anyhow::Result<PathBuf> {
+    eprintln!(
+        "xtask: installing bpf-linker {BPF_LINKER_VERSION} into target/tools (about a minute)"
+    );
+    let root = target().join("tools");
+    let mut command = cargo();
+    command.args(["install", "bpf-linker", "--version", BPF_LINKER_VERSION, "--locked", "--quiet"]);
+    command.arg("--root").arg(&root).arg("--target-dir").arg(target().join("tools/build"));
+    if let Core::Debian = core {
+        command
+            .args(["--no-default-features", "--features", "llvm-22"])
+            .env("LLVM_SYS_221_PREFIX", LLVM)
+            .env("RUSTFLAGS", format!("-L {LLVM}/lib"))
+            .env("PATH", prefixed_path());
+    }
+    check(&mut command)?;
+    // What building it took is not needed any more, and is large.
+    let _ = fs::remove_dir_all(target().join("tools/build"));
+    Ok(root.join("bin/bpf-linker"))
+}
+
+fn prefixed_path() -> String {
+    let path = std::env::var("PATH").unwrap_or_default();
+    format!("{LLVM}/bin:{path}")
+}
+
+/// Prepares a cargo that builds for the kernel.
+pub(crate) fn for_kernel(tools: &Tools) -> Command {
+    let mut command = cargo();
+    // Only for its own target: build scripts are for the host.
+    let flags = "--cfg=bpf_target_arch=\"x86_64\" -Cdebuginfo=2 -Ctarget-cpu=v3 -Clink-arg=--btf";
+    command
+        .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", &tools.bpf_linker)
+        .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_RUSTFLAGS", flags)
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env_remove("RUSTFLAGS");
+    match &tools.core {
+        Core::Debian => {
+            command.env("RUSTC", DEBIAN_RUSTC);
+        }
+        Core::RustSrc { toolchain } => {
+            let rustc =
+                output(Command::new("rustup").args(["which", "--toolchain", toolchain, "rustc"]));
+            command.env("RUSTC", rustc.unwrap_or_else(|| "rustc".to_owned()));
+            command.args(["-Z", "build-std=core"]);
+        }
+    }
+    command
+}

@@ -1,0 +1,119 @@
+//! The tests: units and properties anywhere, the kernel's where there is root.
+
+use std::{
+    ffi::OsString,
+    io::{BufRead as _, BufReader, Write as _},
+    process::{Command, ExitCode, Stdio},
+};
+
+use anyhow::Context as _;
+
+use crate::{
+    ebpf, lint,
+    setup::Tools,
+    shell::{cargo, output},
+};
+
+pub(crate) fn run(tools: &Tools, arguments: &[OsString]) -> anyhow::Result<ExitCode> {
+    let object = ebpf::build(tools)?;
+    let nextest = output(cargo().args(["nextest", "--version"])).is_some();
+    let mut command = cargo();
+    command.env("NETPATH_EBPF", &object);
+    if nextest {
+        command.args(["nextest", "run", "--release", "--no-fail-fast"]);
+    } else {
+        // The kernel's tests must not disturb each other.
+        command.args(["test", "--release", "--no-fail-fast"]).env("RUST_TEST_THREADS", "1");
+    }
+    command.args(arguments);
+    let (ok, mut tally) = tally(&mut command)?;
+    if !ok && tally.failed == 0 {
+        tally.failed = 1;
+    }
+    match lint::run(tools) {
+        Ok(()) => tally.passed += 1,
+        Err(error) => {
+            eprintln!("xtask: lint: {error:#}");
+            tally.failed += 1;
+        }
+    }
+    println!("{} passed, {} failed", tally.passed, tally.failed);
+    Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[derive(Default)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+}
+
+/// Runs the tests, shows what they print, and adds up what the runner's summaries say.
+fn tally(command: &mut Command) -> anyhow::Result<(bool, Tally)> {
+    // nextest sums up on stderr, cargo test on stdout: both go into one pipe.
+    let (reader, writer) = std::io::pipe()?;
+    let mut child = command
+        .stdout(writer.try_clone()?)
+        .stderr(writer)
+        .stdin(Stdio::null())
+        .spawn()
+        .with_context(|| format!("cannot run {command:?}"))?;
+    // The command holds the pipe's writing ends until it is dropped or changed.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut tally = Tally::default();
+    for line in BufReader::new(reader).lines() {
+        let line = line?;
+        writeln!(std::io::stderr(), "{line}")?;
+        add(&mut tally, &line);
+    }
+    Ok((child.wait()?.success(), tally))
+}
+
+/// Reads a summary line: nextest's `… 7 tests run: 5 passed (1 slow), 2 failed, 0 skipped`, or
+/// cargo test's `test result: ok. 5 passed; 2 failed; …`.
+fn add(tally: &mut Tally, line: &str) {
+    let plain = strip_colours(line);
+    let counts = ["tests run:", "test run:", "test result: ok.", "test result: FAILED."]
+        .iter()
+        .find_map(|mark| Some(plain.split_once(mark)?.1));
+    for part in counts.unwrap_or_default().split([',', ';']) {
+        let words: Vec<&str> = part.split_whitespace().collect();
+        if let [number, what, ..] = words[..]
+            && let Ok(number) = number.parse::<u64>()
+        {
+            match what {
+                "passed" => tally.passed += number,
+                "failed" | "timed" => tally.failed += number,
+                _ => {}
+            }
+        }
+    }
+}
+
+fn strip_colours(line: &str) -> String {
+    let mut out = String::new();
+    let mut rest = line;
+    while let Some((before, after)) = rest.split_once('\u{1b}') {
+        out.push_str(before);
+        rest = after.split_once('m').map_or("", |(_, rest)| rest);
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_is_added_up() {
+        let mut tally = Tally::default();
+        add(
+            &mut tally,
+            "\u{1b}[32m     Summary\u{1b}[0m [ 1.0s] 7 tests run: 5 passed (1 slow), 2 failed, 3 skipped",
+        );
+        add(&mut tally, "anything else, 9 passed");
+        assert_eq!((tally.passed, tally.failed), (5, 2));
+        add(&mut tally, "test result: ok. 4 passed; 0 failed; 1 ignored; 0 measured");
+        assert_eq!((tally.passed, tally.failed), (9, 2));
+    }
+}
