@@ -7,6 +7,7 @@ mod hops;
 mod interrupt;
 mod lab;
 mod output;
+mod report;
 mod topo;
 mod trace;
 
@@ -25,6 +26,8 @@ pub fn main() -> ExitCode {
     exit::init_log(&args);
     let result = match args.command {
         Command::Trace(trace) => trace::run(&trace),
+        Command::Record(record) => trace::record(&record),
+        Command::Report(report) => report::run(&report),
         Command::Topo(topo) => topo::run(&topo),
         Command::Lab(lab) => lab::run(&lab),
         Command::Hops(hops) => hops::run(&hops),

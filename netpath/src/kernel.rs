@@ -21,6 +21,7 @@ mod symbols;
 use std::collections::BTreeMap;
 
 use netpath_common::point::TRACEPOINTS;
+use serde::{Deserialize, Serialize};
 
 pub use error::KernelError;
 pub use reader::Polled;
@@ -29,7 +30,8 @@ pub use rights::check as check_rights;
 use crate::{hooks::HookPlan, topo::Topology};
 
 /// The backends, in the order of preference; one row each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Backend {
     Tracepoint,
     NetfilterLink,
@@ -204,6 +206,11 @@ impl Tracer {
     /// Ends recording; what was recorded can still be read.
     pub fn end(&mut self) -> Result<(), KernelError> {
         self.object.want(std::iter::empty())
+    }
+
+    /// Lets go of a namespace that nobody else holds any more.
+    pub fn release(&mut self, netns: u32) {
+        self.links.release(netns);
     }
 
     /// When recording began, on the events' clock, ns.

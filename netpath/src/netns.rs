@@ -24,6 +24,8 @@ const NAMED: &[(&str, &str)] = &[("/run/netns", ""), ("/run/docker/netns", "dock
 #[derive(Clone, Debug)]
 pub struct Netns {
     file: Arc<File>,
+    /// Where it was found.
+    pub path: PathBuf,
     /// Inode of the namespace; the kernel reuses it after the namespace is gone.
     pub inode: u64,
     /// Low half of `net->net_cookie`, which is never reused.
@@ -73,7 +75,7 @@ pub fn close_names<'a>(wanted: &str, candidates: impl Iterator<Item = &'a str>) 
 impl Netns {
     /// The namespace of the calling thread.
     pub fn current() -> Result<Self, NetnsError> {
-        Self::open(Path::new("/proc/thread-self/ns/net"), None)
+        Self::open(Path::new("/proc/self/ns/net"), None)
     }
 
     /// The namespace at `path`, called `name`, or by whatever name is found for it.
@@ -81,7 +83,13 @@ impl Netns {
         let fail = |source| NetnsError::Open { path: path.to_owned(), source };
         let file = File::open(path).map_err(fail)?;
         let inode = file.metadata().map_err(fail)?.ino();
-        let mut ns = Self { file: Arc::new(file), inode, cookie: 0, name: String::new() };
+        let mut ns = Self {
+            file: Arc::new(file),
+            path: path.to_owned(),
+            inode,
+            cookie: 0,
+            name: String::new(),
+        };
         ns.cookie = ns.run(cookie)?.map_err(fail)?;
         ns.name = name.unwrap_or_else(|| name_of(inode));
         Ok(ns)
@@ -197,6 +205,18 @@ fn pids() -> impl Iterator<Item = u32> {
         .flatten()
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// Names and processes that keep the namespace with this inode.
+pub fn holders(inode: u64) -> impl Iterator<Item = PathBuf> {
+    let own = std::process::id();
+    named()
+        .into_iter()
+        .map(|(path, _)| path)
+        .chain(
+            pids().filter(move |pid| *pid != own).map(|pid| format!("/proc/{pid}/ns/net").into()),
+        )
+        .filter(move |path| fs::metadata(path).is_ok_and(|meta| meta.ino() == inode))
 }
 
 /// What a namespace is called: its name, `host` for the initial one, or the first process in it.

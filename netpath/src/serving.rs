@@ -2,14 +2,17 @@
 
 use netpath_common::hop::{At, Hop, Measure};
 
+use serde::{Deserialize, Serialize};
+
 use crate::kernel::{Backend, Served};
 
 /// What is attached, in the terms of the hop table.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Serving {
-    backends: Vec<(Backend, Result<(), String>)>,
+    /// Each with why it doesn't work, where it doesn't.
+    backends: Vec<(Backend, Option<String>)>,
     /// Tracepoints that are not there, and why.
-    absent: Vec<(&'static str, String)>,
+    absent: Vec<(String, String)>,
 }
 
 impl Serving {
@@ -20,17 +23,18 @@ impl Serving {
         let backends = served
             .into_iter()
             .map(|(backend, state)| match state {
-                Served::Yes(_) => (*backend, Ok(())),
-                Served::No(why) => (*backend, Err(why.clone())),
+                Served::Yes(_) => (*backend, None),
+                Served::No(why) => (*backend, Some(why.clone())),
             })
             .collect();
-        let absent = absent.into_iter().map(|(name, why)| (*name, why.clone())).collect();
+        let absent =
+            absent.into_iter().map(|(name, why)| ((*name).to_owned(), why.clone())).collect();
         Self { backends, absent }
     }
 
     /// The backends that are attached.
     pub fn attached(&self) -> impl Iterator<Item = Backend> {
-        self.backends.iter().filter(|(_, state)| state.is_ok()).map(|(backend, _)| *backend)
+        self.backends.iter().filter(|(_, state)| state.is_none()).map(|(backend, _)| *backend)
     }
 
     /// What serves a hop: one or two backends, or why none does.
@@ -74,7 +78,7 @@ impl Serving {
         let Some(name) = at.tracepoint() else {
             return self.backend(Backend::NetfilterLink).map(|()| Backend::NetfilterLink);
         };
-        if let Some((_, why)) = self.absent.iter().find(|(absent, _)| *absent == name) {
+        if let Some((_, why)) = self.absent.iter().find(|(absent, _)| absent == name) {
             return Err(format!("tracepoint {name}: {why}"));
         }
         self.backend(Backend::Tracepoint).map(|()| Backend::Tracepoint)
@@ -82,8 +86,8 @@ impl Serving {
 
     fn backend(&self, wanted: Backend) -> Result<(), String> {
         match self.backends.iter().find(|(backend, _)| *backend == wanted) {
-            Some((_, Ok(()))) => Ok(()),
-            Some((_, Err(why))) => Err(format!("{}: {why}", wanted.key())),
+            Some((_, None)) => Ok(()),
+            Some((_, Some(why))) => Err(format!("{}: {why}", wanted.key())),
             None => Err(format!("{}: not asked for", wanted.key())),
         }
     }

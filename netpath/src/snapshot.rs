@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use build::{Facts, build};
+pub use build::build;
 
 use crate::{host::HostFacts, ledger::Coverage};
 

@@ -6,6 +6,7 @@
 
 mod discover;
 mod dump;
+mod watch;
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use discover::{discover, interfaces};
+pub use watch::{Gone, Watch};
 
 use crate::netns::{Netns, NetnsError, suggestion};
 

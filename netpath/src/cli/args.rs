@@ -24,6 +24,10 @@ pub struct Args {
 pub enum Command {
     /// Trace packets and show what each hop costs.
     Trace(Trace),
+    /// Keep raw events in a file, with everything needed to replay them elsewhere.
+    Record(Record),
+    /// Render a recording.
+    Report(Report),
     /// Show the path that packets of an interface take on this machine.
     Topo(Topo),
     /// Ready-made topologies and traffic, in network namespaces of their own.
@@ -45,8 +49,9 @@ pub struct Selection {
     pub netns: Option<String>,
 }
 
+/// What is gathered, and for how long.
 #[derive(Debug, ClapArgs)]
-pub struct Trace {
+pub struct Gather {
     #[command(flatten)]
     pub selection: Selection,
     /// How long, such as 10s or 500ms. Default: until Ctrl-C.
@@ -58,11 +63,34 @@ pub struct Trace {
     /// Use only these backends.
     #[arg(long, value_name = "BACKEND", value_delimiter = ',', value_enum)]
     pub backend: Vec<BackendArg>,
-    #[command(flatten)]
-    pub output: Output,
     /// Let the programs in the kernel log to stderr. This costs time.
     #[arg(long)]
     pub log_kernel: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Trace {
+    #[command(flatten)]
+    pub gather: Gather,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Record {
+    #[command(flatten)]
+    pub gather: Gather,
+    /// The recording.
+    #[arg(short, long, value_name = "FILE.npz")]
+    pub output: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Report {
+    /// A recording of `netpath record`.
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// Where results go, and how.

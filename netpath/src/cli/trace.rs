@@ -1,9 +1,9 @@
-//! `netpath trace`: attach, gather, detach, show.
+//! `netpath trace` and `netpath record`: attach, gather, detach, show or keep.
 
 use std::{
     process::ExitCode,
     thread,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use super::{args, exit::Status, interrupt, output::Sink, topo::select};
@@ -12,8 +12,12 @@ use crate::{
     kernel::{self, Options, Tracer},
     ledger::Ledger,
     pipeline::Pipeline,
+    recording::Writer,
     serving::Serving,
-    snapshot::{self, Facts},
+    session::{Ending, Session},
+    snapshot,
+    topo::{Gone, Watch},
+    view::units::{count, time},
 };
 
 /// Bounds of the time between polls.
@@ -23,8 +27,60 @@ const POLL_MAX: Duration = Duration::from_millis(50);
 const FILL_HIGH: f64 = 0.2;
 const FILL_LOW: f64 = 0.05;
 
+/// `netpath trace`.
 pub(super) fn run(args: &args::Trace) -> anyhow::Result<ExitCode> {
     let mut sink = Sink::open(&args.output)?;
+    let (mut tracer, mut session) = attach(&args.gather)?;
+    let mut watch = Watch::new(&mut session.topology);
+    let mut ledger = Ledger::new(session.topology.clone(), session.hooks.clone());
+    let mut pipeline = Pipeline::default();
+    pipeline.since(session.since_ns);
+    let mut ending = gather(&args.gather, &mut tracer, &mut watch, |tracer| {
+        let polled = tracer.poll(|chunk| pipeline.chunk(chunk));
+        pipeline.advance(polled.watermark_ns, &mut ledger);
+        Ok(Progress { fill: polled.fill, seen: ledger.coverage.seen })
+    })?;
+    pipeline.finish(&mut ledger);
+    ending.notes.extend(notes(&pipeline, &ledger));
+    drop(tracer);
+    sink.write(&snapshot::build(&ledger, &session, &ending))?;
+    Ok(Status::Fine.into())
+}
+
+/// `netpath record`.
+pub(super) fn record(args: &args::Record) -> anyhow::Result<ExitCode> {
+    let mut writer = Writer::create(&args.output)?;
+    let (mut tracer, mut session) = attach(&args.gather)?;
+    let mut watch = Watch::new(&mut session.topology);
+    writer.session(&session)?;
+    // Only to know how many packets there were.
+    let mut ledger = Ledger::new(session.topology.clone(), session.hooks.clone());
+    let mut pipeline = Pipeline::default();
+    pipeline.since(session.since_ns);
+    let ending = gather(&args.gather, &mut tracer, &mut watch, |tracer| {
+        let polled = tracer.poll(|chunk| {
+            pipeline.chunk(chunk);
+            writer.chunk(chunk);
+        });
+        pipeline.advance(polled.watermark_ns, &mut ledger);
+        writer.advance(polled.watermark_ns)?;
+        Ok(Progress { fill: polled.fill, seen: ledger.coverage.seen })
+    })?;
+    pipeline.finish(&mut ledger);
+    drop(tracer);
+    let bytes = writer.end(&ending)?;
+    eprintln!(
+        "netpath: {} packets, {} events, {} bytes in {}",
+        count(ledger.coverage.seen),
+        count(pipeline.events),
+        count(bytes),
+        args.output.display()
+    );
+    Ok(Status::Fine.into())
+}
+
+/// Finds the path and attaches to it; nothing is recorded yet but the session's facts.
+fn attach(args: &args::Gather) -> anyhow::Result<(Tracer, Session)> {
     kernel::check_rights()?;
     interrupt::catch()?;
     let (topology, netns) = select(&args.selection)?;
@@ -33,77 +89,84 @@ pub(super) fn run(args: &args::Trace) -> anyhow::Result<ExitCode> {
         options.backends = args.backend.iter().map(|b| b.0).collect();
     }
     let mut tracer = Tracer::start(&topology, &options)?;
-    let host = HostFacts::read(&topology, tracer.plan());
-    let mut ledger = Ledger::new(topology, tracer.plan().clone());
-    let mut pipeline = Pipeline::default();
+    let mut session = Session::new();
+    session.iface.clone_from(&args.selection.iface);
+    session.netns = topology.netns_name(netns.cookie);
+    session.hooks = tracer.plan().clone();
+    session.host = HostFacts::read(&topology, tracer.plan());
+    session.serving = Serving::new(tracer.served(), tracer.absent());
+    session.drop_reasons = tracer.drop_reasons();
+    session.notes = tracer.refused().to_vec();
     tracing::info!(
         "{} attached, {} devices in {} namespaces",
         tracer.attached(),
-        ledger.topology.devices().count(),
-        ledger.topology.hosts.len()
+        topology.devices().count(),
+        topology.hosts.len()
     );
-
-    tracer.begin(&ledger.topology)?;
-    pipeline.since(tracer.since_ns());
-    let started = (SystemTime::now(), Instant::now());
-    gather(args, &mut tracer, &mut pipeline, &mut ledger, started.1);
-    tracer.end()?;
-    tracer.poll(|chunk| pipeline.chunk(chunk));
-    pipeline.finish(&mut ledger);
-
-    let facts = Facts {
-        iface: args.selection.iface.clone(),
-        netns: ledger.topology.netns_name(netns.cookie),
-        started: started.0,
-        duration_ns: u64::try_from(started.1.elapsed().as_nanos()).unwrap_or(u64::MAX),
-        host,
-        serving: Serving::new(tracer.served(), tracer.absent()),
-        lost: tracer.lost(),
-        drop_reasons: tracer.drop_reasons(),
-        notes: notes(&pipeline, &ledger, tracer.refused()),
-    };
-    drop(tracer);
-    sink.write(&snapshot::build(&ledger, &facts))?;
-    Ok(Status::Fine.into())
+    tracer.begin(&topology)?;
+    session.topology = topology;
+    session.since_ns = tracer.since_ns();
+    Ok((tracer, session))
 }
 
-/// Polls until the time, the count or Ctrl-C ends it.
+/// What a poll tells the loop.
+struct Progress {
+    fill: f64,
+    seen: u64,
+}
+
+/// Polls until the time, the count or Ctrl-C ends it; then what is left.
 fn gather(
-    args: &args::Trace,
+    args: &args::Gather,
     tracer: &mut Tracer,
-    pipeline: &mut Pipeline,
-    ledger: &mut Ledger,
-    started: Instant,
-) {
+    watch: &mut Watch,
+    mut poll: impl FnMut(&mut Tracer) -> anyhow::Result<Progress>,
+) -> anyhow::Result<Ending> {
+    let started = Instant::now();
     let mut pause = POLL_MAX;
+    let mut notes = Vec::new();
     loop {
-        let polled = tracer.poll(|chunk| pipeline.chunk(chunk));
-        pipeline.advance(polled.watermark_ns, ledger);
-        let enough = args.count.is_some_and(|n| ledger.coverage.seen >= n);
+        let progress = poll(tracer)?;
+        for gone in watch.look() {
+            if let Gone::Netns { cookie, .. } = gone {
+                tracer.release(cookie);
+            }
+            let note = format!("{gone} after {}", time(started.elapsed().as_nanos() as f64));
+            tracing::warn!("{note}; tracing goes on");
+            notes.push(note);
+        }
+        let enough = args.count.is_some_and(|n| progress.seen >= n);
         let left = args.for_.map(|d| d.saturating_sub(started.elapsed()));
         if enough || interrupt::requested() || left == Some(Duration::ZERO) {
             break;
         }
-        if polled.fill > FILL_HIGH {
+        if progress.fill > FILL_HIGH {
             pause = (pause / 2).max(POLL_MIN);
-        } else if polled.fill < FILL_LOW {
+        } else if progress.fill < FILL_LOW {
             pause = (pause * 2).min(POLL_MAX);
         }
         thread::sleep(left.map_or(pause, |left| pause.min(left)));
     }
+    tracer.end()?;
+    poll(tracer)?;
+    Ok(Ending {
+        duration_ns: u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX),
+        lost: tracer.lost(),
+        notes,
+    })
 }
 
 /// What a reader of the report should know.
-fn notes(pipeline: &Pipeline, ledger: &Ledger, refused: &[String]) -> Vec<String> {
-    let mut notes = refused.to_vec();
+pub(super) fn notes(pipeline: &Pipeline, ledger: &Ledger) -> Vec<String> {
+    let mut notes = Vec::new();
     if ledger.coverage.seen == 0 {
         let focus = ledger.topology.focus;
-        let device = ledger.topology.device(focus);
         let mut text = "no packets passed in this time".to_owned();
-        if device.is_some_and(|d| !d.up) {
+        if ledger.topology.device(focus).is_some_and(|d| !d.up) {
             text += "; the interface is down";
         } else {
-            text += "; is there traffic, and does it pass this interface? `netpath topo` shows the path that was watched";
+            text += "; is there traffic, and does it pass this interface? `netpath topo` shows the \
+                     path that was watched";
         }
         notes.push(text);
     }

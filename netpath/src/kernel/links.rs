@@ -29,7 +29,8 @@ use crate::{
 /// Attached links.
 #[derive(Default)]
 pub(super) struct Links {
-    links: Vec<OwnedFd>,
+    /// Each with the namespace that it is in.
+    links: Vec<(u32, OwnedFd)>,
     // Kept so that hooks which are registered later can get links too.
     programs: Vec<OwnedFd>,
 }
@@ -37,6 +38,11 @@ pub(super) struct Links {
 impl Links {
     pub(super) fn len(&self) -> usize {
         self.links.len()
+    }
+
+    /// Detaches the links of a namespace: they would keep it alive.
+    pub(super) fn release(&mut self, netns: u32) {
+        self.links.retain(|(owner, _)| *owner != netns);
     }
 
     /// Reads the hooks of every namespace on the path, plans links around them in `plan`, and
@@ -112,7 +118,7 @@ impl Links {
                     .collect::<Result<Vec<_>, _>>()
             })
             .map_err(|e| KernelError::Object(e.to_string()))??;
-        self.links.extend(links);
+        self.links.extend(links.into_iter().map(|link| (key.netns, link)));
         Ok(())
     }
 

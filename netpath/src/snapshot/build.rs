@@ -1,6 +1,6 @@
 //! From a ledger to a snapshot: ids become names, distributions become figures.
 
-use std::{collections::BTreeMap, time::SystemTime};
+use std::collections::BTreeMap;
 
 use netpath_common::{
     hop::{HOPS, HopId, Where},
@@ -13,54 +13,38 @@ use super::{
 use crate::{
     flight::End,
     hooks::HookKey,
-    host::HostFacts,
     ledger::{Ledger, Path, Row, Times},
-    serving::Serving,
+    session::{Ending, Session},
     topo::{Place, Topology},
 };
 
-/// What the ledger does not know.
-#[derive(Clone, Debug)]
-pub struct Facts {
-    pub iface: String,
-    pub netns: String,
-    pub started: SystemTime,
-    pub duration_ns: u64,
-    pub host: HostFacts,
-    pub serving: Serving,
-    /// By point.
-    pub lost: BTreeMap<u16, u64>,
-    pub drop_reasons: BTreeMap<u16, String>,
-    pub notes: Vec<String>,
-}
-
 /// Makes a snapshot.
-pub fn build(ledger: &Ledger, facts: &Facts) -> Snapshot {
+pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
     let mut paths: Vec<PathReport> = ledger.paths().iter().map(|p| path(p, ledger)).collect();
     paths.sort_by(|a, b| b.packets.cmp(&a.packets).then_with(|| b.direction.cmp(&a.direction)));
     let (mut backends, mut absent) = (BTreeMap::new(), BTreeMap::new());
     for hop in HOPS {
-        match facts.serving.of(hop) {
+        match session.serving.of(hop) {
             Ok(backend) => backends.insert(hop.key.to_owned(), backend),
             Err(why) => absent.insert(hop.key.to_owned(), why),
         };
     }
     Snapshot {
         schema: SCHEMA.to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        started: humantime::format_rfc3339_seconds(facts.started).to_string(),
-        duration_ns: facts.duration_ns,
-        iface: facts.iface.clone(),
-        netns: facts.netns.clone(),
-        host: facts.host.clone(),
+        version: session.version.clone(),
+        started: humantime::format_rfc3339_seconds(session.started()).to_string(),
+        duration_ns: ending.duration_ns,
+        iface: session.iface.clone(),
+        netns: session.netns.clone(),
+        host: session.host.clone(),
         backends,
         absent,
         packets: ledger.coverage,
-        lost_events: facts.lost.values().sum(),
-        lost_by_point: facts.lost.iter().map(|(p, n)| (point_name(*p), *n)).collect(),
+        lost_events: ending.lost.values().sum(),
+        lost_by_point: ending.lost.iter().map(|(p, n)| (point_name(*p), *n)).collect(),
         paths,
-        drops: drops(ledger, facts),
-        notes: facts.notes.clone(),
+        drops: drops(ledger, session),
+        notes: session.notes.iter().chain(&ending.notes).cloned().collect(),
     }
 }
 
@@ -75,10 +59,10 @@ fn point_name(point: u16) -> String {
         .map_or_else(|| format!("point {point}"), |t| t.name.to_owned())
 }
 
-fn drops(ledger: &Ledger, facts: &Facts) -> Vec<DropReport> {
+fn drops(ledger: &Ledger, session: &Session) -> Vec<DropReport> {
     let mut by_name: BTreeMap<(String, Place), u64> = BTreeMap::new();
     for (key, count) in &ledger.drops {
-        let reason = facts
+        let reason = session
             .drop_reasons
             .get(&key.reason)
             .cloned()

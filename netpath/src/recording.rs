@@ -1,0 +1,63 @@
+//! Recordings: raw events in a file, with everything needed to replay them elsewhere.
+//!
+//! ```text
+//! File  := "NETPATH\n" version:u16 Frame*
+//! Frame := kind:u8 flags:u8 reserved:u16 length:u32 crc32:u32 payload[length]
+//! ```
+//! Integers are little endian; the checksum (CRC-32, IEEE 802.3) covers the payload as it stands
+//! in the file. Payloads are zstd-compressed. Every frame is written whole and at once, so that a
+//! file whose writer was killed is good up to its last whole frame.
+//!
+//! | kind | payload |
+//! | --- | --- |
+//! | 1 session | JSON, [`crate::session::Session`] |
+//! | 2 events | the watermark (u64, ns), then chunks, each after its length (u32) |
+//! | 3 ending | JSON, [`crate::session::Ending`] |
+
+mod read;
+mod write;
+
+use std::{io, path::PathBuf};
+
+use thiserror::Error;
+
+pub use read::{Reader, Step};
+pub use write::Writer;
+
+const MAGIC: [u8; 8] = *b"NETPATH\n";
+/// The version of the file's form.
+pub const VERSION: u16 = 1;
+const FRAME_HEADER: usize = 12;
+/// A frame is never longer than this when it is unpacked, bytes.
+const FRAME_MAX: usize = 64 << 20;
+
+/// What a frame holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Kind {
+    Session = 1,
+    Events = 2,
+    Ending = 3,
+}
+
+impl Kind {
+    fn from_number(n: u8) -> Option<Self> {
+        [Self::Session, Self::Events, Self::Ending].into_iter().find(|k| *k as u8 == n)
+    }
+}
+
+#[derive(Debug, Error)]
+pub enum RecordingError {
+    #[error("cannot {what} {path}: {source}")]
+    Io { what: &'static str, path: PathBuf, source: io::Error },
+    #[error("{path} is not a netpath recording (it begins with other bytes)")]
+    NotOne { path: PathBuf },
+    #[error("{path} has version {found}; this netpath reads version {VERSION}")]
+    Version { path: PathBuf, found: u16 },
+    #[error("{path} is damaged at byte {offset}: {what}")]
+    Damaged { path: PathBuf, offset: u64, what: String },
+    #[error("{path} holds no session: the recording ended before it began")]
+    Empty { path: PathBuf },
+    #[error("{path} has events of ABI {found}; this netpath reads {reads}", reads = netpath_common::wire::ABI)]
+    Abi { path: PathBuf, found: u16 },
+}

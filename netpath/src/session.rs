@@ -1,0 +1,62 @@
+//! A session: what is known about a run apart from its events. The same live and in a recording.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use netpath_common::wire::ABI;
+use serde::{Deserialize, Serialize};
+
+use crate::{hooks::HookPlan, host::HostFacts, serving::Serving, topo::Topology};
+
+/// What is known when recording begins.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    /// netpath's version.
+    pub version: String,
+    /// The wire records' version, [`ABI`].
+    pub abi: u16,
+    /// Nanoseconds since the epoch.
+    pub started_unix_ns: u64,
+    /// When recording began, on the events' clock, ns.
+    pub since_ns: u64,
+    /// The interface that was asked for.
+    pub iface: String,
+    /// The network namespace that it was looked up in.
+    pub netns: String,
+    pub topology: Topology,
+    pub hooks: HookPlan,
+    pub host: HostFacts,
+    pub serving: Serving,
+    /// `enum skb_drop_reason` of the kernel that recorded.
+    pub drop_reasons: BTreeMap<u16, String>,
+    /// What a reader should know, in sentences.
+    pub notes: Vec<String>,
+}
+
+/// What is known when it has ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Ending {
+    pub duration_ns: u64,
+    /// Events lost, by point.
+    pub lost: BTreeMap<u16, u64>,
+    pub notes: Vec<String>,
+}
+
+impl Session {
+    /// A session of this netpath that starts now.
+    pub fn new() -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            abi: ABI,
+            started_unix_ns: u64::try_from(now.as_nanos()).unwrap_or(0),
+            ..Self::default()
+        }
+    }
+
+    pub fn started(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_nanos(self.started_unix_ns)
+    }
+}
