@@ -20,7 +20,7 @@ use thiserror::Error;
 
 pub use namespaces::{Run, clean_up};
 
-use crate::netns::{Netns, NetnsError};
+use crate::netns::{Netns, NetnsError, suggestion};
 use topologies::Topology;
 
 #[derive(Debug, Error)]
@@ -33,6 +33,8 @@ pub enum LabError {
     MissingTool { program: String, package: &'static str },
     #[error("`{command}` failed in namespace {host}: {output}")]
     Command { command: String, host: String, output: String },
+    #[error("no lab {name}{hint}; `netpath lab list` shows them", hint = suggestion(close))]
+    Unknown { name: String, close: Vec<String> },
     #[error("no namespace {0} in this lab")]
     NoHost(String),
     #[error("the traffic failed: {0}")]

@@ -26,5 +26,7 @@ pub mod recording;
 pub mod serving;
 pub mod session;
 pub mod snapshot;
+#[cfg(test)]
+mod testing;
 pub mod topo;
 pub mod view;

@@ -79,8 +79,13 @@ impl Pipeline {
 
     /// Says that nothing more comes: everything is booked, and open flights are closed.
     pub fn finish(&mut self, ledger: &mut Ledger) {
-        self.advance(u64::MAX, ledger);
-        self.assembler.finish_all(|flight| ledger.add(flight));
+        self.finish_with(|flight| ledger.add(flight));
+    }
+
+    /// Like [`Self::finish`], with the flights given to `done`.
+    pub fn finish_with(&mut self, mut done: impl FnMut(&Flight)) {
+        self.advance_with(u64::MAX, &mut done);
+        self.assembler.finish_all(done);
     }
 
     pub fn assembler(&self) -> &Assembler {

@@ -5,7 +5,7 @@ use std::{io::Write as _, process::ExitCode};
 use tracing_subscriber::EnvFilter;
 
 use super::args::Args;
-use crate::{kernel::KernelError, netns::NetnsError, topo::TopoError};
+use crate::{kernel::KernelError, lab::LabError, netns::NetnsError, topo::TopoError};
 
 /// An exit status of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,9 @@ fn status(error: &anyhow::Error) -> Status {
             return Status::Permission;
         }
         if let Some(TopoError::NoInterface { .. }) = cause.downcast_ref() {
+            return Status::Usage;
+        }
+        if let Some(LabError::Unknown { .. }) = cause.downcast_ref() {
             return Status::Usage;
         }
         if let Some(NetnsError::NotFound { .. }) = cause.downcast_ref() {

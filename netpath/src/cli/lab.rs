@@ -19,11 +19,11 @@ use super::{
 use crate::{
     kernel,
     lab::{
-        Lab,
+        Lab, LabError,
         topologies::{self, TOPOLOGIES},
         traffic::{Load, Measured, Sizes, Traffic},
     },
-    netns::{close_names, suggestion},
+    netns::close_names,
     view::units::{count, time},
 };
 
@@ -48,7 +48,7 @@ fn list() -> anyhow::Result<ExitCode> {
 fn run_one(args: &args::LabRun) -> anyhow::Result<ExitCode> {
     let Some(topology) = topologies::find(&args.name) else {
         let close = close_names(&args.name, TOPOLOGIES.iter().map(|t| t.name));
-        bail!("no lab {}{}; see `netpath lab list`", args.name, suggestion(&close));
+        return Err(LabError::Unknown { name: args.name.clone(), close }.into());
     };
     kernel::check_rights()?;
     interrupt::catch()?;

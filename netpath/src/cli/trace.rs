@@ -159,7 +159,7 @@ fn gather(
 /// What a reader of the report should know.
 pub(super) fn notes(pipeline: &Pipeline, ledger: &Ledger) -> Vec<String> {
     let mut notes = Vec::new();
-    if ledger.coverage.seen == 0 {
+    if ledger.paths().is_empty() && ledger.coverage.dropped == 0 {
         let focus = ledger.topology.focus;
         let mut text = "no packets passed in this time".to_owned();
         if ledger.topology.device(focus).is_some_and(|d| !d.up) {

@@ -1,1 +1,87 @@
-//! Tests.
+//! Decoding: what was written comes out, and nothing panics.
+
+use netpath_common::{
+    point::{NET_DEV_QUEUE, NETIF_RX},
+    wire::{KIND_SKB, KIND_TUPLE6},
+};
+use proptest::prelude::*;
+
+use super::*;
+use crate::testing::{Chunk, VETH0, at_dev, headers};
+
+#[test]
+fn a_chunk_comes_out_as_it_went_in() {
+    let h = headers(7);
+    let chunk = Chunk::new(3, 9, 1_000)
+        .skb(0xabc0, Some(&h))
+        .event(at_dev(NET_DEV_QUEUE, VETH0), 50)
+        .event(at_dev(NETIF_RX, VETH0), 10)
+        .skb(0xdef0, None)
+        .event(at_dev(NETIF_RX, VETH0), 0);
+    let mut batch = Batch::default();
+    batch.chunk(&chunk.bytes()).unwrap();
+    assert_eq!(batch.pieces.len(), 2);
+    let first = &batch.pieces[0];
+    assert_eq!((first.skb, first.cpu, first.start_ns, first.headers), (0xabc0, 3, 1_000, Some(h)));
+    let times: Vec<u64> = batch.events_of(first).iter().map(|e| e.at_ns).collect();
+    assert_eq!(times, [1_000, 1_050]);
+    let second = &batch.pieces[1];
+    assert_eq!((second.skb, second.headers), (0xdef0, None));
+    assert_eq!(batch.events_of(second)[0].at_ns, 1_060);
+}
+
+#[test]
+fn bad_chunks_say_what_is_wrong_and_keep_what_precedes() {
+    let mut batch = Batch::default();
+    assert_eq!(batch.chunk(&[0; 5]), Err(DecodeError::Short(5)));
+    let good = Chunk::new(0, 0, 5).skb(1, None).event(at_dev(NETIF_RX, VETH0), 0).bytes();
+    let mut other = good.clone();
+    other[20] ^= 0xff;
+    assert!(matches!(batch.chunk(&other), Err(DecodeError::Abi { .. })));
+    assert_eq!(
+        batch.chunk(&good[..good.len() - 1]),
+        Err(DecodeError::Cells { claimed: 2, held: 1 })
+    );
+    let headless = Chunk::new(0, 0, 5).event(at_dev(NETIF_RX, VETH0), 0).bytes();
+    assert_eq!(batch.chunk(&headless), Err(DecodeError::NoSkb { cell: 0 }));
+    assert!(batch.pieces.is_empty());
+
+    let mut odd =
+        Chunk::new(0, 0, 5).skb(1, None).event(at_dev(NETIF_RX, VETH0), 0).skb(2, None).bytes();
+    let last = odd.len() - 16;
+    odd[last..last + 2].copy_from_slice(&0xfff0u16.to_ne_bytes());
+    assert_eq!(batch.chunk(&odd), Err(DecodeError::Kind { kind: 0xfff0, cell: 2 }));
+    assert_eq!(batch.pieces.len(), 1);
+    odd[last..last + 2].copy_from_slice(&KIND_TUPLE6.to_ne_bytes());
+    assert_eq!(batch.chunk(&odd), Err(DecodeError::Cut { cell: 2 }));
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_at_all(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+        let mut batch = Batch::default();
+        let _ = batch.chunk(&bytes);
+        for piece in &batch.pieces {
+            prop_assert_eq!(batch.events_of(piece).len(), piece.count as usize);
+        }
+    }
+
+    #[test]
+    fn any_cells_behind_a_good_header(
+        cells in prop::collection::vec((any::<bool>(), any::<[u8; 16]>()), 0..CHUNK_CELLS),
+    ) {
+        let mut bytes = Chunk::new(1, 2, 3).bytes();
+        bytes[18..20].copy_from_slice(&u16::try_from(cells.len()).unwrap().to_ne_bytes());
+        for (skb, mut cell) in cells {
+            if skb {
+                cell[0..2].copy_from_slice(&KIND_SKB.to_ne_bytes());
+            }
+            bytes.extend_from_slice(&cell);
+        }
+        let mut batch = Batch::default();
+        let _ = batch.chunk(&bytes);
+        batch.sort();
+        let events: usize = batch.pieces.iter().map(|p| batch.events_of(p).len()).sum();
+        prop_assert_eq!(events, batch.events.len());
+    }
+}

@@ -35,6 +35,7 @@ pub(super) fn build(lab: &Lab) -> Result<(), LabError> {
             sysctl(host, netns, &format!("net/ipv6/conf/{conf}/accept_dad"), "0")?;
             sysctl(host, netns, &format!("net/ipv6/conf/{conf}/router_solicitations"), "0")?;
         }
+        sysctl(host, netns, "net/ipv4/ping_group_range", "0 2147483647")?;
         netlink(host, netns, "set lo up", async |handle| up(&handle, "lo").await)?;
     }
     for step in lab.topology.steps {

@@ -3,6 +3,7 @@
 //! Every socket is made by a thread inside its namespace. A [`Traffic`] runs until it is stopped;
 //! then it says what it measured, which is what netpath's figures are held against.
 
+mod ping;
 mod tcp;
 mod udp;
 
@@ -33,6 +34,8 @@ pub enum Load {
     UdpRequests(Sizes),
     /// A TCP connection for every request.
     TcpConnects(Sizes),
+    /// ICMP echo, one in flight.
+    Ping { bytes: usize },
     /// UDP datagrams of this many bytes, at a rate per second, or as many as there can be.
     UdpFlood { bytes: usize, rate: Option<u64> },
     /// TCP, as much as there can be.
@@ -61,6 +64,7 @@ impl Load {
             Self::TcpConnects(_) => "TCP connect/request/close",
             Self::UdpFlood { .. } => "UDP flood",
             Self::TcpBulk => "TCP bulk",
+            Self::Ping { .. } => "ping",
         }
     }
 }
@@ -103,8 +107,30 @@ pub struct Traffic {
     started: Instant,
     stop: Stop,
     received: Arc<AtomicU64>,
+    sent: Arc<AtomicU64>,
     server: Option<JoinHandle<Result<(), String>>>,
     client: Option<JoinHandle<Result<Counted, String>>>,
+}
+
+/// A client's side of a load: when to stop, and whom to tell how far it is.
+#[derive(Debug)]
+struct Client {
+    stop: Stop,
+    flowing: mpsc::Sender<()>,
+    done: Arc<AtomicU64>,
+}
+
+impl Client {
+    fn goes_on(&self) -> bool {
+        !self.stop.requested()
+    }
+
+    /// Tells how many there were so far; the first is waited for.
+    fn did(&self, count: u64) {
+        if self.done.swap(count, Ordering::Relaxed) == 0 && count > 0 {
+            let _ = self.flowing.send(());
+        }
+    }
 }
 
 /// What a client has counted.
@@ -156,6 +182,11 @@ impl Traffic {
                         tcp::reply(any, sizes, &listening, &s, &r)
                     }
                     Load::TcpBulk => tcp::sink(any, &listening, &s, &r),
+                    // The server's kernel answers.
+                    Load::Ping { .. } => {
+                        let _ = listening.send(0);
+                        Ok(())
+                    }
                 })
                 .map_err(|e| e.to_string())?
                 .map_err(|e| format!("server: {e}"))
@@ -167,15 +198,17 @@ impl Traffic {
 
         let to = SocketAddr::new(ip, port);
         let (flowing, flows) = mpsc::channel();
-        let s = stop.clone();
+        let sent = Arc::new(AtomicU64::new(0));
+        let s = Client { stop: stop.clone(), flowing, done: Arc::clone(&sent) };
         let client = thread::Builder::new().name("np-client".into()).spawn(move || {
             client_ns
                 .run(|| match load {
-                    Load::UdpRequests(sizes) => udp::request(to, sizes, &flowing, &s),
-                    Load::UdpFlood { bytes, rate } => udp::flood(to, bytes, rate, &flowing, &s),
-                    Load::TcpRequests(sizes) => tcp::request(to, sizes, &flowing, &s),
-                    Load::TcpConnects(sizes) => tcp::connect(to, sizes, &flowing, &s),
-                    Load::TcpBulk => tcp::bulk(to, &flowing, &s),
+                    Load::UdpRequests(sizes) => udp::request(to, sizes, &s),
+                    Load::UdpFlood { bytes, rate } => udp::flood(to, bytes, rate, &s),
+                    Load::TcpRequests(sizes) => tcp::request(to, sizes, &s),
+                    Load::TcpConnects(sizes) => tcp::connect(to, sizes, &s),
+                    Load::TcpBulk => tcp::bulk(to, &s),
+                    Load::Ping { bytes } => ping::request(to, bytes, &s),
                 })
                 .map_err(|e| e.to_string())?
                 .map_err(|e| format!("client: {e}"))
@@ -186,6 +219,7 @@ impl Traffic {
             started: Instant::now(),
             stop,
             received,
+            sent,
             server: Some(server),
             client: Some(client),
         };
@@ -197,6 +231,11 @@ impl Traffic {
             return Err(LabError::Traffic(why));
         }
         Ok(traffic)
+    }
+
+    /// How many there were so far.
+    pub fn count(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
     }
 
     /// Stops, and says what was measured.

@@ -1,1 +1,193 @@
-//! Tests.
+//! The ledger: sums, places, directions.
+
+use netpath_common::{
+    hop::HopId,
+    point::{Hook, KFREE_SKB, NET_DEV_QUEUE, NET_DEV_START_XMIT, NETIF_RECEIVE_SKB, NETIF_RX},
+};
+use proptest::prelude::*;
+
+use super::*;
+use crate::testing::{
+    BR0, CLIENT_ETH0, Chunk, HOST, SERVER_ETH0, UP0, VETH0, at_dev, at_hook, fly, headers, hooks,
+    received, request, topology,
+};
+
+fn ledger_of(chunks: &[Chunk]) -> Ledger {
+    let mut ledger = Ledger::new(topology(), hooks());
+    for flight in fly(chunks) {
+        ledger.add(&flight);
+    }
+    ledger
+}
+
+fn requests(n: u64) -> Ledger {
+    let chunks: Vec<Chunk> = (0..n)
+        .map(|i| {
+            Chunk::new(0, u32::try_from(i).unwrap(), 10_000 * (i + 1))
+                .skb(0xa0, Some(&headers(u16::try_from(i).unwrap())))
+                .events(&request(), 100)
+                .skb(0x77, None)
+                .event(received(0x77, 100), 0)
+        })
+        .collect();
+    ledger_of(&chunks)
+}
+
+#[test]
+fn a_request_is_cut_into_hops_that_sum_up() {
+    let ledger = requests(3);
+    assert_eq!(ledger.coverage.complete, 3);
+    let [path] = ledger.paths() else { panic!("one path") };
+    assert_eq!(path.key.direction, Direction::Outbound);
+    assert_eq!(path.key.places, [CLIENT_ETH0, VETH0, BR0, UP0, SERVER_ETH0]);
+    let hops: Vec<HopId> = path.rows.iter().filter_map(|r| r.key.hop).collect();
+    assert_eq!(
+        hops,
+        [
+            HopId::IpSend,
+            HopId::QdiscNone,
+            HopId::Device,
+            HopId::Handoff,
+            HopId::Bridge,
+            HopId::IpReceive,
+            HopId::Conntrack,
+            HopId::Nat,
+            HopId::IpRoute,
+            HopId::Rules,
+            HopId::IpForward,
+            HopId::Nat,
+            HopId::IpOutput,
+            HopId::QdiscNone,
+            HopId::Device,
+            HopId::Handoff,
+            HopId::IpRoute,
+            HopId::SocketReceive,
+            HopId::SocketWait,
+        ]
+    );
+    assert!(path.rows.iter().all(|r| r.times.count() == 3 && r.times.sum_ns() == 300));
+    assert_eq!(path.unattributed.sum_ns(), 0);
+    assert_eq!(path.total.sum_ns(), 3 * 1_900);
+}
+
+#[test]
+fn a_bridges_time_is_the_bridges() {
+    let ledger = requests(1);
+    let row = ledger.paths()[0].rows.iter().find(|r| r.key.hop == Some(HopId::Bridge)).unwrap();
+    assert_eq!(row.key.place, BR0);
+}
+
+#[test]
+fn nat_in_two_hooks_is_two_rows() {
+    let ledger = requests(1);
+    let hooks: Vec<_> = ledger.paths()[0]
+        .rows
+        .iter()
+        .filter(|r| r.key.hop == Some(HopId::Nat))
+        .map(|r| r.key.hook.unwrap())
+        .collect();
+    assert_eq!(hooks, [Hook::Prerouting, Hook::Postrouting]);
+}
+
+#[test]
+fn time_between_points_that_no_hop_claims_is_unattributed() {
+    let chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&headers(1)))
+        .event(at_dev(NET_DEV_START_XMIT, CLIENT_ETH0), 100)
+        .event(at_dev(NETIF_RX, VETH0), 100)
+        // The take-up is missing.
+        .event(at_hook(UP0, Hook::Forward, 0), 100)
+        .event(at_hook(SERVER_ETH0, Hook::Input, 0), 100);
+    let ledger = ledger_of(&[chunk]);
+    let path = &ledger.paths()[0];
+    assert_eq!(path.total.sum_ns(), 300);
+    assert_eq!(path.unattributed.sum_ns(), 200);
+    assert_eq!(path.rows.len(), 1);
+}
+
+#[test]
+fn bridged_traffic_that_netfilter_sees_is_the_bridges() {
+    let chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&headers(1)))
+        .event(at_dev(NETIF_RECEIVE_SKB, VETH0), 100)
+        .event(at_hook(BR0, Hook::Prerouting, 0), 100)
+        .event(at_hook(BR0, Hook::Prerouting, 1), 100)
+        .event(at_dev(NETIF_RECEIVE_SKB, BR0), 100)
+        .event(at_hook(UP0, Hook::Forward, 0), 100)
+        .event(at_hook(SERVER_ETH0, Hook::Input, 0), 0);
+    let ledger = ledger_of(&[chunk]);
+    let rows: Vec<_> =
+        ledger.paths()[0].rows.iter().map(|r| (r.key.hop.unwrap(), r.times.sum_ns())).collect();
+    assert_eq!(rows, [(HopId::Bridge, 200), (HopId::Conntrack, 100), (HopId::IpRoute, 100)]);
+}
+
+#[test]
+fn directions_are_seen_from_the_container() {
+    let chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&headers(1)))
+        .event(at_dev(NET_DEV_QUEUE, VETH0), 100)
+        .event(at_dev(NET_DEV_START_XMIT, VETH0), 100)
+        .event(at_dev(NETIF_RX, CLIENT_ETH0), 100)
+        .event(at_dev(NETIF_RECEIVE_SKB, CLIENT_ETH0), 100);
+    let ledger = ledger_of(&[chunk]);
+    assert_eq!(ledger.paths()[0].key.direction, Direction::Inbound);
+}
+
+#[test]
+fn packets_that_pass_elsewhere_are_not_seen() {
+    let chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&headers(1)))
+        .event(at_dev(NETIF_RECEIVE_SKB, UP0), 100)
+        .event(at_hook(UP0, Hook::Input, 0), 100);
+    let ledger = ledger_of(&[chunk]);
+    assert_eq!((ledger.coverage.seen, ledger.coverage.elsewhere), (0, 1));
+}
+
+#[test]
+fn a_drop_has_its_place_and_reason_and_no_ledger() {
+    let chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&headers(1)))
+        .event(at_dev(NETIF_RECEIVE_SKB, VETH0), 100)
+        .event(at_hook(BR0, Hook::Prerouting, 0), 100)
+        .event((KFREE_SKB, 8, 0xffff_0000), 0);
+    let ledger = ledger_of(&[chunk]);
+    assert_eq!(ledger.coverage.dropped, 1);
+    let (key, count) = ledger.drops.iter().next().unwrap();
+    assert_eq!((key.reason, key.place, *count), (8, BR0, 1));
+    assert!(ledger.paths().is_empty());
+}
+
+fn any_event() -> impl Strategy<Value = (u8, u8, u8, u64)> {
+    (0u8..14, 0u8..5, 0u8..4, 0u64..5_000)
+}
+
+proptest! {
+    /// Whatever a flight passed, its hops and what is unattributed sum to its total.
+    #[test]
+    fn sums_hold(events in prop::collection::vec(any_event(), 2..60)) {
+        let places = [CLIENT_ETH0, VETH0, BR0, UP0, SERVER_ETH0];
+        let points = [
+            NET_DEV_QUEUE, NET_DEV_START_XMIT, NETIF_RX, NETIF_RECEIVE_SKB,
+            netpath_common::point::QDISC_ENQUEUE, netpath_common::point::QDISC_DEQUEUE,
+            netpath_common::point::NET_DEV_XMIT, netpath_common::point::NAPI_GRO_RECEIVE_ENTRY,
+            netpath_common::point::SK_DATA_READY,
+        ];
+        let mut chunk = Chunk::new(0, 0, 1_000).skb(0xa0, Some(&headers(1)));
+        for (kind, place, slot, ns) in events {
+            let place = places[usize::from(place)];
+            let event = match points.get(usize::from(kind)) {
+                Some(point) => at_dev(*point, place),
+                None => at_hook(place, Hook::ALL[usize::from(kind) - points.len()], slot),
+            };
+            chunk = chunk.event(event, ns);
+        }
+        let ledger = ledger_of(&[chunk]);
+        for path in ledger.paths() {
+            let hops: i128 = path.rows.iter().map(|r| r.times.sum_ns()).sum();
+            prop_assert_eq!(hops + path.unattributed.sum_ns(), path.total.sum_ns());
+        }
+        let c = ledger.coverage;
+        prop_assert_eq!(c.seen, c.complete + c.incomplete + c.dropped + c.vanished);
+        prop_assert_eq!(ledger.topology.host(HOST).map(|h| h.name.as_str()), Some("host"));
+    }
+}

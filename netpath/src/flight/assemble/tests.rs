@@ -1,1 +1,265 @@
-//! Tests.
+//! The identity rules, one by one.
+
+use netpath_common::point::{
+    CONSUME_SKB, HOOK_SLOT, Hook, KFREE_SKB, NAPI_GRO_RECEIVE_ENTRY, NET_DEV_QUEUE,
+    NET_DEV_START_XMIT, NET_DEV_XMIT, NETIF_RECEIVE_SKB, NETIF_RX, QDISC_DEQUEUE, QDISC_ENQUEUE,
+    SK_DATA_READY, SOCK_RECV_LENGTH,
+};
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    packet::{Headers, TCP},
+    testing::{
+        BR0, CLIENT_ETH0, Chunk, SERVER_ETH0, UP0, VETH0, at_dev, at_hook, fly, headers, points,
+        ready, received, request, tuple,
+    },
+};
+
+#[test]
+fn a_request_is_one_flight_from_socket_to_reader() {
+    let chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&headers(1)))
+        .events(&request(), 100)
+        .skb(0x77, None)
+        .event(received(0x77, 100), 0);
+    let flights = fly(&[chunk]);
+    assert_eq!(flights.len(), 1);
+    assert_eq!(flights[0].end, End::Delivered);
+    assert_eq!(flights[0].marks.len(), request().len() + 1);
+    assert!(!flights[0].incomplete);
+}
+
+#[test]
+fn birth_at_a_known_address_closes_what_was_open() {
+    let out = at_hook(CLIENT_ETH0, Hook::Output, 0);
+    let chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&headers(1)))
+        .event(out, 100)
+        .event(at_dev(NET_DEV_QUEUE, CLIENT_ETH0), 100)
+        .skb(0xa0, Some(&headers(2)))
+        .event(out, 100);
+    let flights = fly(&[chunk]);
+    assert_eq!(flights.len(), 2);
+    assert_eq!(flights[0].end, End::Vanished);
+    assert!(flights[0].seq < flights[1].seq);
+    let chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&headers(1)))
+        .event(at_dev(NAPI_GRO_RECEIVE_ENTRY, UP0), 100)
+        .event(at_dev(NAPI_GRO_RECEIVE_ENTRY, UP0), 100);
+    assert_eq!(fly(&[chunk]).len(), 2);
+}
+
+#[test]
+fn a_tunnels_second_passage_through_output_is_the_same_flight() {
+    let out = at_hook(CLIENT_ETH0, Hook::Output, 0);
+    let chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&headers(1)))
+        .event(out, 100)
+        .event(at_dev(NET_DEV_START_XMIT, CLIENT_ETH0), 100)
+        .event(out, 100)
+        .event(at_dev(NET_DEV_QUEUE, UP0), 100);
+    assert_eq!(fly(&[chunk]).len(), 1);
+}
+
+#[test]
+fn another_packet_at_the_same_address_is_told_by_its_headers() {
+    let first = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&headers(1)))
+        .event(at_dev(NETIF_RECEIVE_SKB, SERVER_ETH0), 0);
+    let second =
+        Chunk::new(1, 0, 2_000).skb(0xa0, Some(&headers(2))).event(at_dev(NETIF_RX, VETH0), 0);
+    let flights = fly(&[first, second]);
+    assert_eq!(flights.len(), 2);
+    assert_eq!(flights[0].end, End::Reached);
+}
+
+#[test]
+fn before_and_after_nat_is_one_flight_with_both_tuples() {
+    let before = headers(1);
+    let after = tuple([198, 18, 0, 1], [198, 18, 0, 2], 4000, 9000);
+    let one = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&before))
+        .event(at_dev(NETIF_RECEIVE_SKB, VETH0), 100)
+        .event(at_hook(UP0, Hook::Postrouting, 1), 100);
+    let two = Chunk::new(1, 0, 2_000)
+        .skb(0xa0, Some(&Headers { tuple: Some(after), ..before }))
+        .event(at_dev(NETIF_RECEIVE_SKB, SERVER_ETH0), 100)
+        .event(at_hook(SERVER_ETH0, Hook::Input, 0), 100);
+    let flights = fly(&[one, two]);
+    assert_eq!(flights.len(), 1);
+    assert_eq!(flights[0].headers.unwrap().tuple, before.tuple);
+    assert_eq!(flights[0].translated, Some(after));
+    assert_eq!(flights[0].end, End::Reached);
+}
+
+#[test]
+fn what_only_follows_begins_nothing() {
+    let chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, None)
+        .event((CONSUME_SKB, 0, 0), 10)
+        .event((QDISC_ENQUEUE, 0, 0), 10)
+        .event((QDISC_DEQUEUE, 0, 0), 10);
+    assert!(fly(&[chunk]).is_empty());
+}
+
+#[test]
+fn ends_by_where_it_was_last() {
+    let cases: [(&[_], End); 5] = [
+        (&[at_dev(NET_DEV_START_XMIT, UP0), at_dev(NET_DEV_XMIT, UP0)], End::Transmitted),
+        (&[at_dev(NETIF_RECEIVE_SKB, UP0), (KFREE_SKB, 42, 0)], End::Dropped { reason: 42 }),
+        (&[at_hook(SERVER_ETH0, Hook::Input, 0), (CONSUME_SKB, 0, 0)], End::Reached),
+        (&[at_dev(NET_DEV_QUEUE, BR0), (CONSUME_SKB, 0, 0)], End::Vanished),
+        (&[at_dev(NET_DEV_QUEUE, BR0)], End::Vanished),
+    ];
+    for (events, end) in cases {
+        let chunk = Chunk::new(0, 0, 1_000).skb(0xa0, Some(&headers(1))).events(events, 10);
+        let flights = fly(&[chunk]);
+        assert_eq!(flights.len(), 1, "{events:?}");
+        assert_eq!(flights[0].end, end, "{events:?}");
+    }
+}
+
+#[test]
+fn freeing_is_no_part_of_the_time() {
+    let chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&headers(1)))
+        .event(at_hook(SERVER_ETH0, Hook::Input, 0), 5_000)
+        .event((CONSUME_SKB, 0, 0), 10);
+    assert_eq!(points(&fly(&[chunk])[0]), [HOOK_SLOT]);
+}
+
+#[test]
+fn silence_closes_a_flight() {
+    let quiet =
+        Chunk::new(0, 0, 1_000).skb(0xa0, Some(&headers(1))).event(at_dev(NET_DEV_QUEUE, UP0), 0);
+    let later = Chunk::new(0, 1, 2_000 + SILENT_NS)
+        .skb(0xb0, Some(&headers(2)))
+        .event(at_dev(NET_DEV_QUEUE, UP0), 0);
+    let mut pipeline = crate::pipeline::Pipeline::default();
+    for chunk in [quiet, later] {
+        pipeline.chunk(&chunk.bytes());
+    }
+    let mut ended = 0;
+    pipeline.advance_with(u64::MAX, |_| ended += 1);
+    assert_eq!((ended, pipeline.assembler().open()), (1, 1));
+}
+
+#[test]
+fn loss_makes_flights_under_way_incomplete() {
+    let one = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&headers(1)))
+        .event(at_dev(NETIF_RECEIVE_SKB, VETH0), 0);
+    let two = Chunk::new(0, 2, 9_000)
+        .lost(10)
+        .skb(0xa0, None)
+        .event(at_dev(NET_DEV_QUEUE, UP0), 10)
+        .skb(0xb0, Some(&headers(2)))
+        .event(at_dev(NETIF_RECEIVE_SKB, VETH0), 0);
+    let flights = fly(&[one, two]);
+    let states: Vec<_> = flights.iter().map(|f| (f.skb, f.incomplete)).collect();
+    assert_eq!(states, [(0xa0, true), (0xb0, false)]);
+}
+
+fn queued(cpu: u16, skb: u64, start_ns: u64, id: u16, queued: u32) -> Chunk {
+    Chunk::new(cpu, 0, start_ns)
+        .skb(skb, Some(&headers(id)))
+        .event(at_dev(NETIF_RECEIVE_SKB, SERVER_ETH0), 100)
+        .event(ready(9000, 0x77, queued), 0)
+}
+
+fn read(start_ns: u64, bytes: u16) -> Chunk {
+    Chunk::new(1, 0, start_ns).skb(0x77, None).event(received(0x77, bytes), 0)
+}
+
+#[test]
+fn datagrams_are_read_in_their_turn() {
+    let flights = fly(&[
+        queued(0, 0xa0, 1_000, 1, 1),
+        queued(0, 0xb0, 2_000, 2, 2),
+        read(3_000, 100),
+        read(4_000, 100),
+    ]);
+    let ends: Vec<_> = flights.iter().map(|f| (f.skb, f.end, f.marks[2].at_ns)).collect();
+    assert_eq!(ends, [(0xa0, End::Delivered, 3_000), (0xb0, End::Delivered, 4_000)]);
+}
+
+#[test]
+fn receives_of_datagrams_that_were_queued_unseen_are_passed_over() {
+    // Three lie in the queue, but only the last of them was seen to enter it.
+    let flights =
+        fly(&[queued(0, 0xa0, 1_000, 1, 3), read(2_000, 50), read(3_000, 60), read(4_000, 100)]);
+    assert_eq!((flights[0].end, flights[0].marks[2].at_ns), (End::Delivered, 4_000));
+}
+
+#[test]
+fn a_datagram_whose_reader_was_not_seen_does_not_shift_the_line() {
+    // The first one's receive is missing; the second is alone in the queue much later.
+    let flights =
+        fly(&[queued(0, 0xa0, 1_000, 1, 1), queued(0, 0xb0, 900_000, 2, 1), read(950_000, 100)]);
+    let ends: Vec<_> = flights.iter().map(|f| (f.skb, f.end)).collect();
+    assert_eq!(ends, [(0xa0, End::Reached), (0xb0, End::Delivered)]);
+}
+
+#[test]
+fn a_socket_woken_for_something_else_is_not_the_packets() {
+    let chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&headers(1)))
+        .event(at_hook(SERVER_ETH0, Hook::Input, 0), 100)
+        .event(ready(5353, 0x99, 1), 0);
+    let flights = fly(&[chunk]);
+    assert_eq!(points(&flights[0]), [HOOK_SLOT]);
+}
+
+#[test]
+fn a_stream_is_read_by_the_sk_buff_that_carries_it() {
+    let h = Headers {
+        tuple: headers(1).tuple.map(|t| crate::packet::Tuple { proto: TCP, ..t }),
+        ..headers(1)
+    };
+    let chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&h))
+        .event(at_dev(NETIF_RECEIVE_SKB, SERVER_ETH0), 100)
+        .event(ready(9000, 0x77, 0), 100)
+        .event((netpath_common::point::SKB_COPY_DATAGRAM_IOVEC, 100, 0), 0);
+    let flights = fly(&[chunk]);
+    assert_eq!(flights[0].end, End::Delivered);
+    assert!(points(&flights[0]).contains(&SK_DATA_READY));
+    assert!(!points(&flights[0]).contains(&SOCK_RECV_LENGTH));
+}
+
+#[test]
+fn early_flights_are_left_out() {
+    let chunk = Chunk::new(0, 0, 1_000).skb(0xa0, Some(&headers(1))).events(&request(), 100);
+    let mut pipeline = crate::pipeline::Pipeline::default();
+    pipeline.since(1_500);
+    pipeline.chunk(&chunk.bytes());
+    pipeline.finish_with(|f| panic!("{f:?}"));
+    assert_eq!(pipeline.assembler().counters().early, 1);
+}
+
+fn any_event() -> impl Strategy<Value = (u64, u16, u16, u64, u64)> {
+    (0u64..6, 0u16..40, any::<u16>(), any::<u64>(), 0u64..3_000_000_000)
+}
+
+proptest! {
+    /// Whatever the events say, every flight ends once, with its marks in its own life.
+    #[test]
+    fn any_events_at_all(events in prop::collection::vec(any_event(), 0..300)) {
+        let mut assembler = Assembler::default();
+        let mut ended = 0u64;
+        let mut now = 0;
+        for (skb, point, aux, arg, ns) in events {
+            now += ns;
+            let piece = Piece { skb, cpu: 0, start_ns: now, first: 0, count: 1, headers: None };
+            let event = Event { at_ns: now, point, aux, arg };
+            assembler.piece(&piece, &[event], &mut |f: &Flight| {
+                ended += 1;
+                assert!(f.marks.len() <= EVENTS_MAX);
+            });
+        }
+        assembler.finish_all(|_| ended += 1);
+        prop_assert_eq!(ended, assembler.counters().begun);
+        prop_assert_eq!(assembler.open(), 0);
+    }
+}

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Counted, PATIENCE, Sizes, Stop};
+use super::{Client, Counted, PATIENCE, Sizes, Stop};
 
 /// Reads exactly `buffer`; `false` where the other end has closed or it is time to stop.
 fn read_all(stream: &mut TcpStream, buffer: &mut [u8], stop: &Stop) -> io::Result<bool> {
@@ -115,45 +115,33 @@ fn open(to: SocketAddr) -> io::Result<TcpStream> {
 }
 
 /// One request in flight on one connection.
-pub(super) fn request(
-    to: SocketAddr,
-    sizes: Sizes,
-    flowing: &Sender<()>,
-    stop: &Stop,
-) -> io::Result<Counted> {
+pub(super) fn request(to: SocketAddr, sizes: Sizes, client: &Client) -> io::Result<Counted> {
     let mut stream = open(to)?;
     let question = vec![0; sizes.request];
     let mut answer = vec![0; sizes.reply];
     let mut counted = Counted::new();
-    while !stop.requested() {
+    while client.goes_on() {
         let since = Instant::now();
         stream.write_all(&question)?;
-        if !read_all(&mut stream, &mut answer, stop)? {
+        if !read_all(&mut stream, &mut answer, &client.stop)? {
             break;
         }
         counted.round_trip(since, sizes.request);
-        if counted.count == 1 {
-            let _ = flowing.send(());
-        }
+        client.did(counted.count);
     }
     Ok(counted)
 }
 
 /// A connection for every request: connect, ask, read the answer, close.
-pub(super) fn connect(
-    to: SocketAddr,
-    sizes: Sizes,
-    flowing: &Sender<()>,
-    stop: &Stop,
-) -> io::Result<Counted> {
+pub(super) fn connect(to: SocketAddr, sizes: Sizes, client: &Client) -> io::Result<Counted> {
     let question = vec![0; sizes.request];
     let mut answer = vec![0; sizes.reply];
     let mut counted = Counted::new();
-    while !stop.requested() {
+    while client.goes_on() {
         let since = Instant::now();
         let mut stream = open(to)?;
         stream.write_all(&question)?;
-        if !read_all(&mut stream, &mut answer, stop)? {
+        if !read_all(&mut stream, &mut answer, &client.stop)? {
             break;
         }
         counted.round_trip(since, sizes.request);
@@ -161,27 +149,23 @@ pub(super) fn connect(
         let reset = nix::sys::socket::sockopt::Linger;
         let at_once = libc::linger { l_onoff: 1, l_linger: 0 };
         nix::sys::socket::setsockopt(&stream, reset, &at_once)?;
-        if counted.count == 1 {
-            let _ = flowing.send(());
-        }
+        client.did(counted.count);
     }
     Ok(counted)
 }
 
 /// As much as the connection takes.
-pub(super) fn bulk(to: SocketAddr, flowing: &Sender<()>, stop: &Stop) -> io::Result<Counted> {
+pub(super) fn bulk(to: SocketAddr, client: &Client) -> io::Result<Counted> {
     let mut stream = open(to)?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let data = vec![0; 1 << 17];
     let mut counted = Counted::new();
-    while !stop.requested() {
+    while client.goes_on() {
         match stream.write(&data) {
             Ok(n) => {
                 counted.count += 1;
                 counted.bytes += n as u64;
-                if counted.count == 1 {
-                    let _ = flowing.send(());
-                }
+                client.did(counted.count);
             }
             Err(e) if is_timeout(&e) => thread::yield_now(),
             Err(e) => return Err(e),

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Counted, PATIENCE, Sizes, Stop};
+use super::{Client, Counted, PATIENCE, Sizes, Stop};
 
 fn bind(any: &str, listening: &Sender<u16>) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind(any)?;
@@ -78,25 +78,18 @@ fn connected(to: SocketAddr) -> io::Result<UdpSocket> {
 }
 
 /// One request in flight; a lost one is sent again after a while, and not counted.
-pub(super) fn request(
-    to: SocketAddr,
-    sizes: Sizes,
-    flowing: &Sender<()>,
-    stop: &Stop,
-) -> io::Result<Counted> {
+pub(super) fn request(to: SocketAddr, sizes: Sizes, client: &Client) -> io::Result<Counted> {
     let socket = connected(to)?;
     let question = vec![0; sizes.request];
     let mut buffer = vec![0; 65536];
     let mut counted = Counted::new();
-    while !stop.requested() {
+    while client.goes_on() {
         let since = Instant::now();
         socket.send(&question)?;
         match socket.recv(&mut buffer) {
             Ok(_) => {
                 counted.round_trip(since, sizes.request);
-                if counted.count == 1 {
-                    let _ = flowing.send(());
-                }
+                client.did(counted.count);
             }
             Err(e) if is_timeout(&e) => {}
             Err(e) => return Err(e),
@@ -113,14 +106,13 @@ pub(super) fn flood(
     to: SocketAddr,
     bytes: usize,
     rate: Option<u64>,
-    flowing: &Sender<()>,
-    stop: &Stop,
+    client: &Client,
 ) -> io::Result<Counted> {
     let socket = connected(to)?;
     let datagram = vec![0; bytes];
     let mut counted = Counted::new();
     let started = Instant::now();
-    while !stop.requested() {
+    while client.goes_on() {
         let burst = rate.map_or(BURST, |rate| due(rate, started.elapsed(), counted.count));
         if burst == 0 {
             thread::sleep(Duration::from_micros(200));
@@ -141,9 +133,7 @@ pub(super) fn flood(
                 Err(e) => return Err(e),
             }
         }
-        if counted.count == burst {
-            let _ = flowing.send(());
-        }
+        client.did(counted.count);
     }
     Ok(counted)
 }

@@ -1,0 +1,11 @@
+//! netpath on the running kernel: real traffic through real devices, in network namespaces of the
+//! tests' own. Needs root; without it a test says `SKIP` and passes, unless NETPATH_REQUIRE_KERNEL
+//! is 1.
+
+mod kernel {
+    pub(crate) mod support;
+
+    mod bad_input;
+    mod lifecycle;
+    mod paths;
+}

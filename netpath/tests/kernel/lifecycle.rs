@@ -1,0 +1,179 @@
+//! Beginning and ending: what is attached, what is left.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    process::{Child, Stdio},
+};
+
+use netpath::{
+    lab::{
+        Lab,
+        traffic::{Load, Sizes, Traffic},
+    },
+    snapshot::Snapshot,
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use super::support::{bridge_nat, loaded, netpath, run, trace, wait_for};
+use crate::need_kernel;
+
+/// A trace that goes on until it is stopped, and that has attached.
+fn trace_on(lab: &Lab, arguments: &[&str]) -> Child {
+    let focus = lab.topology().focus;
+    let netns = lab.full_name(focus.0);
+    let mut all = vec!["-v", "trace", "--iface", focus.1, "--netns", &netns, "--json"];
+    all.extend(arguments);
+    let mut child = netpath(&all)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("netpath can be run");
+    let mut lines = BufReader::new(child.stderr.as_mut().expect("piped")).lines();
+    let attached = lines.find_map(|l| l.ok().filter(|l| l.contains("attached")));
+    assert!(attached.is_some(), "it never attached");
+    child
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
+}
+
+#[test]
+fn nothing_stays_attached_after_the_end_or_a_kill() {
+    need_kernel!();
+    let lab = bridge_nat();
+    let snapshot = trace(&lab, &["--for", "100ms"]);
+    assert!(!snapshot.backends.is_empty());
+    // The kernel lets go of programs a moment after their last descriptor.
+    wait_for("the programs to go", || loaded().is_empty());
+
+    let mut child = trace_on(&lab, &[]);
+    assert!(!loaded().is_empty());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_for("the killed one's programs to go", || loaded().is_empty());
+}
+
+#[test]
+fn the_first_interrupt_shows_what_was_gathered() {
+    need_kernel!();
+    let lab = bridge_nat();
+    let mut traffic =
+        Traffic::start(&lab, Load::UdpRequests(Sizes::default()), false).expect("it flows");
+    let mut child = trace_on(&lab, &[]);
+    let before = traffic.count();
+    wait_for("some traffic", || traffic.count() > before + 500);
+    signal(&child, Signal::SIGINT);
+    let mut text = String::new();
+    child.stdout.as_mut().unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    traffic.stop().unwrap();
+    let snapshot: Snapshot = serde_json::from_str(&text).unwrap();
+    assert!(snapshot.packets.complete > 100, "{:?}", snapshot.packets);
+}
+
+#[test]
+fn a_count_ends_the_trace() {
+    need_kernel!();
+    let lab = bridge_nat();
+    let mut traffic =
+        Traffic::start(&lab, Load::UdpRequests(Sizes::default()), false).expect("it flows");
+    let snapshot = trace(&lab, &["--count", "50"]);
+    traffic.stop().unwrap();
+    assert!(snapshot.packets.seen >= 50);
+}
+
+#[test]
+fn an_interface_that_goes_away_is_told_and_tracing_goes_on() {
+    need_kernel!();
+    let lab = bridge_nat();
+    let mut child = trace_on(&lab, &["--for", "10s"]);
+    lab.command("host", &["ip", "link", "del", "veth0"]).unwrap();
+    let mut told = String::new();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    while !told.contains("veth0") {
+        assert!(stderr.read_line(&mut told).unwrap() > 0, "it ended without a word: {told}");
+    }
+    signal(&child, Signal::SIGINT);
+    let mut text = String::new();
+    child.stdout.as_mut().unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let snapshot: Snapshot = serde_json::from_str(&text).unwrap();
+    assert!(
+        snapshot.notes.iter().any(|n| n.contains("interface veth0 in host went away")),
+        "{:?}",
+        snapshot.notes
+    );
+}
+
+#[test]
+fn no_packets_is_no_failure_and_says_what_to_check() {
+    need_kernel!();
+    let lab = bridge_nat();
+    lab.command("host", &["ip", "link", "set", "veth0", "down"]).unwrap();
+    let snapshot = trace(&lab, &["--for", "300ms"]);
+    assert_eq!(snapshot.packets.complete, 0);
+    assert!(
+        snapshot.notes.iter().any(|n| n.contains("the interface is down")),
+        "{:?}",
+        snapshot.notes
+    );
+}
+
+#[test]
+fn a_recording_tells_the_same_as_the_trace() {
+    need_kernel!();
+    let lab = bridge_nat();
+    let mut traffic =
+        Traffic::start(&lab, Load::TcpRequests(Sizes::default()), false).expect("it flows");
+    let file = std::env::temp_dir().join(format!("netpath-test-{}.npz", std::process::id()));
+    let name = file.to_str().unwrap();
+    let netns = lab.full_name("host");
+    let output =
+        run(&["record", "--iface", "veth0", "--netns", &netns, "--for", "500ms", "-o", name]);
+    traffic.stop().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report = run(&["report", name, "--json"]);
+    let size = std::fs::metadata(&file).unwrap().len();
+    std::fs::remove_file(&file).unwrap();
+    let snapshot: Snapshot = serde_json::from_slice(&report.stdout).unwrap();
+    assert!(snapshot.packets.complete > 100, "{:?}", snapshot.packets);
+    assert_eq!(snapshot.iface, "veth0");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains(" packets, "), "{said}");
+    let events: u64 = snapshot.paths.iter().flat_map(|p| &p.hops).map(|h| h.count).sum();
+    assert!(size < events * 15, "{size} bytes for {events} events");
+}
+
+/// Namespaces of labs whose id is not among `known`.
+fn new_labs(known: &[String]) -> Vec<String> {
+    netpath::netns::named()
+        .into_iter()
+        .map(|(_, name)| name)
+        .filter(|name| netpath::lab::short_name(name) != *name && !known.contains(name))
+        .collect()
+}
+
+#[test]
+fn a_lab_that_was_killed_is_cleared_by_the_next_and_a_living_one_is_not() {
+    need_kernel!();
+    let living = bridge_nat();
+    let before: Vec<String> = new_labs(&[]);
+    let mut killed = netpath(&["lab", "run", "bridge-nat", "--for", "60s"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for("the lab's namespaces", || new_labs(&before).len() == 3);
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert_eq!(new_labs(&before).len(), 3);
+
+    let output = run(&["lab", "run", "bridge-nat", "--for", "100ms", "--json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(new_labs(&before), Vec::<String>::new());
+    assert!(living.path("client").exists(), "a living lab was removed");
+}

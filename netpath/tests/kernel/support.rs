@@ -1,0 +1,113 @@
+//! What the kernel tests share.
+
+use std::{
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use netpath::{
+    kernel,
+    lab::{Lab, topologies},
+    snapshot::{PathReport, Snapshot},
+};
+
+/// Whether the kernel tests can run here; says why not.
+pub(crate) fn can_run() -> bool {
+    match kernel::check_rights() {
+        Ok(()) => true,
+        Err(why) => {
+            assert!(
+                std::env::var("NETPATH_REQUIRE_KERNEL").as_deref() != Ok("1"),
+                "the kernel tests must run here, but {why}"
+            );
+            println!("SKIP {why}");
+            false
+        }
+    }
+}
+
+/// Returns from the test where it can't run.
+#[macro_export]
+macro_rules! need_kernel {
+    () => {
+        if !$crate::kernel::support::can_run() {
+            return;
+        }
+    };
+}
+
+/// The container behind MASQUERADE.
+pub(crate) fn bridge_nat() -> Lab {
+    Lab::up(topologies::find("bridge-nat").expect("it is in the table")).expect("the lab comes up")
+}
+
+/// `netpath` as built.
+pub(crate) fn netpath(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_netpath"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// Runs netpath to its end.
+pub(crate) fn run(arguments: &[&str]) -> Output {
+    netpath(arguments).output().expect("netpath can be run")
+}
+
+/// Traces the lab's interface; extra arguments follow.
+pub(crate) fn trace(lab: &Lab, arguments: &[&str]) -> Snapshot {
+    let focus = lab.topology().focus;
+    let netns = lab.full_name(focus.0);
+    let mut all = vec!["trace", "--iface", focus.1, "--netns", &netns, "--format", "json"];
+    all.extend(arguments);
+    let output = run(&all);
+    assert!(
+        output.status.success(),
+        "{:?}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    serde_json::from_slice(&output.stdout).expect("a report")
+}
+
+/// The path with most packets in a direction.
+pub(crate) fn path<'a>(snapshot: &'a Snapshot, direction: &str) -> &'a PathReport {
+    snapshot
+        .paths
+        .iter()
+        .filter(|p| p.direction == direction)
+        .max_by_key(|p| p.packets)
+        .unwrap_or_else(|| panic!("no {direction} path in {snapshot:#?}"))
+}
+
+/// Hops and what is unattributed sum to the total, and little is unattributed.
+pub(crate) fn assert_sums(path: &PathReport) {
+    let hops: f64 =
+        path.hops.iter().map(|h| h.times.mean_ns * h.count as f64 / path.packets as f64).sum();
+    let sum = hops + path.unattributed_ns;
+    let total = path.total.mean_ns;
+    assert!((sum - total).abs() <= total * 0.01, "{}: {sum} of {total}", path.name);
+    assert!(
+        path.unattributed_ns <= total * 0.05,
+        "{}: {} of {total}",
+        path.name,
+        path.unattributed_ns
+    );
+}
+
+/// netpath's programs that are loaded in this kernel.
+pub(crate) fn loaded() -> Vec<String> {
+    aya::programs::loaded_programs()
+        .flatten()
+        .filter_map(|p| p.name_as_str().map(str::to_owned))
+        .filter(|name| name.starts_with("tp_net") || name.starts_with("hook_slot"))
+        .collect()
+}
+
+/// Waits until `done`, a few seconds at most.
+pub(crate) fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !done() {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::yield_now();
+    }
+}
