@@ -1,41 +1,77 @@
-//! Stamps one program per row of netpath-common's tables into `$OUT_DIR/programs.rs`.
+//! Stamps the programs from netpath-common's tables into `$OUT_DIR/programs.rs`.
+//!
+//! | program | for |
+//! | --- | --- |
+//! | `tp_N` | the tracepoint of point N |
+//! | `fe_N`, `kp_N` | the functions of point N, by fentry or kprobe |
+//! | `se_I`, `sx_I` | entry and exit of span I, by fentry and fexit |
+//! | `ke_I`, `kx_I` | the same, by kprobe and kretprobe |
+//! | `hook_slot_S` | link S of a netfilter hook |
 
 use std::{env, fmt::Write as _, fs, path::Path};
 
-use netpath_common::point::{HOOK_SLOTS, TRACEPOINTS};
+use netpath_common::{
+    point::{HOOK_SLOTS, POINTS},
+    span::SPANS,
+};
 
 fn main() {
     let mut out = String::new();
-    for tp in TRACEPOINTS {
-        let (name, point) = (tp.name, tp.point);
-        let body = format!("{:?}", tp.body).to_lowercase();
+    let mut program = |name: &str, section: &str, call: &str| {
         write!(
             out,
-            "/// `{name}`: {what}.\n\
-             #[unsafe(no_mangle)]\n\
-             #[unsafe(link_section = \"tp_btf/{name}\")]\n\
-             pub extern \"C\" fn tp_{name}(ctx: *const u64) -> i32 {{\n\
-             \x20   crate::tracepoint::{body}::<{point}>(ctx);\n\
-             \x20   0\n\
+            "#[unsafe(no_mangle)]\n\
+             #[unsafe(link_section = \"{section}\")]\n\
+             pub(crate) extern \"C\" fn {name}(ctx: *const u64) -> i32 {{\n\
+             \x20   {call}\n\
              }}\n\n",
-            what = tp.what,
         )
         .expect("writing to a string");
+    };
+    for point in POINTS {
+        let number = point.point;
+        let body = snake(&format!("{:?}", point.body));
+        let call = |args: &str| format!("crate::point::{body}::<{args}, {number}>(ctx); 0");
+        if let Some(name) = point.tracepoint {
+            program(
+                &format!("tp_{number}"),
+                &format!("tp_btf/{name}"),
+                &call("crate::args::Typed"),
+            );
+        }
+        if !point.functions.is_empty() {
+            program(&format!("fe_{number}"), "fentry", &call("crate::args::Typed"));
+            program(&format!("kp_{number}"), "kprobe", &call("crate::args::Registers"));
+        }
+    }
+    for index in 0..SPANS.len() {
+        let call =
+            |what: &str, args: &str| format!("crate::span::{what}::<{args}, {index}>(ctx); 0");
+        program(&format!("se_{index}"), "fentry", &call("enter", "crate::args::Typed"));
+        program(&format!("sx_{index}"), "fexit", &call("exit", "crate::args::Typed"));
+        program(&format!("ke_{index}"), "kprobe", &call("enter", "crate::args::Registers"));
+        program(&format!("kx_{index}"), "kretprobe", &call("exit", "crate::args::Registers"));
     }
     for slot in 0..HOOK_SLOTS {
-        write!(
-            out,
-            "/// Link {slot} of a netfilter hook. Accepts at once.\n\
-             #[unsafe(no_mangle)]\n\
-             #[unsafe(link_section = \"socket\")]\n\
-             pub extern \"C\" fn hook_slot_{slot}(ctx: *const u64) -> u32 {{\n\
-             \x20   crate::netfilter::slot::<{slot}>(ctx);\n\
-             \x20   crate::netfilter::NF_ACCEPT\n\
-             }}\n\n",
-        )
-        .expect("writing to a string");
+        program(
+            &format!("hook_slot_{slot}"),
+            "socket",
+            &format!("crate::netfilter::slot::<{slot}>(ctx); crate::netfilter::NF_ACCEPT"),
+        );
     }
     let dir = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
     fs::write(Path::new(&dir).join("programs.rs"), out).expect("OUT_DIR is writable");
     println!("cargo::rerun-if-changed=build.rs");
+}
+
+/// `LocalOut` to `local_out`.
+fn snake(name: &str) -> String {
+    let mut out = String::new();
+    for c in name.chars() {
+        if c.is_uppercase() && !out.is_empty() {
+            out.push('_');
+        }
+        out.extend(c.to_lowercase());
+    }
+    out
 }

@@ -5,62 +5,68 @@
 
 use crate::{
     group::Group,
-    point::{
-        CONSUME_SKB, Hook, KFREE_SKB, NAPI_GRO_RECEIVE_ENTRY, NET_DEV_QUEUE, NET_DEV_START_XMIT,
-        NET_DEV_XMIT, NETIF_RECEIVE_SKB, NETIF_RX, QDISC_DEQUEUE, QDISC_ENQUEUE, SK_DATA_READY,
-        SKB_COPY_DATAGRAM_IOVEC, SOCK_RECV_LENGTH, tracepoint,
-    },
+    point::{Functions, Hook, POINTS, Point},
 };
 
-/// A packet's situation at a probe point, as the ledger tells them apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum At {
-    /// `net_dev_queue`.
-    Queue,
-    /// `qdisc_enqueue`.
-    Enqueue,
-    /// `qdisc_dequeue`.
-    Dequeue,
-    /// `net_dev_start_xmit`.
-    Start,
-    /// `net_dev_start_xmit` of a bridge.
-    StartBridge,
-    /// `net_dev_xmit`.
-    Xmit,
-    /// `netif_rx`.
-    NetifRx,
-    /// `napi_gro_receive_entry`.
-    Gro,
-    /// `netif_receive_skb`.
-    Rx,
-    /// `netif_receive_skb` of a bridge's port.
-    RxPort,
-    /// A link in a hook, routed traffic.
-    Pre,
-    In,
-    Fwd,
-    Out,
-    Post,
-    /// A link in a hook that `br_netfilter` runs for bridged traffic.
-    BrPre,
-    BrFwd,
-    BrPost,
-    /// `sk_data_ready`.
-    Ready,
-    /// `skb_copy_datagram_iovec`.
-    Copy,
-    /// `sock_recv_length`.
-    Recv,
-    /// `consume_skb`.
-    Consume,
-    /// `kfree_skb`.
-    Drop,
+/// Declares [`At`] from one list: how a situation is seen, and what people call it.
+macro_rules! situations {
+    ($($name:ident: $what:literal,)*) => {
+        /// A packet's situation at a probe point, as the ledger tells them apart.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum At { $(#[doc = $what] $name,)* }
+
+        impl At {
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+            pub const COUNT: usize = Self::ALL.len();
+
+            /// What people call it, in docs/hops.md.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => $what,)* }
+            }
+        }
+    };
+}
+
+situations! {
+    Send: "a process sends",
+    LocalOut: "a local packet leaves its socket",
+    Queue: "a device's transmit side",
+    Enqueue: "entering a qdisc",
+    Dequeue: "leaving a qdisc",
+    Direct: "from the qdisc to the driver",
+    Start: "the driver is called",
+    StartBridge: "a bridge's driver is called",
+    Xmit: "the driver returned",
+    NetifRx: "put on a CPU's backlog",
+    Gro: "entering GRO",
+    Rx: "taken up by the softirq",
+    RxPort: "taken up by the softirq, on a bridge's port",
+    BrNf: "br_netfilter",
+    BrUp: "the bridge hands up",
+    BrForward: "the bridge forwards",
+    BrFlood: "the bridge floods",
+    Pre: "a link in PREROUTING",
+    In: "a link in INPUT",
+    Fwd: "a link in FORWARD",
+    Out: "a link in OUTPUT",
+    Post: "a link in POSTROUTING",
+    BrPre: "a link in PREROUTING, inside a bridge",
+    BrFwd: "a link in FORWARD, inside a bridge",
+    BrPost: "a link in POSTROUTING, inside a bridge",
+    Forwarding: "ip_forward",
+    Outputting: "ip_output",
+    Finishing: "ip_finish_output2",
+    NeighQueue: "waiting for a link address",
+    Transport: "the transport protocol",
+    Ready: "in the socket's queue",
+    Copy: "copied to the process",
+    Recv: "the process has it",
+    Consume: "freed after use",
+    Drop: "dropped",
 }
 
 impl At {
-    pub const COUNT: usize = Self::Drop as usize + 1;
-
     /// Where a link of `hook` is, given whether a bridge is handling the packet.
     pub const fn hook(hook: Hook, bridged: bool) -> Self {
         match (hook, bridged) {
@@ -75,52 +81,14 @@ impl At {
         }
     }
 
-    /// The tracepoint that sees it; `None` for netfilter links.
-    pub const fn tracepoint(self) -> Option<&'static str> {
-        let point = match self {
-            Self::Queue => NET_DEV_QUEUE,
-            Self::Enqueue => QDISC_ENQUEUE,
-            Self::Dequeue => QDISC_DEQUEUE,
-            Self::Start | Self::StartBridge => NET_DEV_START_XMIT,
-            Self::Xmit => NET_DEV_XMIT,
-            Self::NetifRx => NETIF_RX,
-            Self::Gro => NAPI_GRO_RECEIVE_ENTRY,
-            Self::Rx | Self::RxPort => NETIF_RECEIVE_SKB,
-            Self::Ready => SK_DATA_READY,
-            Self::Recv => SOCK_RECV_LENGTH,
-            Self::Copy => SKB_COPY_DATAGRAM_IOVEC,
-            Self::Consume => CONSUME_SKB,
-            Self::Drop => KFREE_SKB,
-            Self::Pre
-            | Self::In
-            | Self::Fwd
-            | Self::Out
-            | Self::Post
-            | Self::BrPre
-            | Self::BrFwd
-            | Self::BrPost => return None,
+    /// The point that sees it; `None` for netfilter links.
+    pub fn point(self) -> Option<&'static Point> {
+        let seen = match self {
+            Self::StartBridge => Self::Start,
+            Self::RxPort => Self::Rx,
+            other => other,
         };
-        Some(tracepoint(point).name)
-    }
-
-    /// What people call it, in docs/hops.md.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::StartBridge => "net_dev_start_xmit of a bridge",
-            Self::RxPort => "netif_receive_skb of a bridge's port",
-            Self::Pre => "PREROUTING",
-            Self::In => "INPUT",
-            Self::Fwd => "FORWARD",
-            Self::Out => "OUTPUT",
-            Self::Post => "POSTROUTING",
-            Self::BrPre => "PREROUTING inside a bridge",
-            Self::BrFwd => "FORWARD inside a bridge",
-            Self::BrPost => "POSTROUTING inside a bridge",
-            _ => match self.tracepoint() {
-                Some(name) => name,
-                None => "",
-            },
-        }
+        POINTS.iter().find(|p| p.at == seen)
     }
 }
 
@@ -162,18 +130,39 @@ pub enum Where {
     Hook,
 }
 
-/// The time from one situation to the next of several is this hop's.
+/// The time from any of some situations to the next of others is this hop's.
 #[derive(Debug)]
 pub struct Edge {
-    pub after: At,
+    pub after: &'static [At],
     pub before: &'static [At],
+}
+
+/// What else a function's probes write down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// Nothing.
+    None,
+    /// The hook that it runs in, from its `struct nf_hook_state *`.
+    Hook,
+    /// The hook, and the `struct xt_table *` or `struct nft_chain *` that it walks.
+    Rules,
+}
+
+/// Functions whose time, less that of spans inside them, is a hop's.
+#[derive(Debug)]
+pub struct Span {
+    /// They have their arguments in the same places.
+    pub functions: Functions,
+    pub note: Note,
 }
 
 /// A way to measure a hop.
 #[derive(Debug)]
 pub enum Measure {
-    /// Between two probe points.
+    /// Between two points.
     Between(&'static [Edge]),
+    /// From a function's entry to its exit.
+    Span(Span),
     /// Between the links before and after the registered hooks of this owner.
     Hooks(Owner),
 }
@@ -219,148 +208,293 @@ impl HopId {
     }
 }
 
+/// What can follow once a received packet has been routed.
+const ROUTED: &[At] = &[At::In, At::Fwd, At::Forwarding, At::Transport];
+
 hops! {
+    SocketSend {
+        key: "socket.send", label: "send", group: Group::Socket, kind: Kind::Span, place: Where::Netns,
+        what: "the sending process's system call until the packet leaves its socket (udp_sendmsg, tcp_sendmsg)",
+        measures: &[Measure::Between(&[
+            Edge { after: &[At::Send], before: &[At::LocalOut, At::Out] },
+        ])],
+    }
     IpSend {
         key: "ip.send", label: "send", group: Group::Ip, kind: Kind::Span, place: Where::Netns,
-        what: "a local packet between OUTPUT and POSTROUTING (dst_output)",
+        what: "a local packet from its socket to its output routine (ip_local_out, dst_output)",
         measures: &[Measure::Between(&[
-            Edge { after: At::Out, before: &[At::Post, At::Queue] },
+            Edge { after: &[At::LocalOut], before: &[At::Out, At::Outputting, At::Post, At::Finishing, At::Queue] },
+            Edge { after: &[At::Out], before: &[At::Outputting, At::Post, At::Finishing, At::Queue] },
         ])],
     }
     Conntrack {
-        key: "conntrack", label: "lookup", group: Group::Conntrack, kind: Kind::Span, place: Where::Hook,
+        key: "conntrack", label: "track", group: Group::Conntrack, kind: Kind::Span, place: Where::Hook,
         what: "finding the packet's connection, or making an entry for it (nf_conntrack_in)",
-        measures: &[Measure::Hooks(Owner::Conntrack)],
+        measures: &[
+            Measure::Span(Span { functions: &[&["nf_conntrack_in"]], note: Note::Hook }),
+            Measure::Hooks(Owner::Conntrack),
+        ],
+    }
+    ConntrackLookup {
+        key: "conntrack.lookup", label: "lookup", group: Group::Conntrack, kind: Kind::Span, place: Where::Hook,
+        what: "looking the tuple up in the connection table (resolve_normal_ct)",
+        measures: &[Measure::Span(Span {
+            functions: &[&["resolve_normal_ct", "nf_conntrack_find_get", "__nf_conntrack_find_get"]],
+            note: Note::None,
+        })],
+    }
+    ConntrackCreate {
+        key: "conntrack.create", label: "create", group: Group::Conntrack, kind: Kind::Span, place: Where::Hook,
+        what: "making an entry for a connection's first packet (init_conntrack)",
+        measures: &[Measure::Span(Span {
+            functions: &[&["init_conntrack", "__nf_conntrack_alloc"]],
+            note: Note::None,
+        })],
+    }
+    ConntrackConfirm {
+        key: "conntrack.confirm", label: "confirm", group: Group::Conntrack, kind: Kind::Span, place: Where::Hook,
+        what: "putting a new connection into the table once its first packet got through (nf_confirm, __nf_conntrack_confirm)",
+        measures: &[Measure::Span(Span {
+            functions: &[&["nf_confirm", "ipv4_confirm", "__nf_conntrack_confirm"]],
+            note: Note::Hook,
+        })],
     }
     Nat {
         key: "nat", label: "nat", group: Group::Nat, kind: Kind::Span, place: Where::Hook,
         what: "NAT: the mapping is set up on a connection's first packet, every packet is rewritten (nf_nat_inet_fn)",
-        measures: &[Measure::Hooks(Owner::Nat)],
+        measures: &[
+            Measure::Span(Span { functions: &[&["nf_nat_inet_fn"]], note: Note::Hook }),
+            Measure::Hooks(Owner::Nat),
+        ],
+    }
+    NatSetup {
+        key: "nat.setup", label: "set-up", group: Group::Nat, kind: Kind::Span, place: Where::Hook,
+        what: "choosing a connection's new addresses and ports (nf_nat_setup_info)",
+        measures: &[Measure::Span(Span { functions: &[&["nf_nat_setup_info"]], note: Note::None })],
+    }
+    NatUnique {
+        key: "nat.unique", label: "free tuple", group: Group::Nat, kind: Kind::Span, place: Where::Hook,
+        what: "searching for a tuple that no other connection uses (get_unique_tuple)",
+        measures: &[Measure::Span(Span { functions: &[&["get_unique_tuple"]], note: Note::None })],
+    }
+    NatRewrite {
+        key: "nat.rewrite", label: "rewrite", group: Group::Nat, kind: Kind::Span, place: Where::Hook,
+        what: "writing the new addresses into the headers, and mending checksums (nf_nat_manip_pkt)",
+        measures: &[Measure::Span(Span { functions: &[&["nf_nat_manip_pkt"]], note: Note::None })],
+    }
+    NatCopy {
+        key: "nat.copy", label: "copy", group: Group::Nat, kind: Kind::Span, place: Where::Hook,
+        what: "copying headers that are shared before they can be written (pskb_expand_head)",
+        measures: &[Measure::Span(Span { functions: &[&["pskb_expand_head"]], note: Note::None })],
     }
     Rules {
         key: "rules", label: "rules", group: Group::Rules, kind: Kind::Span, place: Where::Hook,
         what: "walking a table's or chain's rules (ipt_do_table, nft_do_chain)",
-        measures: &[Measure::Hooks(Owner::Rules)],
+        measures: &[
+            Measure::Span(Span {
+                functions: &[&["ipt_do_table"], &["ip6t_do_table"], &["ebt_do_table"]],
+                note: Note::Rules,
+            }),
+            Measure::Span(Span { functions: &[&["nft_do_chain"]], note: Note::Rules }),
+            Measure::Hooks(Owner::Rules),
+        ],
     }
     HookOther {
         key: "hook.other", label: "other hook", group: Group::Rules, kind: Kind::Span, place: Where::Hook,
-        what: "other netfilter hooks: defragmentation, helpers, br_netfilter's own",
+        what: "other netfilter hooks: helpers, security modules, br_netfilter's own",
         measures: &[Measure::Hooks(Owner::Other)],
     }
     IpReceive {
         key: "ip.receive", label: "receive", group: Group::Ip, kind: Kind::Span, place: Where::Device,
         what: "from the softirq's hands to PREROUTING: protocol dispatch and header checks (ip_rcv_core)",
-        measures: &[Measure::Between(&[
-            Edge { after: At::Rx, before: &[At::Pre] },
-        ])],
+        measures: &[
+            Measure::Span(Span { functions: &[&["ip_rcv_core"], &["ip6_rcv_core"]], note: Note::None }),
+            Measure::Between(&[Edge { after: &[At::Rx], before: &[At::Pre] }]),
+        ],
+    }
+    RouteInput {
+        key: "route.input", label: "lookup", group: Group::Routing, kind: Kind::Span, place: Where::Netns,
+        what: "route lookup of a received packet (ip_route_input_noref, ip6_route_input)",
+        measures: &[Measure::Span(Span {
+            functions: &[&["ip_route_input_noref"], &["ip6_route_input"]],
+            note: Note::None,
+        })],
     }
     IpRoute {
-        key: "ip.route", label: "lookup", group: Group::Routing, kind: Kind::Span, place: Where::Netns,
-        what: "route lookup, and the way to INPUT or FORWARD (ip_rcv_finish, ip_local_deliver or ip_forward)",
+        key: "ip.route", label: "route", group: Group::Routing, kind: Kind::Span, place: Where::Netns,
+        what: "from receive to the packet's handler: route lookup where it is not seen apart, local delivery or forwarding (ip_rcv_finish)",
         measures: &[Measure::Between(&[
-            Edge { after: At::Pre, before: &[At::In, At::Fwd] },
-            Edge { after: At::Rx, before: &[At::In, At::Fwd] },
+            Edge { after: &[At::Pre, At::Rx], before: ROUTED },
+            Edge { after: &[At::In], before: &[At::Transport] },
         ])],
     }
     IpForward {
         key: "ip.forward", label: "forward", group: Group::Ip, kind: Kind::Span, place: Where::Netns,
-        what: "from FORWARD to POSTROUTING (ip_forward_finish, ip_output)",
+        what: "forwarding: TTL, FORWARD hook, until the output routine (ip_forward, ip_forward_finish)",
         measures: &[Measure::Between(&[
-            Edge { after: At::Fwd, before: &[At::Post, At::Queue] },
-            Edge { after: At::Pre, before: &[At::Post, At::Queue] },
-            Edge { after: At::Rx, before: &[At::Post, At::Queue] },
+            Edge { after: &[At::Forwarding], before: &[At::Fwd, At::Outputting, At::Post, At::Queue] },
+            Edge { after: &[At::Fwd], before: &[At::Outputting, At::Post, At::Queue] },
+            Edge { after: &[At::Pre, At::Rx], before: &[At::Outputting, At::Post, At::Queue] },
         ])],
     }
     IpOutput {
         key: "ip.output", label: "output", group: Group::Ip, kind: Kind::Span, place: Where::Netns,
-        what: "from POSTROUTING to the device: neighbour and link header (ip_finish_output2); a new connection is confirmed here too (nf_confirm)",
+        what: "from the output routine to the device: POSTROUTING hook, fragmentation, and what is not seen apart of neighbour and confirm (ip_output, ip_finish_output)",
         measures: &[Measure::Between(&[
-            Edge { after: At::Post, before: &[At::Queue] },
+            Edge { after: &[At::Outputting], before: &[At::Post, At::Finishing, At::Queue] },
+            Edge { after: &[At::Post], before: &[At::Finishing, At::Queue] },
+        ])],
+    }
+    Neighbour {
+        key: "ip.neighbour", label: "neighbour", group: Group::Ip, kind: Kind::Span, place: Where::Netns,
+        what: "finding the next hop's link address, and writing the link header (ip_finish_output2)",
+        measures: &[Measure::Between(&[
+            Edge { after: &[At::Finishing], before: &[At::Queue, At::NeighQueue] },
+        ])],
+    }
+    NeighbourWait {
+        key: "ip.neighbour.wait", label: "address wait", group: Group::Ip, kind: Kind::Wait, place: Where::Netns,
+        what: "waiting until ARP or neighbour discovery has found the next hop's link address",
+        measures: &[Measure::Between(&[
+            Edge { after: &[At::NeighQueue], before: &[At::Queue] },
         ])],
     }
     Bridge {
         key: "bridge", label: "forwarding", group: Group::Bridge, kind: Kind::Span, place: Where::Device,
-        what: "the bridge: forwarding table, br_netfilter, passing up or on (br_handle_frame, br_forward)",
+        what: "the bridge: forwarding table, and what is not seen apart of br_netfilter, passing up or on (br_handle_frame)",
         measures: &[Measure::Between(&[
-            Edge { after: At::RxPort, before: &[At::Rx, At::Queue, At::BrPre, At::BrFwd, At::BrPost] },
-            Edge { after: At::BrPre, before: &[At::Rx, At::Queue, At::BrFwd, At::BrPost] },
-            Edge { after: At::BrFwd, before: &[At::BrPost, At::Queue] },
-            Edge { after: At::BrPost, before: &[At::Queue] },
-            Edge { after: At::StartBridge, before: &[At::Queue, At::Xmit, At::BrPost] },
+            Edge {
+                after: &[At::RxPort],
+                before: &[At::BrNf, At::BrUp, At::BrForward, At::BrFlood, At::Rx, At::Queue, At::BrPre, At::BrFwd, At::BrPost],
+            },
+            Edge { after: &[At::BrPre], before: &[At::BrUp, At::BrForward, At::BrFlood, At::Rx, At::Queue, At::BrFwd, At::BrPost] },
+            Edge { after: &[At::BrFwd], before: &[At::BrPost, At::Queue] },
+            Edge { after: &[At::BrPost], before: &[At::Queue] },
+            Edge { after: &[At::StartBridge], before: &[At::BrForward, At::BrFlood, At::Queue, At::Xmit, At::BrPost] },
+        ])],
+    }
+    BridgeNetfilter {
+        key: "bridge.netfilter", label: "br_netfilter", group: Group::Bridge, kind: Kind::Span, place: Where::Device,
+        what: "taking a bridged frame to the IP hooks and back (br_nf_pre_routing), less what runs in them",
+        measures: &[Measure::Between(&[
+            Edge { after: &[At::BrNf], before: &[At::BrPre, At::BrUp, At::BrForward, At::BrFlood, At::Rx, At::Queue] },
+        ])],
+    }
+    BridgeUp {
+        key: "bridge.up", label: "up", group: Group::Bridge, kind: Kind::Span, place: Where::Device,
+        what: "from the bridge to its own host (br_pass_frame_up)",
+        measures: &[Measure::Between(&[
+            Edge { after: &[At::BrUp], before: &[At::Rx] },
+        ])],
+    }
+    BridgeForward {
+        key: "bridge.forward", label: "out of a port", group: Group::Bridge, kind: Kind::Span, place: Where::Device,
+        what: "from the bridge to one of its ports (__br_forward, br_dev_queue_push_xmit)",
+        measures: &[Measure::Between(&[
+            Edge { after: &[At::BrForward], before: &[At::BrFwd, At::BrPost, At::Queue] },
+        ])],
+    }
+    BridgeFlood {
+        key: "bridge.flood", label: "flood", group: Group::Bridge, kind: Kind::Span, place: Where::Device,
+        what: "copying a frame to every port, its address being unknown (br_flood)",
+        measures: &[Measure::Between(&[
+            Edge { after: &[At::BrFlood], before: &[At::BrForward, At::Queue] },
         ])],
     }
     QdiscEnqueue {
         key: "qdisc.enqueue", label: "enqueue", group: Group::Qdisc, kind: Kind::Span, place: Where::Device,
-        what: "classification, the qdisc's lock and its enqueue (__dev_queue_xmit to qdisc_enqueue)",
+        what: "classification, waiting for the qdisc's lock, and its enqueue (__dev_queue_xmit to qdisc_enqueue)",
         measures: &[Measure::Between(&[
-            Edge { after: At::Queue, before: &[At::Enqueue] },
+            Edge { after: &[At::Queue], before: &[At::Enqueue] },
         ])],
     }
     QdiscWait {
         key: "qdisc.wait", label: "queue", group: Group::Qdisc, kind: Kind::Wait, place: Where::Device,
         what: "waiting in the qdisc",
         measures: &[Measure::Between(&[
-            Edge { after: At::Enqueue, before: &[At::Dequeue, At::Start, At::StartBridge] },
-            Edge { after: At::Xmit, before: &[At::Dequeue, At::Start] },
+            Edge { after: &[At::Enqueue], before: &[At::Dequeue, At::Direct, At::Start, At::StartBridge] },
+            Edge { after: &[At::Xmit], before: &[At::Dequeue, At::Direct, At::Start] },
         ])],
     }
     QdiscSend {
         key: "qdisc.send", label: "send", group: Group::Qdisc, kind: Kind::Span, place: Where::Device,
-        what: "from the qdisc to the driver: checks, GSO segmentation, the driver's lock (sch_direct_xmit)",
+        what: "from the qdisc to the driver: checks, checksums, the driver's lock (sch_direct_xmit)",
         measures: &[Measure::Between(&[
-            Edge { after: At::Dequeue, before: &[At::Start, At::StartBridge] },
+            Edge { after: &[At::Dequeue], before: &[At::Direct, At::Start, At::StartBridge] },
+            Edge { after: &[At::Direct], before: &[At::Start, At::StartBridge] },
+        ])],
+    }
+    QdiscBypass {
+        key: "qdisc.bypass", label: "bypass", group: Group::Qdisc, kind: Kind::Span, place: Where::Device,
+        what: "past an empty qdisc that lets packets bypass it (__dev_xmit_skb)",
+        measures: &[Measure::Between(&[
+            Edge { after: &[At::Queue], before: &[At::Direct] },
         ])],
     }
     QdiscNone {
         key: "qdisc.none", label: "none", group: Group::Qdisc, kind: Kind::Span, place: Where::Device,
-        what: "transmit with no queue: noqueue, or an empty qdisc that lets packets bypass it (__dev_queue_xmit)",
+        what: "transmit with no queue: noqueue, or a bypass that is not seen apart (__dev_queue_xmit)",
         measures: &[Measure::Between(&[
-            Edge { after: At::Queue, before: &[At::Start, At::StartBridge] },
+            Edge { after: &[At::Queue], before: &[At::Start, At::StartBridge] },
         ])],
+    }
+    GsoSegment {
+        key: "gso.segment", label: "segment", group: Group::GroGso, kind: Kind::Span, place: Where::Device,
+        what: "cutting a large packet into segments in software (__skb_gso_segment)",
+        measures: &[Measure::Span(Span { functions: &[&["__skb_gso_segment"]], note: Note::None })],
     }
     Device {
         key: "device", label: "driver", group: Group::Device, kind: Kind::Span, place: Where::Device,
-        what: "the device's driver (veth_xmit, macvlan, vxlan, a NIC's ndo_start_xmit)",
+        what: "the device's driver (veth_xmit, tun, macvlan, vxlan, a NIC's ndo_start_xmit)",
         measures: &[Measure::Between(&[
             Edge {
-                after: At::Start,
-                before: &[At::NetifRx, At::Xmit, At::Queue, At::Gro, At::Rx, At::RxPort, At::Out, At::Post],
+                after: &[At::Start],
+                before: &[At::NetifRx, At::Xmit, At::Queue, At::Gro, At::Rx, At::RxPort, At::LocalOut, At::Out, At::Outputting, At::Post],
             },
-            Edge { after: At::Rx, before: &[At::Rx] },
+            Edge { after: &[At::Rx], before: &[At::Rx] },
         ])],
     }
     Handoff {
         key: "handoff", label: "softirq", group: Group::Handoff, kind: Kind::Wait, place: Where::Device,
         what: "waiting on a CPU's backlog until its softirq takes the packet up (enqueue_to_backlog to process_backlog)",
         measures: &[Measure::Between(&[
-            Edge { after: At::NetifRx, before: &[At::Rx, At::RxPort] },
+            Edge { after: &[At::NetifRx], before: &[At::Rx, At::RxPort] },
         ])],
     }
     Gro {
         key: "gro", label: "gro", group: Group::GroGso, kind: Kind::Wait, place: Where::Device,
         what: "held by GRO for more segments, and batched (napi_gro_receive)",
         measures: &[Measure::Between(&[
-            Edge { after: At::Gro, before: &[At::Rx, At::RxPort, At::NetifRx] },
+            Edge { after: &[At::Gro], before: &[At::Rx, At::RxPort, At::NetifRx] },
         ])],
     }
     SocketReceive {
         key: "socket.receive", label: "receive", group: Group::Socket, kind: Kind::Span, place: Where::Netns,
         what: "the transport's work: finding the socket and queueing the data (udp_rcv, tcp_v4_rcv)",
         measures: &[Measure::Between(&[
-            Edge { after: At::In, before: &[At::Ready] },
-            Edge { after: At::Pre, before: &[At::Ready] },
-            Edge { after: At::Rx, before: &[At::Ready] },
+            Edge { after: &[At::Transport, At::In, At::Pre, At::Rx], before: &[At::Ready] },
         ])],
     }
     SocketWait {
         key: "socket.wait", label: "wake-up", group: Group::Socket, kind: Kind::Wait, place: Where::Netns,
         what: "in the socket's queue until the process that reads it has been woken and has the data",
         measures: &[Measure::Between(&[
-            Edge { after: At::Ready, before: &[At::Copy, At::Recv] },
-            Edge { after: At::In, before: &[At::Copy] },
-            Edge { after: At::Pre, before: &[At::Copy] },
-            Edge { after: At::Rx, before: &[At::Copy] },
+            Edge { after: &[At::Ready, At::Transport, At::In, At::Pre, At::Rx], before: &[At::Copy, At::Recv] },
         ])],
+    }
+}
+
+const fn claim(map: &mut [[Option<HopId>; At::COUNT]; At::COUNT], hop: HopId, edge: &Edge) {
+    let mut a = 0;
+    while a < edge.after.len() {
+        let mut b = 0;
+        while b < edge.before.len() {
+            let cell = &mut map[edge.after[a] as usize][edge.before[b] as usize];
+            assert!(cell.is_none(), "two hops claim the same pair of situations");
+            *cell = Some(hop);
+            b += 1;
+        }
+        a += 1;
     }
 }
 
@@ -374,13 +508,7 @@ pub const fn edges() -> [[Option<HopId>; At::COUNT]; At::COUNT] {
             if let Measure::Between(edges) = &HOPS[h].measures[m] {
                 let mut e = 0;
                 while e < edges.len() {
-                    let mut b = 0;
-                    while b < edges[e].before.len() {
-                        let cell = &mut map[edges[e].after as usize][edges[e].before[b] as usize];
-                        assert!(cell.is_none(), "two hops claim the same pair of points");
-                        *cell = Some(HOPS[h].id);
-                        b += 1;
-                    }
+                    claim(&mut map, HOPS[h].id, &edges[e]);
                     e += 1;
                 }
             }

@@ -6,7 +6,7 @@
 
 /// Declares [`Layout`] and [`FIELDS`] from one list.
 macro_rules! fields {
-    ($($name:ident: $of:literal . $path:literal, $bytes:literal;)*) => {
+    ($($name:ident: $of:literal . $path:literal, $bytes:literal $($optional:ident)?;)*) => {
         /// Byte offsets of kernel struct fields, in the order of [`FIELDS`].
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[repr(C)]
@@ -16,7 +16,13 @@ macro_rules! fields {
 
         /// Where each value of [`Layout`] comes from. One row per field, in its order.
         pub const FIELDS: &[Field] = &[
-            $(Field { name: stringify!($name), of: $of, path: $path, bytes: $bytes },)*
+            $(Field {
+                name: stringify!($name),
+                of: $of,
+                path: $path,
+                bytes: $bytes,
+                optional: concat!($(stringify!($optional))?).len() > 0,
+            },)*
         ];
 
         impl Layout {
@@ -39,9 +45,15 @@ pub struct Field {
     pub of: &'static str,
     /// Member names from that struct on, joined by dots; anonymous members are looked through.
     pub path: &'static str,
-    /// The size that the programs load, in bytes. Another size in BTF is an error.
+    /// The size that the programs load, in bytes; 0 where it does not matter. Another size in BTF
+    /// is an error.
     pub bytes: u8,
+    /// Whether programs can do without it: its struct is in a module that may not be loaded.
+    pub optional: bool,
 }
+
+/// The offset of an optional field that is not there.
+pub const ABSENT: u32 = u32::MAX;
 
 fields! {
     skb_dev: "sk_buff"."dev", 8;
@@ -68,11 +80,15 @@ fields! {
     state_net: "nf_hook_state"."net", 8;
     task_nsproxy: "task_struct"."nsproxy", 8;
     nsproxy_net: "nsproxy"."net_ns", 8;
+    sock_net: "sock"."__sk_common.skc_net.net", 8;
     sock_port: "sock"."__sk_common.skc_num", 2;
     sock_family: "sock"."__sk_common.skc_family", 2;
     sock_protocol: "sock"."sk_protocol", 2;
     sock_receive_queue: "sock"."sk_receive_queue.qlen", 4;
     udp_reader_queue: "udp_sock"."reader_queue.qlen", 4;
+    task_comm: "task_struct"."comm", 16;
+    pktinfo_skb: "nft_pktinfo"."skb", 8 optional;
+    pktinfo_state: "nft_pktinfo"."state", 8 optional;
     qdisc_handle: "Qdisc"."handle", 4;
     qdisc_qlen: "Qdisc"."q.qlen", 4;
     qdisc_backlog: "Qdisc"."qstats.backlog", 4;

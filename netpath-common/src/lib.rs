@@ -3,6 +3,7 @@
 //! - [`hop`]: the hop table, the single source of what can be measured and how.
 //! - [`point`]: the probe points that the hop table's measures are made of.
 //! - [`group`]: the cost groups, their labels and colours.
+//! - [`span`]: the functions whose entry and exit are probed, from the hop table.
 //! - [`wire`]: the records that travel through the ring buffer.
 //! - [`layout`]: the kernel struct fields whose offsets are resolved from BTF at start.
 //! - [`place`]: the table of devices whose packets are wanted.
@@ -10,9 +11,11 @@
 //! Nothing here does I/O, allocates or needs `std`.
 #![no_std]
 
+pub mod args;
 pub mod group;
 pub mod hop;
 pub mod layout;
 pub mod place;
 pub mod point;
+pub mod span;
 pub mod wire;

@@ -1,196 +1,348 @@
 //! Probe points: the places in the kernel where a timestamp is taken.
 //!
 //! Three kinds share one number space, the `point` of a wire event:
-//! tracepoints ([`TRACEPOINTS`]), the slots of netfilter BPF links ([`HOOK_SLOT`], which slot and
-//! hook stand in the event's `aux`, see [`HookAux`]), and functions (numbered by the hop table).
+//! - points ([`POINTS`]): a packet passes; served by a tracepoint or by a function's entry;
+//! - links ([`HOOK_SLOT`]): a netfilter BPF link; which slot of which hook stands in the event's
+//!   `aux`, see [`HookAux`];
+//! - spans ([`crate::span`]): a function's entry and exit.
 
-/// What a tracepoint's program reads from its arguments, and how the packet can be known there.
-/// Each has a function of the same name in `netpath-ebpf/src/tracepoint.rs`.
+use crate::hop::At;
+
+/// What a program needs of a probe point's arguments. Positions are found in BTF, by type or name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Body {
-    /// `(skb)` on its way out: the device is the skb's, headers are found by their offsets.
-    Sending,
-    /// `(skb)` on its way in: the device is the skb's, the network header is at `skb->data`.
-    Receiving,
-    /// `(skb, dev)`: handed to the driver of `dev`.
-    Starting,
-    /// `(skb, rc, dev, len)`: the driver of `dev` has returned `rc`. The skb may be gone.
-    Transmitted,
-    /// `(qdisc, txq, skb)`.
-    Enqueued,
-    /// `(qdisc, txq, packets, skb)`: the skb may be NULL.
-    Dequeued,
-    /// `(sk)`: the packet at hand has been put into this socket's queue.
-    Ready,
-    /// `(sk, ret, flags)`: a process has received from this socket; about no packet by itself.
-    Received,
-    /// `(skb, len)`: its data goes to user space.
-    Copied,
-    /// `(skb, …)`: freed after use.
-    Consumed,
-    /// `(skb, location, reason)`: freed because it was dropped.
-    Dropped,
+pub enum Want {
+    /// The first argument that is a pointer to this struct. For `sk_buff`, one that leads to it
+    /// will do: see [`ArgPos`].
+    Pointer(&'static str),
+    /// A number: its name among a function's parameters, its position among a tracepoint's.
+    Number { name: &'static str, position: u8 },
 }
 
-/// A kernel tracepoint with a program.
+const SKB: Want = Want::Pointer("sk_buff");
+const DEV: Want = Want::Pointer("net_device");
+const QDISC: Want = Want::Pointer("Qdisc");
+const SK: Want = Want::Pointer("sock");
+
+/// What a point's program reads, and how the packet can be known there. Each has a function of the
+/// same name in `netpath-ebpf/src/point.rs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Leaves a local socket: the packet is born here.
+    LocalOut,
+    /// On its way out: the device is the skb's, headers are found by their offsets.
+    Sending,
+    /// On its way in: the device is the skb's, the network header is at `skb->data`.
+    Receiving,
+    /// The same, and nothing has been seen of the packet before.
+    Arriving,
+    /// Handed to the driver of a device.
+    Starting,
+    /// The driver has returned. The skb may be gone.
+    Transmitted,
+    /// Entered a qdisc.
+    Enqueued,
+    /// Left a qdisc; the skb may be NULL.
+    Dequeued,
+    /// Passes, and nothing more is read.
+    Passing,
+    /// Put on a CPU's backlog.
+    Backlogged,
+    /// Put into this socket's queue, of which the packet is known from the event before.
+    Ready,
+    /// A process has received from this socket; about no packet by itself.
+    Received,
+    /// Its data goes to user space.
+    Copied,
+    /// Freed after use.
+    Consumed,
+    /// Freed because it was dropped.
+    Dropped,
+    /// A process begins to send; there is no packet yet.
+    SendBegins,
+}
+
+impl Body {
+    /// The arguments, in the order in which the program asks for them.
+    pub const fn wants(self) -> &'static [Want] {
+        const fn number(name: &'static str, position: u8) -> Want {
+            Want::Number { name, position }
+        }
+        match self {
+            Self::LocalOut => &[SKB, Want::Pointer("net")],
+            Self::Sending | Self::Receiving | Self::Arriving | Self::Passing | Self::Consumed => {
+                &[SKB]
+            }
+            Self::Starting => &[SKB, DEV],
+            Self::Transmitted => &[SKB, DEV, const { number("rc", 1) }],
+            Self::Enqueued | Self::Dequeued => &[SKB, QDISC],
+            Self::Backlogged => &[SKB, const { number("cpu", 1) }],
+            Self::Ready | Self::SendBegins => &[SK],
+            Self::Received => &[SK, const { number("ret", 1) }, const { number("flags", 2) }],
+            Self::Copied => &[SKB, const { number("len", 1) }],
+            Self::Dropped => &[SKB, const { number("reason", 2) }],
+        }
+    }
+}
+
+/// Arguments that a program asks for at most.
+pub const ARGS: usize = 4;
+
+/// Where an argument stands, as the programs are told it in a read-only global: the position, or
+/// [`ArgPos::NONE`]; for the sk_buff, a mark above it says what the argument really is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArgPos;
+
+impl ArgPos {
+    /// There is no such argument.
+    pub const NONE: u8 = 0xff;
+    /// The position's bits.
+    pub const MASK: u8 = 0x0f;
+    /// It is a `struct sk_buff **`.
+    pub const INDIRECT: u8 = 0x10;
+    /// It is a `struct nft_pktinfo *`, which holds the sk_buff and the hook's state.
+    pub const PKTINFO: u8 = 0x20;
+}
+
+/// Functions that serve a point: all of them, each by the first of its names that the kernel has.
+pub type Functions = &'static [&'static [&'static str]];
+
+/// Which source is taken where both are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prefer {
+    /// The tracepoint: it needs no trampoline, and works where functions can't be traced.
+    Tracepoint,
+    /// The functions: they know more.
+    Functions,
+}
+
+/// A place that packets pass.
 #[derive(Debug)]
-pub struct Tracepoint {
+pub struct Point {
     pub point: u16,
-    /// The name in `TRACE_EVENT`, and of `btf_trace_NAME` in BTF.
-    pub name: &'static str,
+    pub at: At,
     pub body: Body,
-    /// Which argument is the struct of `subject`, from 0. Checked against BTF before loading.
-    pub subject_arg: u8,
-    /// The struct whose pointer the program must be given.
-    pub subject: &'static str,
+    /// The name in `TRACE_EVENT`, and of `btf_trace_NAME` in BTF.
+    pub tracepoint: Option<&'static str>,
+    pub functions: Functions,
+    pub prefer: Prefer,
     /// What is known of the packet at this moment.
     pub what: &'static str,
 }
 
-pub const NET_DEV_QUEUE: u16 = 1;
-pub const QDISC_ENQUEUE: u16 = 2;
-pub const QDISC_DEQUEUE: u16 = 3;
-pub const NET_DEV_START_XMIT: u16 = 4;
-pub const NET_DEV_XMIT: u16 = 5;
-pub const NETIF_RX: u16 = 6;
-pub const NAPI_GRO_RECEIVE_ENTRY: u16 = 7;
-pub const NETIF_RECEIVE_SKB: u16 = 8;
-pub const SKB_COPY_DATAGRAM_IOVEC: u16 = 9;
-pub const CONSUME_SKB: u16 = 10;
-pub const KFREE_SKB: u16 = 11;
-/// `aux`: the socket's local port; `arg`: see [`ReadyArg`].
-pub const SK_DATA_READY: u16 = 12;
-/// `aux`: bytes received; `arg`: the socket's address. Stands under the socket's address where
-/// other events have that of an sk_buff.
-pub const SOCK_RECV_LENGTH: u16 = 13;
-/// Points below are tracepoints.
-pub const TRACEPOINT_END: u16 = 32;
-/// A netfilter BPF link.
-pub const HOOK_SLOT: u16 = 32;
-/// Functions from here on: `FUNCTION_FIRST + 2 × index`, plus 1 for the return.
-pub const FUNCTION_FIRST: u16 = 64;
-/// Points that loss is counted for.
-pub const POINTS: usize = 256;
+/// Declares the points' numbers and [`POINTS`] from one list.
+macro_rules! points {
+    ($($number:literal $name:ident { $($field:ident: $value:expr),* $(,)? })*) => {
+        $(pub const $name: u16 = $number;)*
 
-/// Every tracepoint that netpath uses, in the order in which they are attached: what ends a wait
-/// before what begins it, so that nobody waits for an end that was not seen.
-pub const TRACEPOINTS: &[Tracepoint] = &[
-    Tracepoint {
-        point: NET_DEV_QUEUE,
-        name: "net_dev_queue",
-        body: Body::Sending,
-        subject_arg: 0,
-        subject: "sk_buff",
-        what: "reached a device's transmit side (__dev_queue_xmit)",
-    },
-    Tracepoint {
-        point: QDISC_ENQUEUE,
-        name: "qdisc_enqueue",
-        body: Body::Enqueued,
-        subject_arg: 2,
-        subject: "sk_buff",
-        what: "entered a queueing discipline (dev_qdisc_enqueue)",
-    },
-    Tracepoint {
-        point: QDISC_DEQUEUE,
-        name: "qdisc_dequeue",
-        body: Body::Dequeued,
-        subject_arg: 3,
-        subject: "sk_buff",
-        what: "left a queueing discipline (dequeue_skb)",
-    },
-    Tracepoint {
-        point: NET_DEV_START_XMIT,
-        name: "net_dev_start_xmit",
-        body: Body::Starting,
-        subject_arg: 0,
-        subject: "sk_buff",
-        what: "handed to the driver (xmit_one)",
-    },
-    Tracepoint {
-        point: NET_DEV_XMIT,
-        name: "net_dev_xmit",
-        body: Body::Transmitted,
-        subject_arg: 0,
-        subject: "sk_buff",
-        what: "the driver returned (xmit_one)",
-    },
-    Tracepoint {
-        point: NETIF_RX,
-        name: "netif_rx",
-        body: Body::Receiving,
-        subject_arg: 0,
-        subject: "sk_buff",
-        what: "put on a CPU's backlog (netif_rx_internal)",
-    },
-    Tracepoint {
-        point: NAPI_GRO_RECEIVE_ENTRY,
-        name: "napi_gro_receive_entry",
-        body: Body::Receiving,
-        subject_arg: 0,
-        subject: "sk_buff",
-        what: "entered GRO (napi_gro_receive)",
-    },
-    Tracepoint {
-        point: NETIF_RECEIVE_SKB,
-        name: "netif_receive_skb",
-        body: Body::Receiving,
-        subject_arg: 0,
-        subject: "sk_buff",
-        what: "the softirq took it up (__netif_receive_skb_core)",
-    },
-    Tracepoint {
-        point: SKB_COPY_DATAGRAM_IOVEC,
-        name: "skb_copy_datagram_iovec",
-        body: Body::Copied,
-        subject_arg: 0,
-        subject: "sk_buff",
-        what: "its data goes to the receiving process (skb_copy_datagram_iter)",
-    },
-    Tracepoint {
-        point: SOCK_RECV_LENGTH,
-        name: "sock_recv_length",
-        body: Body::Received,
-        subject_arg: 0,
-        subject: "sock",
-        what: "the receiving process has its data (sock_recvmsg)",
-    },
-    Tracepoint {
-        point: SK_DATA_READY,
-        name: "sk_data_ready",
-        body: Body::Ready,
-        subject_arg: 0,
-        subject: "sock",
-        what: "lies in its socket's queue, whose owner is being woken (sock_def_readable)",
-    },
-    Tracepoint {
-        point: CONSUME_SKB,
-        name: "consume_skb",
-        body: Body::Consumed,
-        subject_arg: 0,
-        subject: "sk_buff",
-        what: "freed after use (consume_skb)",
-    },
-    Tracepoint {
-        point: KFREE_SKB,
-        name: "kfree_skb",
-        body: Body::Dropped,
-        subject_arg: 0,
-        subject: "sk_buff",
-        what: "freed because it was dropped, with the reason (kfree_skb_reason)",
-    },
-];
+        /// Every point, in the order in which they are attached: what ends a wait before what
+        /// begins it, so that nobody waits for an end that was not seen.
+        pub const POINTS: &[Point] = &[$(Point { point: $number, $($field: $value,)* },)*];
+    };
+}
+
+/// A netfilter BPF link. Points below are [`POINTS`].
+pub const HOOK_SLOT: u16 = 64;
+/// Spans from here on: `SPAN_FIRST + 2 × index` is a span's entry, one more its exit.
+pub const SPAN_FIRST: u16 = 128;
+/// Numbers that a `point` can have, at most; loss is counted for each.
+pub const POINTS_MAX: usize = 256;
+
+points! {
+    10 CONSUME_SKB {
+        at: At::Consume, body: Body::Consumed,
+        tracepoint: Some("consume_skb"),
+        functions: &[&["consume_skb"]],
+        prefer: Prefer::Tracepoint,
+        what: "freed after use",
+    }
+    11 KFREE_SKB {
+        at: At::Drop, body: Body::Dropped,
+        tracepoint: Some("kfree_skb"),
+        functions: &[&["sk_skb_reason_drop", "kfree_skb_reason"]],
+        prefer: Prefer::Tracepoint,
+        what: "freed because it was dropped, with the reason",
+    }
+    9 SKB_COPY {
+        at: At::Copy, body: Body::Copied,
+        tracepoint: Some("skb_copy_datagram_iovec"),
+        functions: &[&["skb_copy_datagram_iter"]],
+        prefer: Prefer::Tracepoint,
+        what: "its data goes to the receiving process",
+    }
+    14 UDP_READ {
+        at: At::Copy, body: Body::Copied,
+        tracepoint: None,
+        functions: &[&["skb_consume_udp"]],
+        prefer: Prefer::Functions,
+        what: "a process has read this datagram",
+    }
+    13 SOCK_RECV {
+        at: At::Recv, body: Body::Received,
+        tracepoint: Some("sock_recv_length"),
+        functions: &[],
+        prefer: Prefer::Tracepoint,
+        what: "a process has received from the socket",
+    }
+    12 SK_READY {
+        at: At::Ready, body: Body::Ready,
+        tracepoint: Some("sk_data_ready"),
+        functions: &[&["sock_def_readable"]],
+        prefer: Prefer::Tracepoint,
+        what: "lies in its socket's queue, whose owner is being woken",
+    }
+    15 TRANSPORT {
+        at: At::Transport, body: Body::Passing,
+        tracepoint: None,
+        functions: &[&["tcp_v4_rcv"], &["tcp_v6_rcv"], &["udp_rcv"], &["udpv6_rcv"], &["icmp_rcv"], &["icmpv6_rcv"]],
+        prefer: Prefer::Functions,
+        what: "handed to its transport protocol",
+    }
+    16 IP_FORWARD {
+        at: At::Forwarding, body: Body::Passing,
+        tracepoint: None,
+        functions: &[&["ip_forward"], &["ip6_forward"]],
+        prefer: Prefer::Functions,
+        what: "routed on to another device",
+    }
+    8 NETIF_RECEIVE {
+        at: At::Rx, body: Body::Receiving,
+        tracepoint: Some("netif_receive_skb"),
+        functions: &[&["__netif_receive_skb_core"]],
+        prefer: Prefer::Tracepoint,
+        what: "the softirq took it up",
+    }
+    17 BRIDGE_NF {
+        at: At::BrNf, body: Body::Passing,
+        tracepoint: None,
+        functions: &[&["br_nf_pre_routing"]],
+        prefer: Prefer::Functions,
+        what: "br_netfilter takes the frame to PREROUTING",
+    }
+    18 BRIDGE_UP {
+        at: At::BrUp, body: Body::Passing,
+        tracepoint: None,
+        functions: &[&["br_pass_frame_up"]],
+        prefer: Prefer::Functions,
+        what: "the bridge hands the frame to its own host",
+    }
+    19 BRIDGE_FORWARD {
+        at: At::BrForward, body: Body::Passing,
+        tracepoint: None,
+        functions: &[&["__br_forward"]],
+        prefer: Prefer::Functions,
+        what: "the bridge sends the frame out of a port",
+    }
+    20 BRIDGE_FLOOD {
+        at: At::BrFlood, body: Body::Passing,
+        tracepoint: None,
+        functions: &[&["br_flood"]],
+        prefer: Prefer::Functions,
+        what: "the bridge knows no port for the frame and takes all",
+    }
+    7 GRO_RECEIVE {
+        at: At::Gro, body: Body::Arriving,
+        tracepoint: Some("napi_gro_receive_entry"),
+        functions: &[&["gro_receive_skb", "napi_gro_receive"]],
+        prefer: Prefer::Tracepoint,
+        what: "entered GRO",
+    }
+    6 NETIF_RX {
+        at: At::NetifRx, body: Body::Backlogged,
+        tracepoint: Some("netif_rx"),
+        functions: &[&["enqueue_to_backlog"]],
+        prefer: Prefer::Functions,
+        what: "put on a CPU's backlog",
+    }
+    5 NET_DEV_XMIT {
+        at: At::Xmit, body: Body::Transmitted,
+        tracepoint: Some("net_dev_xmit"),
+        functions: &[],
+        prefer: Prefer::Tracepoint,
+        what: "the driver returned",
+    }
+    4 NET_DEV_START {
+        at: At::Start, body: Body::Starting,
+        tracepoint: Some("net_dev_start_xmit"),
+        functions: &[&["dev_hard_start_xmit"]],
+        prefer: Prefer::Tracepoint,
+        what: "handed to the driver",
+    }
+    21 DIRECT_XMIT {
+        at: At::Direct, body: Body::Passing,
+        tracepoint: None,
+        functions: &[&["sch_direct_xmit"]],
+        prefer: Prefer::Functions,
+        what: "on its way from the qdisc to the driver",
+    }
+    3 QDISC_DEQUEUE {
+        at: At::Dequeue, body: Body::Dequeued,
+        tracepoint: Some("qdisc_dequeue"),
+        functions: &[],
+        prefer: Prefer::Tracepoint,
+        what: "left a queueing discipline",
+    }
+    2 QDISC_ENQUEUE {
+        at: At::Enqueue, body: Body::Enqueued,
+        tracepoint: Some("qdisc_enqueue"),
+        functions: &[],
+        prefer: Prefer::Tracepoint,
+        what: "entered a queueing discipline",
+    }
+    1 NET_DEV_QUEUE {
+        at: At::Queue, body: Body::Sending,
+        tracepoint: Some("net_dev_queue"),
+        functions: &[&["__dev_queue_xmit"]],
+        prefer: Prefer::Tracepoint,
+        what: "reached a device's transmit side",
+    }
+    22 NEIGH_QUEUE {
+        at: At::NeighQueue, body: Body::Passing,
+        tracepoint: None,
+        functions: &[&["__neigh_event_send"]],
+        prefer: Prefer::Functions,
+        what: "waits for its next hop's link address",
+    }
+    23 IP_FINISH {
+        at: At::Finishing, body: Body::Passing,
+        tracepoint: None,
+        functions: &[&["ip_finish_output2"], &["ip6_finish_output2"]],
+        prefer: Prefer::Functions,
+        what: "gets its link header",
+    }
+    24 IP_OUTPUT {
+        at: At::Outputting, body: Body::Passing,
+        tracepoint: None,
+        functions: &[&["ip_output"], &["ip6_output"]],
+        prefer: Prefer::Functions,
+        what: "routed; goes to its device",
+    }
+    25 LOCAL_OUT {
+        at: At::LocalOut, body: Body::LocalOut,
+        tracepoint: None,
+        functions: &[&["__ip_local_out"], &["__ip6_local_out", "ip6_local_out"]],
+        prefer: Prefer::Functions,
+        what: "leaves its socket",
+    }
+    // Its time is the event's argument: it is written down once there is a packet.
+    26 SEND_BEGIN {
+        at: At::Send, body: Body::SendBegins,
+        tracepoint: None,
+        functions: &[&["udp_sendmsg"], &["udpv6_sendmsg"], &["tcp_sendmsg"]],
+        prefer: Prefer::Functions,
+        what: "a process sends",
+    }
+}
 
 /// The row of this point.
-pub const fn tracepoint(point: u16) -> &'static Tracepoint {
+pub const fn point(number: u16) -> Option<&'static Point> {
     let mut i = 0;
-    while i < TRACEPOINTS.len() {
-        if TRACEPOINTS[i].point == point {
-            return &TRACEPOINTS[i];
+    while i < POINTS.len() {
+        if POINTS[i].point == number {
+            return Some(&POINTS[i]);
         }
         i += 1;
     }
-    panic!("not a tracepoint")
+    None
 }
 
 /// A netfilter hook of the `inet` families, with the kernel's number (`enum nf_inet_hooks`).
@@ -252,7 +404,7 @@ impl Family {
 }
 
 /// Programs for netfilter links, one per slot: how many links one hook can hold at most.
-pub const HOOK_SLOTS: u8 = 16;
+pub const HOOK_SLOTS: u8 = 15;
 
 /// The `aux` of a [`HOOK_SLOT`] event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -269,6 +421,10 @@ pub struct HookAux {
 
 impl HookAux {
     const NO_CT: u8 = 7;
+    /// The `slot` of what is not a link but a function that runs in a hook.
+    pub const NO_SLOT: u8 = 15;
+    /// The `aux` of a function whose hook is not known.
+    pub const NOWHERE: u16 = 0xffff;
 
     pub const fn pack(self) -> u16 {
         let ct = match self.ctinfo {
@@ -297,7 +453,7 @@ pub const IP_CT_NEW: u8 = 2;
 /// `ctinfo` from here on means the reply direction (`IP_CT_IS_REPLY`).
 pub const IP_CT_IS_REPLY: u8 = 3;
 
-/// The `arg` of a [`SK_DATA_READY`] event.
+/// The `arg` of a [`SK_READY`] event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadyArg {
     /// The low half of the socket's address.
@@ -348,11 +504,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tracepoints_are_unique_and_in_range() {
-        for (i, a) in TRACEPOINTS.iter().enumerate() {
-            assert!(a.point > 0 && a.point < TRACEPOINT_END);
-            for b in &TRACEPOINTS[i + 1..] {
-                assert!(a.point != b.point && a.name != b.name);
+    fn points_are_unique_and_served() {
+        for (i, a) in POINTS.iter().enumerate() {
+            assert!(a.point > 0 && a.point < HOOK_SLOT);
+            assert!(a.tracepoint.is_some() || !a.functions.is_empty(), "{}", a.point);
+            assert!(a.body.wants().len() <= ARGS);
+            assert_eq!(point(a.point).map(|p| p.point), Some(a.point));
+            for b in &POINTS[i + 1..] {
+                assert!(a.point != b.point);
+                assert!(a.tracepoint.is_none() || a.tracepoint != b.tracepoint);
             }
         }
     }

@@ -19,8 +19,8 @@ pub const ABI: u16 = 1;
 
 /// Cells that a chunk holds at most.
 pub const CHUNK_CELLS: usize = 128;
-/// The most cells one event can need: skb, IPv6 tuple (3), segment, event.
-pub const CELLS_PER_EVENT: usize = 6;
+/// The most cells one event can need: skb, IPv6 tuple (3), segment, send begin, event.
+pub const CELLS_PER_EVENT: usize = 7;
 
 /// Marks a cell that says which sk_buff the following events are about.
 pub const KIND_SKB: u16 = 0xff00;

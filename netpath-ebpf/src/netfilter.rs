@@ -8,31 +8,38 @@ use netpath_common::{
 
 use crate::{
     recorder::{Known, Look, record},
-    skb::{Btf, Network, dev_id, netns_of, offset, peek},
+    skb::{Network, Ptr, dev_id, netns_of, offset, peek},
 };
 
-pub(crate) const NF_ACCEPT: u32 = 1;
+pub(crate) const NF_ACCEPT: i32 = 1;
 
 const NFPROTO_IPV6: u8 = 10;
+
+/// A hook as an event's `aux`, and the device that it is about.
+#[inline(always)]
+pub(crate) fn hook_of(state: Ptr, skb: Ptr, slot: u8) -> (u16, DevId) {
+    let hook = state.load::<u8>(offset!(state_hook));
+    let family = u8::from(state.load::<u8>(offset!(state_pf)) == NFPROTO_IPV6);
+    let ct = skb.load::<u64>(offset!(skb_nfct));
+    let ctinfo = if ct == 0 { None } else { Some((ct & 7) as u8) };
+    let aux = HookAux { slot, hook, family, ctinfo }.pack();
+    let netns = netns_of(state.follow(offset!(state_net)));
+    let inward = hook == Hook::Prerouting as u8 || hook == Hook::Input as u8;
+    let dev = state.follow(if inward { offset!(state_in) } else { offset!(state_out) });
+    (aux, DevId { netns, ifindex: dev.load::<u32>(offset!(dev_ifindex)) })
+}
 
 /// A link's program: the context is `struct bpf_nf_ctx { state, skb }`.
 #[inline(always)]
 pub(crate) fn slot<const SLOT: u8>(ctx: *const u64) {
     // SAFETY: the context holds two pointers.
-    let (state, skb) = unsafe { (Btf::new(ctx.read()), Btf::new(ctx.add(1).read())) };
-    let hook = state.load::<u8>(offset!(state_hook));
-    let family = u8::from(state.load::<u8>(offset!(state_pf)) == NFPROTO_IPV6);
-    let ct = skb.load::<u64>(offset!(skb_nfct));
-    let ctinfo = if ct == 0 { None } else { Some((ct & 7) as u8) };
-    let aux = HookAux { slot: SLOT, hook, family, ctinfo }.pack();
-    let netns = netns_of(state.follow(offset!(state_net)));
-    let inward = hook == Hook::Prerouting as u8 || hook == Hook::Input as u8;
-    let dev = state.follow(if inward { offset!(state_in) } else { offset!(state_out) });
-    let dev = DevId { netns, ifindex: dev.load::<u32>(offset!(dev_ifindex)) };
+    let (state, skb) = unsafe { (Ptr::typed(ctx.read()), Ptr::typed(ctx.add(1).read())) };
+    let (aux, dev) = hook_of(state, skb, SLOT);
+    let hook = HookAux::unpack(aux);
     // Delivered here: what DNAT made of it is not looked at later.
-    let again = SLOT == 0 && hook == Hook::Input as u8 && ct != 0;
+    let again = SLOT == 0 && hook.hook == Hook::Input as u8 && hook.ctinfo.is_some();
     let look = Look { network: Network::Header, again };
-    let known = if SLOT == 0 && hook == Hook::Output as u8 {
+    let known = if SLOT == 0 && hook.hook == Hook::Output as u8 {
         Known::Born(dev, look)
     } else {
         Known::ByDevice(dev, look)

@@ -17,14 +17,20 @@ use aya_ebpf::{
 };
 use netpath_common::{
     place::{Bucket, DevId, WANTED_BUCKETS},
-    point::{HOOK_SLOT, NETIF_RECEIVE_SKB, NETIF_RX, POINTS, QDISC_ENQUEUE, ReadyArg},
+    point::{
+        HOOK_SLOT, IP_FINISH, IP_OUTPUT, NETIF_RECEIVE, NETIF_RX, POINTS_MAX, QDISC_ENQUEUE,
+        ReadyArg, SEND_BEGIN, TRANSPORT,
+    },
     wire::{
         ABI, CELLS_PER_EVENT, CHUNK_ALONE, CHUNK_CELLS, Cell, ChunkHeader, CpuBuffer, Event,
         KIND_FIRST, KIND_SKB, Skb,
     },
 };
 
-use crate::skb::{self, Btf, Network};
+use crate::{
+    sending,
+    skb::{self, Network, Ptr},
+};
 
 const BPF_F_MMAPABLE: u32 = 1 << 10;
 
@@ -38,7 +44,7 @@ static CPUS: Array<CpuBuffer> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// Events lost because the ring was full, by point.
 #[map]
-static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(POINTS as u32, 0);
+static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(POINTS_MAX as u32, 0);
 
 /// The devices whose packets are wanted.
 #[map]
@@ -77,7 +83,7 @@ pub(crate) struct Look {
 
 #[inline(always)]
 fn age_slot(skb: u64) -> (u32, u32) {
-    let hash = (skb::low_half(Btf::new(skb)) >> 6).wrapping_mul(0x9e37_79b9);
+    let hash = (skb::low_half(skb) >> 6).wrapping_mul(0x9e37_79b9);
     (hash >> 16, hash & 0xffff)
 }
 
@@ -221,12 +227,12 @@ fn send_alone(cpu: u32, skb: u64, point: u16, aux: u16, arg: u64) {
     }
 }
 
-/// Writes down that `packet` passes `point` now, if it is wanted.
+/// Writes down that `packet` passes `point` now, if it is wanted; says whether it is.
 #[inline(always)]
-pub(crate) fn record(packet: Btf, point: u16, known: Known, aux: u16, arg: u64) {
+pub(crate) fn record(packet: Ptr, point: u16, known: Known, aux: u16, arg: u64) -> bool {
     // SAFETY: no arguments.
     let number = unsafe { bpf_get_smp_processor_id() };
-    let Some(cpu) = CPUS.get_ptr_mut(number) else { return };
+    let Some(cpu) = CPUS.get_ptr_mut(number) else { return false };
     let skb = packet.address();
     // SAFETY: `cpu` is this CPU's buffer; see `busy` for programs that interrupt this one.
     unsafe {
@@ -241,12 +247,12 @@ pub(crate) fn record(packet: Btf, point: u16, known: Known, aux: u16, arg: u64) 
                 if let Known::ByDevice(..) | Known::Born(..) = known {
                     unmark(skb);
                 }
-                return;
+                return false;
             }
         }
         if (&raw const (*cpu).busy).read_volatile() != 0 {
             send_alone(number, skb, point, aux, arg);
-            return;
+            return true;
         }
         (&raw mut (*cpu).busy).write_volatile(1);
 
@@ -282,6 +288,13 @@ pub(crate) fn record(packet: Btf, point: u16, known: Known, aux: u16, arg: u64) 
                 mark(skb, now);
             }
         }
+        if let Known::Born(_, Look { network: Network::Header, .. }) = known
+            && let Some(began) = sending::take(now)
+        {
+            let event = Event { point: SEND_BEGIN, aux: 0, dt_ns: dt as u32, arg: began };
+            cells.add(n).cast::<Event>().write(event);
+            n += 1;
+        }
         cells.add(n).cast::<Event>().write(Event { point, aux, dt_ns: dt as u32, arg });
         n += 1;
         (&raw mut (*cpu).header.cells).write_volatile(n as u16);
@@ -291,31 +304,50 @@ pub(crate) fn record(packet: Btf, point: u16, known: Known, aux: u16, arg: u64) 
         (*cpu).skb = if let Known::Ended = known { 0 } else { skb };
         (&raw mut (*cpu).busy).write_volatile(0);
     }
+    true
+}
+
+/// The packet that this CPU has at hand, if it is wanted, and the last point that it passed.
+#[inline(always)]
+fn at_hand() -> Option<(u64, u16)> {
+    // SAFETY: no arguments.
+    let cpu = CPUS.get_ptr_mut(unsafe { bpf_get_smp_processor_id() })?;
+    // SAFETY: this CPU's own buffer.
+    let (skb, wanted, last) = unsafe { ((*cpu).skb, (*cpu).wanted, (*cpu).last_point) };
+    if skb != 0 && wanted != 0 { Some((skb, last)) } else { None }
 }
 
 /// Writes down that the packet which this CPU has at hand was put into the queue of `sk`, which
 /// holds `queued` datagrams. User space checks that `port` is the packet's: a socket can be woken
 /// for other reasons.
 #[inline(always)]
-pub(crate) fn record_ready(sk: Btf, point: u16, port: u16, queued: impl FnOnce() -> u32) {
-    // SAFETY: no arguments.
-    let Some(cpu) = CPUS.get_ptr_mut(unsafe { bpf_get_smp_processor_id() }) else { return };
-    // SAFETY: this CPU's own buffer.
-    let (skb, wanted, last) = unsafe { ((*cpu).skb, (*cpu).wanted, (*cpu).last_point) };
-    if skb == 0 || wanted == 0 || !matches!(last, HOOK_SLOT | NETIF_RECEIVE_SKB) {
+pub(crate) fn record_ready(sk: Ptr, point: u16, port: u16, queued: impl FnOnce() -> u32) {
+    let Some((skb, last)) = at_hand() else { return };
+    if last < HOOK_SLOT && !matches!(last, NETIF_RECEIVE | TRANSPORT) {
         return;
     }
     // SAFETY: no arguments.
     mark(sk.address(), unsafe { bpf_ktime_get_ns() });
-    let arg = ReadyArg { sk: skb::low_half(sk), queued: queued() }.pack();
-    record(Btf::new(skb), point, Known::Followed, port, arg);
+    let arg = ReadyArg { sk: skb::low_half(sk.address()), queued: queued() }.pack();
+    record(Ptr::new(skb, false), point, Known::Followed, port, arg);
 }
 
 /// Whether the last event of this CPU was about `packet` at `point`.
 #[inline(always)]
-pub(crate) fn last_was(packet: Btf, point: u16) -> bool {
-    // SAFETY: no arguments.
-    let Some(cpu) = CPUS.get_ptr_mut(unsafe { bpf_get_smp_processor_id() }) else { return false };
-    // SAFETY: this CPU's own buffer.
-    unsafe { (*cpu).skb == packet.address() && (*cpu).last_point == point }
+pub(crate) fn last_was(packet: Ptr, point: u16) -> bool {
+    at_hand().is_some_and(|(skb, last)| skb == packet.address() && last == point)
+}
+
+/// Whether `packet` has just come out of the host's IP stack.
+#[inline(always)]
+pub(crate) fn out_of_stack(packet: Ptr) -> bool {
+    at_hand().is_some_and(|(skb, last)| {
+        skb == packet.address() && (last >= HOOK_SLOT || matches!(last, IP_OUTPUT | IP_FINISH))
+    })
+}
+
+/// Whether packets that begin in this namespace are wanted.
+#[inline(always)]
+pub(crate) fn netns_wanted(netns: u32) -> bool {
+    device_wanted(DevId { netns, ifindex: 0 })
 }

@@ -25,51 +25,81 @@ macro_rules! offset {
 }
 pub(crate) use offset;
 
-/// A pointer to a kernel struct that the verifier knows by BTF.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(transparent)]
-pub(crate) struct Btf(*const u8);
+/// A pointer to a kernel struct.
+#[derive(Clone, Copy)]
+pub(crate) struct Ptr {
+    address: u64,
+    /// Whether the verifier knows by BTF what it points to: then fields are loaded directly, else
+    /// through `bpf_probe_read_kernel`.
+    typed: bool,
+}
 
-impl Btf {
+impl Ptr {
+    pub(crate) const NULL: Self = Self { address: 0, typed: false };
+
     #[inline(always)]
-    pub(crate) fn new(address: u64) -> Self {
-        Self(address as *const u8)
+    pub(crate) fn new(address: u64, typed: bool) -> Self {
+        Self { address, typed }
+    }
+
+    /// A pointer whose type the verifier knows.
+    #[inline(always)]
+    pub(crate) fn typed(address: u64) -> Self {
+        Self { address, typed: true }
+    }
+
+    /// The same, read as any memory.
+    #[inline(always)]
+    pub(crate) fn untyped(self) -> Self {
+        Self { typed: false, ..self }
     }
 
     #[inline(always)]
     pub(crate) fn address(self) -> u64 {
-        self.0 as u64
+        self.address
     }
 
     #[inline(always)]
     pub(crate) fn is_null(self) -> bool {
-        self.0.is_null()
+        self.address == 0
     }
 
-    /// Loads a field.
+    /// Loads a field; what can't be read is zero.
     #[inline(always)]
     pub(crate) fn load<T: Copy>(self, offset: usize) -> T {
-        // SAFETY: the verifier has checked that the offset is a field of this struct; a bad
-        // address reads as zero.
-        unsafe { self.0.add(offset).cast::<T>().read_volatile() }
+        if self.typed {
+            // SAFETY: the verifier has checked that the offset is a field of this struct.
+            unsafe { (self.address as *const u8).add(offset).cast::<T>().read_volatile() }
+        } else {
+            let mut out = core::mem::MaybeUninit::<T>::uninit();
+            // SAFETY: the helper writes the whole value, zeros where it fails; T is an integer.
+            unsafe {
+                bpf_probe_read_kernel(
+                    out.as_mut_ptr().cast(),
+                    size_of::<T>() as u32,
+                    (self.address as *const u8).wrapping_add(offset).cast(),
+                );
+                out.assume_init()
+            }
+        }
     }
 
     /// Loads a pointer to another struct.
     #[inline(always)]
     pub(crate) fn follow(self, offset: usize) -> Self {
-        Self(self.load::<*const u8>(offset))
+        Self { address: self.load::<u64>(offset), typed: self.typed }
     }
 }
 
-/// The low half of a BTF pointer, as a number. Shifts and products of the pointer itself are
+/// The low half of a pointer that the verifier knows by BTF, as a number. Shifts and products of the pointer itself are
 /// refused by the verifier; a 32-bit move is what makes a number of it.
 #[inline(always)]
-pub(crate) fn low_half(pointer: Btf) -> u32 {
+pub(crate) fn low_half(address: u64) -> u32 {
     let low: u32;
     // SAFETY: a register move.
     unsafe {
         core::arch::asm!("{low} = {address}", low = out(wreg) low,
-            address = in(wreg) pointer.address() as u32, options(pure, nomem, nostack));
+            address = in(wreg) address as u32, options(pure, nomem, nostack));
     }
     low
 }
@@ -91,13 +121,13 @@ pub(crate) fn peek<const N: usize>(address: u64) -> Option<[u8; N]> {
 
 /// The cookie that netpath knows a `struct net` by.
 #[inline(always)]
-pub(crate) fn netns_of(net: Btf) -> u32 {
+pub(crate) fn netns_of(net: Ptr) -> u32 {
     net.load::<u64>(offset!(net_cookie)) as u32
 }
 
 /// Identity of a `struct net_device`.
 #[inline(always)]
-pub(crate) fn dev_id(dev: Btf) -> DevId {
+pub(crate) fn dev_id(dev: Ptr) -> DevId {
     DevId {
         netns: netns_of(dev.follow(offset!(dev_net))),
         ifindex: dev.load::<u32>(offset!(dev_ifindex)),
@@ -162,7 +192,7 @@ fn transport(proto: u8, l4: &[u8]) -> Transport {
 
 /// `gso_segs` of a packet that is larger than any single frame would be, else 0.
 #[inline(always)]
-pub(crate) fn gso_segs(skb: Btf, len: u32) -> u16 {
+pub(crate) fn gso_segs(skb: Ptr, len: u32) -> u16 {
     if len <= 1600 {
         return 0;
     }
@@ -173,7 +203,7 @@ pub(crate) fn gso_segs(skb: Btf, len: u32) -> u16 {
 /// Writes the packet's tuple and segment to `cells` and returns how many cells that took:
 /// 0 where it is not IP.
 #[inline(always)]
-pub(crate) fn describe(skb: Btf, network: Network, cells: *mut Cell) -> usize {
+pub(crate) fn describe(skb: Ptr, network: Network, cells: *mut Cell) -> usize {
     let l3 = match network {
         Network::Header => {
             skb.load::<u64>(offset!(skb_head))

@@ -4,6 +4,7 @@
 //! run of events of one sk_buff on one CPU. No I/O, no clock, no panic; what can't be read is
 //! counted and skipped.
 
+use netpath_common::point::SEND_BEGIN;
 use netpath_common::wire::{
     ABI, CHUNK_CELLS, ChunkHeader, KIND_FIRST, KIND_SEGMENT, KIND_SKB, KIND_TUPLE4, KIND_TUPLE6,
 };
@@ -217,12 +218,16 @@ impl Reader<'_> {
         if self.skb == 0 {
             return Err(DecodeError::NoSkb { cell: self.at });
         }
-        let event = Event {
+        let mut event = Event {
             at_ns: self.header.base_ns.wrapping_add(u64::from(u32_at(cell, 4))),
             point: u16_at(cell, 0),
             aux: u16_at(cell, 2),
             arg: u64_at(cell, 8),
         };
+        if event.point == SEND_BEGIN {
+            // Written down when the packet was there; it happened before.
+            event.at_ns = event.arg.min(event.at_ns);
+        }
         if !self.open {
             self.batch.pieces.push(Piece {
                 skb: self.skb,

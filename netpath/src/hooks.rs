@@ -172,6 +172,14 @@ fn stage(functions: Vec<Registered>) -> Stage {
     Stage { hop: of_owner(owner), label, functions }
 }
 
+impl HookPoint {
+    /// Forgets the links, and with them the stages: what is registered stays known.
+    pub fn without_links(&mut self) {
+        self.links.clear();
+        self.stages.clear();
+    }
+}
+
 impl HookPlan {
     /// Plans the links of a namespace from what is registered there.
     pub fn add(&mut self, netns: u32, family: Family, hook: Hook, registered: &[Registered]) {

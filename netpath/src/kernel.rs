@@ -2,56 +2,76 @@
 //!
 //! In: the topology. Out: chunks of events, and what could be attached and what not.
 //!
-//! - [`btf`]: offsets and signatures from the running kernel's BTF;
-//! - [`object`]: loading the eBPF object, tracepoints;
-//! - [`links`]: netfilter BPF links, which aya does not load;
+//! - [`btf`]: offsets, and where arguments stand, from the running kernel's BTF;
+//! - [`object`]: the eBPF object and its maps, tracepoints; through aya;
+//! - [`functions`]: probes on functions, by fentry or kprobes;
+//! - [`links`]: netfilter BPF links;
+//! - [`source`], [`raw`]: loading and linking what aya has no way for;
 //! - [`hooks`]: reading which netfilter hooks a namespace has;
 //! - [`reader`]: the ring buffer and the CPUs' unfinished chunks;
 //! - [`rights`]: what the process is allowed to do.
 
 mod btf;
 mod error;
+mod functions;
 mod hooks;
 mod links;
 mod object;
+mod raw;
 mod reader;
 mod rights;
+mod source;
 mod symbols;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use netpath_common::point::TRACEPOINTS;
+use netpath_common::{
+    args::Positions,
+    point::{POINTS, Point, Prefer},
+    span::SPANS,
+};
 use serde::{Deserialize, Serialize};
 
 pub use error::KernelError;
 pub use reader::Polled;
 pub use rights::check as check_rights;
 
-use crate::{hooks::HookPlan, topo::Topology};
+use crate::{
+    hooks::HookPlan,
+    serving::{Serving, Source},
+    topo::{Place, Topology},
+};
+use functions::{Way, What};
 
 /// The backends, in the order of preference; one row each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Backend {
     Tracepoint,
+    Fentry,
+    Kprobe,
     NetfilterLink,
 }
 
 impl Backend {
-    pub const ALL: [Self; 2] = [Self::Tracepoint, Self::NetfilterLink];
+    pub const ALL: [Self; 4] = [Self::Tracepoint, Self::Fentry, Self::Kprobe, Self::NetfilterLink];
 
     /// The name on the command line and in reports.
     pub const fn key(self) -> &'static str {
         match self {
             Self::Tracepoint => "tracepoint",
+            Self::Fentry => "fentry",
+            Self::Kprobe => "kprobe",
             Self::NetfilterLink => "netfilter-link",
         }
     }
 
     pub const fn what(self) -> &'static str {
         match self {
-            Self::Tracepoint => "BTF tracepoints (tp_btf)",
-            Self::NetfilterLink => "netfilter BPF links, Linux 6.4",
+            Self::Tracepoint => "BTF tracepoints",
+            Self::Fentry => "function entry and exit, by BPF trampolines",
+            Self::Kprobe => "function entry and exit, by kprobes",
+            Self::NetfilterLink => "BPF links around netfilter hooks, Linux 6.4",
         }
     }
 }
@@ -59,7 +79,7 @@ impl Backend {
 /// What the user asked of the kernel side.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Only these.
+    /// Only these; where there are none, what serves most at least cost.
     pub backends: Vec<Backend>,
     /// Size of the ring buffer, bytes, a power of two.
     pub ring_bytes: u32,
@@ -69,16 +89,8 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { backends: Backend::ALL.to_vec(), ring_bytes: 8 << 20, log_kernel: false }
+        Self { backends: Vec::new(), ring_bytes: 8 << 20, log_kernel: false }
     }
-}
-
-/// A backend's state: how much of it is attached, or why it isn't.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Served {
-    /// How many programs or links are attached.
-    Yes(usize),
-    No(String),
 }
 
 /// Programs that are attached, and their events. Everything is detached when this is dropped, and
@@ -86,12 +98,11 @@ pub enum Served {
 pub struct Tracer {
     // Order matters: links go before the programs and maps that they use.
     links: links::Links,
+    functions: functions::Functions,
     object: object::Object,
     reader: reader::Reader,
     plan: HookPlan,
-    served: BTreeMap<Backend, Served>,
-    /// Tracepoints that this kernel doesn't have, or whose arguments are not what is expected.
-    absent: BTreeMap<&'static str, String>,
+    serving: Serving,
     drop_reasons: BTreeMap<u16, String>,
     /// Hook points that have no links, and why.
     refused: Vec<String>,
@@ -99,65 +110,153 @@ pub struct Tracer {
     since_ns: u64,
 }
 
+/// Which backends are used, and why the others aren't.
+struct Choice {
+    tracepoints: bool,
+    functions: Option<Way>,
+    links: bool,
+    why_not: BTreeMap<Backend, String>,
+}
+
+impl Choice {
+    /// Tries each backend that is asked for, the preferred ones first.
+    fn make(btf: &btf::KernelBtf, options: &Options) -> Self {
+        let mut this =
+            Self { tracepoints: false, functions: None, links: false, why_not: BTreeMap::new() };
+        for backend in Backend::ALL {
+            let asked = options.backends.is_empty() || options.backends.contains(&backend);
+            let tried = if asked {
+                this.try_backend(backend, btf, options)
+            } else {
+                Err("not asked for".to_owned())
+            };
+            if let Err(why) = tried {
+                this.why_not.insert(backend, why);
+            }
+        }
+        this
+    }
+
+    fn try_backend(
+        &mut self,
+        backend: Backend,
+        btf: &btf::KernelBtf,
+        options: &Options,
+    ) -> Result<(), String> {
+        match backend {
+            Backend::Tracepoint => self.tracepoints = true,
+            Backend::Kprobe if self.functions.is_some() => {
+                return Err("fentry does the same at less cost".to_owned());
+            }
+            Backend::Fentry | Backend::Kprobe => {
+                self.functions = Some(functions::try_backend(btf, backend)?);
+            }
+            Backend::NetfilterLink if self.functions.is_some() && options.backends.is_empty() => {
+                return Err("functions are seen from inside".to_owned());
+            }
+            Backend::NetfilterLink => {
+                links::try_links()?;
+                self.links = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a point is served by its tracepoint.
+    fn by_tracepoint(&self, point: &Point) -> bool {
+        let functions = self.functions.is_some() && !point.functions.is_empty();
+        self.tracepoints
+            && point.tracepoint.is_some()
+            && (point.prefer == Prefer::Tracepoint || !functions)
+    }
+}
+
 impl Tracer {
     /// Loads and attaches everything that serves `topology`.
     pub fn start(topology: &Topology, options: &Options) -> Result<Self, KernelError> {
         let btf = btf::KernelBtf::load()?;
         let layout = btf.layout()?;
-        let mut object = object::Object::load(layout, options)?;
-        let reader = reader::Reader::open(&mut object, options.ring_bytes)?;
-        let mut served = BTreeMap::new();
-        let mut absent = BTreeMap::new();
-        let mut plan = HookPlan::default();
-        let mut links = links::Links::default();
-        let mut refused = Vec::new();
+        let choice = Choice::make(&btf, options);
+        let mut serving = Serving::default();
+        serving.why_not.clone_from(&choice.why_not);
 
-        if options.backends.contains(&Backend::NetfilterLink) {
-            let state = match links::Links::attach(&mut object, topology, &mut plan, &mut refused) {
-                Ok(attached) => {
-                    links = attached;
-                    Served::Yes(links.len())
+        // Where arguments stand must be known before anything is loaded.
+        let mut positions = Positions::NONE;
+        let mut tracepoints = Vec::new();
+        for point in POINTS.iter().filter(|p| choice.by_tracepoint(p)) {
+            let Some(name) = point.tracepoint else { continue };
+            match btf.tracepoint(name, point.body) {
+                Ok(row) => {
+                    positions.rows[usize::from(point.point)] = row;
+                    tracepoints.push((point.point, name));
                 }
-                Err(error) => {
-                    plan = HookPlan::default();
-                    Served::No(format!("{error}"))
-                }
-            };
-            served.insert(Backend::NetfilterLink, state);
-        }
-        if options.backends.contains(&Backend::Tracepoint) {
-            let mut attached = 0;
-            for tracepoint in TRACEPOINTS {
-                let result = btf
-                    .check_tracepoint(tracepoint)
-                    .and_then(|()| object.attach_tracepoint(tracepoint).map_err(|e| e.to_string()));
-                match result {
-                    Ok(()) => attached += 1,
-                    Err(reason) => {
-                        absent.insert(tracepoint.name, reason);
-                    }
+                Err(why) => {
+                    serving.points.insert(point.point, Source::Absent(why));
                 }
             }
-            let state = if attached > 0 {
-                Served::Yes(attached)
-            } else {
-                Served::No(absent.values().next().cloned().unwrap_or_default())
-            };
-            served.insert(Backend::Tracepoint, state);
         }
-        if served.values().all(|s| matches!(s, Served::No(_))) {
-            return Err(KernelError::NothingAttached { served });
+        let by_tracepoint: BTreeSet<u16> = tracepoints.iter().map(|(p, _)| *p).collect();
+        let plan = choice.functions.map(|_| {
+            let wanted = |p: &Point| !by_tracepoint.contains(&p.point);
+            functions::Plan::new(&btf, wanted, &mut positions)
+        });
+
+        let mut object = object::Object::load(layout, &positions, options)?;
+        let reader = reader::Reader::open(&mut object, options.ring_bytes)?;
+        for (point, name) in tracepoints {
+            let source = match object.attach_tracepoint(point, name) {
+                Ok(()) => Source::By(Backend::Tracepoint, name.to_owned()),
+                Err(error) => Source::Absent(refusal(&format!("tracepoint {name}"), &error)),
+            };
+            serving.points.insert(point, source);
+        }
+        let mut functions = functions::Functions::default();
+        if let (Some(way), Some(plan)) = (choice.functions, plan) {
+            functions = functions::Functions::attach(&object, &plan.targets, way)?;
+            for (what, why) in plan.absent.iter().chain(&functions.refused) {
+                serving.put(*what, Source::Absent(why.clone()));
+            }
+            for (what, names) in &functions.served {
+                serving.put(*what, Source::By(way.backend(), names.join(", ")));
+            }
+        }
+        let mut hooks = HookPlan::default();
+        let mut refused = Vec::new();
+        let mut links = links::Links::default();
+        if choice.links {
+            match links::Links::attach(&mut object, topology, &mut hooks, &mut refused) {
+                Ok(attached) => links = attached,
+                Err(error) => {
+                    serving.why_not.insert(Backend::NetfilterLink, error.to_string());
+                }
+            }
+        } else if let Err(error) = links::survey(&mut object, topology, &mut hooks) {
+            refused.push(error.to_string());
+        }
+        if links.len() == 0 {
+            hooks.points.values_mut().for_each(crate::hooks::HookPoint::without_links);
+        }
+        serving.attached = [
+            (Backend::Tracepoint, object.attached()),
+            (choice.functions.map_or(Backend::Fentry, Way::backend), functions.len()),
+            (Backend::NetfilterLink, links.len()),
+        ]
+        .into_iter()
+        .filter(|(_, n)| *n > 0)
+        .collect();
+        serving.fill();
+        if serving.attached.is_empty() {
+            return Err(KernelError::NothingAttached { why_not: serving.why_not });
         }
         let logger = if options.log_kernel { object.logger() } else { None };
-        let drop_reasons = btf.drop_reasons();
         Ok(Self {
             links,
+            functions,
             object,
             reader,
-            plan,
-            served,
-            absent,
-            drop_reasons,
+            plan: hooks,
+            serving,
+            drop_reasons: btf.drop_reasons(),
             refused,
             logger,
             since_ns: 0,
@@ -177,12 +276,9 @@ impl Tracer {
         &self.plan
     }
 
-    pub fn served(&self) -> &BTreeMap<Backend, Served> {
-        &self.served
-    }
-
-    pub fn absent(&self) -> &BTreeMap<&'static str, String> {
-        &self.absent
+    /// What serves what.
+    pub fn serving(&self) -> &Serving {
+        &self.serving
     }
 
     /// Names of drop reasons, by number.
@@ -195,10 +291,13 @@ impl Tracer {
         &self.refused
     }
 
-    /// Begins to record packets of the topology's devices. Only now: packets that pass while the
-    /// probes are being attached are none of ours.
+    /// Begins to record packets of the topology's devices, and what sockets at its ends send. Only
+    /// now: packets that pass while the probes are being attached are none of ours.
     pub fn begin(&mut self, topology: &Topology) -> Result<(), KernelError> {
-        self.object.want(topology.devices().map(|(place, _)| place))?;
+        let devices = topology.devices().map(|(place, _)| place);
+        let ends = topology.hosts.values().filter(|host| !host.forwards);
+        let ends = ends.map(|host| Place { netns: host.netns, ifindex: 0 });
+        self.object.want(devices.chain(ends))?;
         self.since_ns = reader::now_ns();
         Ok(())
     }
@@ -208,14 +307,14 @@ impl Tracer {
         self.object.want(std::iter::empty())
     }
 
-    /// Lets go of a namespace that nobody else holds any more.
-    pub fn release(&mut self, netns: u32) {
-        self.links.release(netns);
-    }
-
     /// When recording began, on the events' clock, ns.
     pub fn since_ns(&self) -> u64 {
         self.since_ns
+    }
+
+    /// Lets go of a namespace that nobody else holds any more.
+    pub fn release(&mut self, netns: u32) {
+        self.links.release(netns);
     }
 
     /// Events lost so far, by point; only points that lost any.
@@ -225,6 +324,53 @@ impl Tracer {
 
     /// How many links and programs are attached.
     pub fn attached(&self) -> usize {
-        self.links.len() + self.object.attached()
+        self.links.len() + self.functions.len() + self.object.attached()
     }
 }
+
+/// Why something is absent; a verifier's log goes to the diagnostics.
+fn refusal(what: &str, error: &KernelError) -> String {
+    if let KernelError::Verifier { log, .. } = error {
+        tracing::warn!("{what}: {error}; the verifier's log ends:\n{log}");
+    }
+    format!("{what}: {error}")
+}
+
+impl Serving {
+    fn put(&mut self, what: What, source: Source) {
+        // What is served by one function is served, whatever is said of another.
+        match what {
+            What::Point(point) => self.points.insert(point, source),
+            What::Span(index) => self.spans.insert(index, source),
+        };
+    }
+
+    /// Says of everything that nothing was tried for, why.
+    fn fill(&mut self) {
+        for point in POINTS {
+            if !self.points.contains_key(&point.point) {
+                let tracepoint = point.tracepoint.map(|_| Backend::Tracepoint);
+                let functions = if point.functions.is_empty() { &[][..] } else { FUNCTIONS };
+                let source = self.why(tracepoint.iter().chain(functions));
+                self.points.insert(point.point, source);
+            }
+        }
+        for index in 0..SPANS.len() {
+            if !self.spans.contains_key(&index) {
+                let source = self.why(FUNCTIONS);
+                self.spans.insert(index, source);
+            }
+        }
+    }
+
+    fn why<'a>(&self, wanted: impl IntoIterator<Item = &'a Backend>) -> Source {
+        let words: Vec<String> = wanted
+            .into_iter()
+            .filter_map(|b| Some(format!("{}: {}", b.key(), self.why_not.get(b)?)))
+            .collect();
+        Source::Absent(words.join("; "))
+    }
+}
+
+/// The backends that probe functions.
+const FUNCTIONS: &[Backend] = &[Backend::Fentry, Backend::Kprobe];

@@ -1,69 +1,91 @@
-//! Which backend serves which hop, and why not.
+//! What serves what: which backend sees which point and span, and why not.
 
-use netpath_common::hop::{At, Hop, Measure};
+use std::collections::BTreeMap;
 
+use netpath_common::{
+    hop::{At, Hop, Measure},
+    span::SPANS,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{Backend, Served};
+use crate::kernel::Backend;
 
-/// What is attached, in the terms of the hop table.
+/// Who sees a point or a span.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Source {
+    /// A backend, and the tracepoint or functions that it probes.
+    By(Backend, String),
+    /// Nobody, and why.
+    Absent(String),
+}
+
+/// What is attached, in the terms of the tables.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Serving {
-    /// Each with why it doesn't work, where it doesn't.
-    backends: Vec<(Backend, Option<String>)>,
-    /// Tracepoints that are not there, and why.
-    absent: Vec<(String, String)>,
+    /// How much of each backend is attached; only those of which anything is.
+    pub attached: BTreeMap<Backend, usize>,
+    /// Why a backend is not used.
+    pub why_not: BTreeMap<Backend, String>,
+    /// By the point's number.
+    pub points: BTreeMap<u16, Source>,
+    /// By the span's index.
+    pub spans: BTreeMap<usize, Source>,
 }
 
 impl Serving {
-    pub fn new<'a>(
-        served: impl IntoIterator<Item = (&'a Backend, &'a Served)>,
-        absent: impl IntoIterator<Item = (&'a &'static str, &'a String)>,
-    ) -> Self {
-        let backends = served
-            .into_iter()
-            .map(|(backend, state)| match state {
-                Served::Yes(_) => (*backend, None),
-                Served::No(why) => (*backend, Some(why.clone())),
-            })
-            .collect();
-        let absent =
-            absent.into_iter().map(|(name, why)| ((*name).to_owned(), why.clone())).collect();
-        Self { backends, absent }
-    }
-
-    /// The backends that are attached.
-    pub fn attached(&self) -> impl Iterator<Item = Backend> {
-        self.backends.iter().filter(|(_, state)| state.is_none()).map(|(backend, _)| *backend)
-    }
-
-    /// What serves a hop: one or two backends, or why none does.
-    pub fn of(&self, hop: &Hop) -> Result<String, String> {
-        let mut why = "no way to measure it".to_owned();
+    /// What serves a hop: the first of its measures that something serves; or why none is.
+    pub fn of(&self, hop: &Hop) -> Result<Vec<Backend>, String> {
+        let mut why = None;
         for measure in hop.measures {
-            match self.measure(measure) {
-                Ok(backends) => {
-                    let keys: Vec<&str> = backends.iter().map(|b| b.key()).collect();
-                    return Ok(keys.join("+"));
+            match self.measure(hop, measure) {
+                Ok(backends) => return Ok(backends),
+                Err(reason) => {
+                    why.get_or_insert(reason);
                 }
-                Err(reason) => why = reason,
             }
         }
-        Err(why)
+        Err(why.unwrap_or_else(|| "no way to measure it".to_owned()))
     }
 
-    fn measure(&self, measure: &Measure) -> Result<Vec<Backend>, String> {
-        match measure {
-            Measure::Hooks(_) => {
-                self.backend(Backend::NetfilterLink).map(|()| vec![Backend::NetfilterLink])
+    /// The functions, tracepoints and links that a hop is measured by here.
+    pub fn probes(&self, hop: &Hop) -> Vec<String> {
+        let mut probes = Vec::new();
+        for (index, row) in SPANS.iter().enumerate().filter(|(_, row)| row.hop == hop.id) {
+            let _ = row;
+            if let Some(Source::By(_, names)) = self.spans.get(&index) {
+                probes.push(names.clone());
             }
+        }
+        probes
+    }
+
+    fn measure(&self, hop: &Hop, measure: &Measure) -> Result<Vec<Backend>, String> {
+        match measure {
+            Measure::Span(_) => {
+                let mut why = String::new();
+                for (index, _) in SPANS.iter().enumerate().filter(|(_, row)| row.hop == hop.id) {
+                    match self.spans.get(&index) {
+                        Some(Source::By(backend, _)) => return Ok(vec![*backend]),
+                        Some(Source::Absent(reason)) => why.clone_from(reason),
+                        None => {}
+                    }
+                }
+                Err(why)
+            }
+            Measure::Hooks(_) => self.links(),
             Measure::Between(edges) => {
                 let mut why = String::new();
                 for edge in *edges {
-                    for before in edge.before {
-                        match self.point(edge.after).and_then(|a| Ok((a, self.point(*before)?))) {
-                            Ok((a, b)) if a == b => return Ok(vec![a]),
-                            Ok((a, b)) => return Ok(vec![a.min(b), a.max(b)]),
+                    for (after, before) in
+                        edge.after.iter().flat_map(|a| edge.before.iter().map(move |b| (*a, *b)))
+                    {
+                        match self.at(after).and_then(|a| Ok((a, self.at(before)?))) {
+                            Ok((a, b)) => {
+                                let mut both = vec![a, b];
+                                both.sort();
+                                both.dedup();
+                                return Ok(both);
+                            }
                             Err(reason) => why = reason,
                         }
                     }
@@ -74,21 +96,21 @@ impl Serving {
     }
 
     /// The backend that a situation is seen by.
-    fn point(&self, at: At) -> Result<Backend, String> {
-        let Some(name) = at.tracepoint() else {
-            return self.backend(Backend::NetfilterLink).map(|()| Backend::NetfilterLink);
-        };
-        if let Some((_, why)) = self.absent.iter().find(|(absent, _)| absent == name) {
-            return Err(format!("tracepoint {name}: {why}"));
+    fn at(&self, at: At) -> Result<Backend, String> {
+        let Some(point) = at.point() else { return self.links().map(|_| Backend::NetfilterLink) };
+        match self.points.get(&point.point) {
+            Some(Source::By(backend, _)) => Ok(*backend),
+            Some(Source::Absent(why)) => Err(why.clone()),
+            None => Err("not tried".to_owned()),
         }
-        self.backend(Backend::Tracepoint).map(|()| Backend::Tracepoint)
     }
 
-    fn backend(&self, wanted: Backend) -> Result<(), String> {
-        match self.backends.iter().find(|(backend, _)| *backend == wanted) {
-            Some((_, None)) => Ok(()),
-            Some((_, Some(why))) => Err(format!("{}: {why}", wanted.key())),
-            None => Err(format!("{}: not asked for", wanted.key())),
+    fn links(&self) -> Result<Vec<Backend>, String> {
+        let backend = Backend::NetfilterLink;
+        if self.attached.contains_key(&backend) {
+            return Ok(vec![backend]);
         }
+        let why = self.why_not.get(&backend).map_or("not tried", String::as_str);
+        Err(format!("{}: {why}", backend.key()))
     }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use netpath_common::{
     place::DevId,
     point::{
-        HOOK_SLOT, Hook, HookAux, NET_DEV_QUEUE, NET_DEV_START_XMIT, NETIF_RECEIVE_SKB, NETIF_RX,
-        ReadyArg, SK_DATA_READY, SOCK_RECV_LENGTH,
+        HOOK_SLOT, Hook, HookAux, NET_DEV_QUEUE, NET_DEV_START, NETIF_RECEIVE, NETIF_RX, ReadyArg,
+        SK_READY, SOCK_RECV,
     },
     wire::{ABI, ChunkHeader, KIND_SEGMENT, KIND_SKB, KIND_TUPLE4},
 };
@@ -128,7 +128,7 @@ pub(crate) fn at_hook(place: Place, hook: Hook, slot: u8) -> Ev {
 }
 
 pub(crate) fn ready(port: u16, sk: u32, queued: u32) -> Ev {
-    (SK_DATA_READY, port, ReadyArg { sk, queued }.pack())
+    (SK_READY, port, ReadyArg { sk, queued }.pack())
 }
 
 /// A request from the client's socket to the server's, one event each 100 ns.
@@ -136,10 +136,10 @@ pub(crate) fn request() -> Vec<Ev> {
     vec![
         at_hook(CLIENT_ETH0, Hook::Output, 0),
         at_dev(NET_DEV_QUEUE, CLIENT_ETH0),
-        at_dev(NET_DEV_START_XMIT, CLIENT_ETH0),
+        at_dev(NET_DEV_START, CLIENT_ETH0),
         at_dev(NETIF_RX, VETH0),
-        at_dev(NETIF_RECEIVE_SKB, VETH0),
-        at_dev(NETIF_RECEIVE_SKB, BR0),
+        at_dev(NETIF_RECEIVE, VETH0),
+        at_dev(NETIF_RECEIVE, BR0),
         at_hook(BR0, Hook::Prerouting, 0),
         at_hook(BR0, Hook::Prerouting, 1),
         at_hook(BR0, Hook::Prerouting, 2),
@@ -148,9 +148,9 @@ pub(crate) fn request() -> Vec<Ev> {
         at_hook(UP0, Hook::Postrouting, 0),
         at_hook(UP0, Hook::Postrouting, 1),
         at_dev(NET_DEV_QUEUE, UP0),
-        at_dev(NET_DEV_START_XMIT, UP0),
+        at_dev(NET_DEV_START, UP0),
         at_dev(NETIF_RX, SERVER_ETH0),
-        at_dev(NETIF_RECEIVE_SKB, SERVER_ETH0),
+        at_dev(NETIF_RECEIVE, SERVER_ETH0),
         at_hook(SERVER_ETH0, Hook::Input, 0),
         ready(9000, 0x77, 1),
     ]
@@ -158,7 +158,7 @@ pub(crate) fn request() -> Vec<Ev> {
 
 /// What reads the request.
 pub(crate) fn received(sk: u32, bytes: u16) -> Ev {
-    (SOCK_RECV_LENGTH, bytes, u64::from(sk))
+    (SOCK_RECV, bytes, u64::from(sk))
 }
 
 /// A chunk in the making.

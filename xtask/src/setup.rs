@@ -161,7 +161,7 @@ fn prefixed_path() -> String {
 pub(crate) fn for_kernel(tools: &Tools) -> Command {
     let mut command = cargo();
     // Only for its own target: build scripts are for the host.
-    let flags = "--cfg=bpf_target_arch=\"x86_64\" -Cdebuginfo=2 -Ctarget-cpu=v3 -Clink-arg=--btf";
+    let flags = "--cfg=bpf_target_arch=\"x86_64\" -Ctarget-cpu=v3";
     command
         .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", &tools.bpf_linker)
         .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_RUSTFLAGS", flags)

@@ -197,6 +197,9 @@ pub struct Hops {
 
 #[derive(Debug, ClapArgs)]
 pub struct Doctor {
+    /// Try only these backends.
+    #[arg(long, value_name = "BACKEND", value_delimiter = ',', value_enum)]
+    pub backend: Vec<BackendArg>,
     /// Write JSON.
     #[arg(long)]
     pub json: bool,

@@ -1,4 +1,4 @@
-//! `netpath doctor`: what can be measured here. It tries, in a namespace of its own.
+//! `netpath doctor`: what can be measured here. It attaches everything once, to see.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{args, exit::Status, output::print};
 use crate::{
     host::HostFacts,
-    kernel::{self, Backend, Options, Served, Tracer},
+    kernel::{self, Backend, Options, Tracer},
     serving::Serving,
     topo::Topology,
 };
@@ -16,53 +16,67 @@ use crate::{
 pub(super) fn run(args: &args::Doctor) -> anyhow::Result<ExitCode> {
     kernel::check_rights()?;
     let topology = Topology::of_current_netns()?;
-    let tracer = Tracer::start(&topology, &Options::default())?;
+    let backends = args.backend.iter().map(|b| b.0).collect();
+    let options = Options { backends, ..Options::default() };
+    let tracer = Tracer::start(&topology, &options)?;
     let host = HostFacts::read(&topology, tracer.plan());
-    let serving = Serving::new(tracer.served(), tracer.absent());
-    let rows: Vec<_> = HOPS.iter().map(|hop| (hop, serving.of(hop))).collect();
-    if args.json {
-        let hops: Vec<_> = rows
-            .iter()
-            .map(|(hop, served)| match served {
-                Ok(backend) => json!({"hop": hop.key, "backend": backend}),
-                Err(why) => json!({"hop": hop.key, "absent": why}),
-            })
-            .collect();
-        let backends: serde_json::Map<_, _> = tracer
-            .served()
-            .iter()
-            .map(|(backend, state)| (backend.key().to_owned(), json!(words(state))))
-            .collect();
-        let report = json!({"host": host, "backends": backends, "hops": hops});
-        print(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
-        return Ok(Status::Fine.into());
-    }
-    let mut text = format!(
-        "Linux {} · {} · {} CPUs · clock {}\n\n",
-        host.kernel, host.cpu, host.cpus, host.clocksource
-    );
-    text += "backends\n";
-    for backend in Backend::ALL {
-        let state = tracer.served().get(&backend).map_or_else(|| "not tried".to_owned(), words);
-        text += &format!("  {:<16} {:<34} {state}\n", backend.key(), backend.what());
-    }
-    for (name, why) in tracer.absent() {
-        text += &format!("  tracepoint {name}: {why}\n");
-    }
-    text += "\nhops\n";
-    for (hop, served) in &rows {
-        match served {
-            Ok(backend) => text += &format!("  ✓ {:<14} {backend}\n", hop.key),
-            Err(why) => text += &format!("  ✗ {:<14} {why}\n", hop.key),
-        }
-    }
+    let serving = tracer.serving();
+    let text = if args.json { json_report(&host, serving)? } else { report(&host, serving) };
     print(&text)?;
     Ok(Status::Fine.into())
 }
 
-fn words(state: &Served) -> String {
-    match state {
-        Served::Yes(n) => format!("works ({n} attached)"),
-        Served::No(why) => format!("not here: {why}"),
+fn json_report(host: &HostFacts, serving: &Serving) -> anyhow::Result<String> {
+    let hops: Vec<_> = HOPS
+        .iter()
+        .map(|hop| match serving.of(hop) {
+            Ok(by) => {
+                let by: Vec<&str> = by.iter().map(|b| b.key()).collect();
+                json!({"hop": hop.key, "backends": by, "probes": serving.probes(hop)})
+            }
+            Err(why) => json!({"hop": hop.key, "absent": why}),
+        })
+        .collect();
+    let backends: serde_json::Map<_, _> = Backend::ALL
+        .iter()
+        .map(|backend| (backend.key().to_owned(), json!(state(*backend, serving))))
+        .collect();
+    let report = json!({"host": host, "backends": backends, "hops": hops});
+    Ok(format!("{}\n", serde_json::to_string_pretty(&report)?))
+}
+
+fn report(host: &HostFacts, serving: &Serving) -> String {
+    let mut text = format!(
+        "Linux {} · {} · {} CPUs · clock {}\n\nbackends\n",
+        host.kernel, host.cpu, host.cpus, host.clocksource
+    );
+    for backend in Backend::ALL {
+        text += &format!(
+            "  {:<16} {:<46} {}\n",
+            backend.key(),
+            backend.what(),
+            state(backend, serving)
+        );
+    }
+    text += "\nhops\n";
+    for hop in HOPS {
+        match serving.of(hop) {
+            Ok(by) => {
+                let by: Vec<&str> = by.iter().map(|b| b.key()).collect();
+                let probes = serving.probes(hop).join(", ");
+                text += format!("  ✓ {:<18} {:<26} {probes}", hop.key, by.join("+")).trim_end();
+                text.push('\n');
+            }
+            Err(why) => text += &format!("  ✗ {:<18} {why}\n", hop.key),
+        }
+    }
+    text
+}
+
+fn state(backend: Backend, serving: &Serving) -> String {
+    match (serving.attached.get(&backend), serving.why_not.get(&backend)) {
+        (Some(n), _) => format!("works ({n} attached)"),
+        (None, Some(why)) => format!("not used: {why}"),
+        (None, None) => "nothing to attach".to_owned(),
     }
 }

@@ -64,6 +64,11 @@ pub(super) fn failed(error: &anyhow::Error) -> ExitCode {
         return Status::Fine.into();
     }
     let _ = writeln!(std::io::stderr(), "netpath: {error:#}");
+    for cause in error.chain() {
+        if let Some(KernelError::Verifier { log, .. }) = cause.downcast_ref() {
+            let _ = writeln!(std::io::stderr(), "the verifier's log ends:\n{log}");
+        }
+    }
     status(error).into()
 }
 

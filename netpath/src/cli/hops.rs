@@ -43,9 +43,14 @@ fn measure(measure: &Measure) -> Vec<String> {
             .iter()
             .map(|edge| {
                 let before: Vec<&str> = edge.before.iter().map(|at| at.name()).collect();
-                format!("from {} to {}", edge.after.name(), before.join(" or "))
+                let after: Vec<&str> = edge.after.iter().map(|at| at.name()).collect();
+                format!("from {} to {}", after.join(" or "), before.join(" or "))
             })
             .collect(),
+        Measure::Span(span) => {
+            let names: Vec<String> = span.functions.iter().map(|n| n.join(" or ")).collect();
+            vec![format!("inside {}", names.join(", "))]
+        }
         Measure::Hooks(owner) => {
             vec![
                 format!("between the netfilter links around the hooks of {owner:?}").to_lowercase(),

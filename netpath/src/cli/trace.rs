@@ -13,7 +13,6 @@ use crate::{
     ledger::Ledger,
     pipeline::Pipeline,
     recording::Writer,
-    serving::Serving,
     session::{Ending, Session},
     snapshot,
     topo::{Gone, Watch},
@@ -94,7 +93,7 @@ fn attach(args: &args::Gather) -> anyhow::Result<(Tracer, Session)> {
     session.netns = topology.netns_name(netns.cookie);
     session.hooks = tracer.plan().clone();
     session.host = HostFacts::read(&topology, tracer.plan());
-    session.serving = Serving::new(tracer.served(), tracer.absent());
+    session.serving = tracer.serving().clone();
     session.drop_reasons = tracer.drop_reasons();
     session.notes = tracer.refused().to_vec();
     tracing::info!(

@@ -1,9 +1,8 @@
 //! The assembler: applies the rules that [`super`] states.
 
 use netpath_common::point::{
-    CONSUME_SKB, HOOK_SLOT, Hook, HookAux, KFREE_SKB, NAPI_GRO_RECEIVE_ENTRY, NET_DEV_QUEUE,
-    NET_DEV_START_XMIT, NET_DEV_XMIT, NETIF_RECEIVE_SKB, NETIF_RX, SK_DATA_READY,
-    SKB_COPY_DATAGRAM_IOVEC, SOCK_RECV_LENGTH,
+    Body, CONSUME_SKB, HOOK_SLOT, Hook, HookAux, KFREE_SKB, LOCAL_OUT, NET_DEV_START, NET_DEV_XMIT,
+    NETIF_RECEIVE, SEND_BEGIN, SK_READY, SOCK_RECV, SPAN_FIRST, TRANSPORT, point,
 };
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -65,27 +64,27 @@ enum Role {
 }
 
 fn role(event: &Event) -> Role {
-    match event.point {
-        NAPI_GRO_RECEIVE_ENTRY => Role::Birth,
-        HOOK_SLOT => {
-            let aux = HookAux::unpack(event.aux);
-            if aux.slot == 0 && aux.hook == Hook::Output as u8 {
-                Role::Birth
-            } else {
-                Role::Passage
-            }
-        }
-        NET_DEV_QUEUE | NET_DEV_START_XMIT | NETIF_RX | NETIF_RECEIVE_SKB => Role::Passage,
-        SKB_COPY_DATAGRAM_IOVEC | CONSUME_SKB | KFREE_SKB => Role::Last,
+    if event.point == HOOK_SLOT {
+        let aux = HookAux::unpack(event.aux);
+        let sent = aux.slot == 0 && aux.hook == Hook::Output as u8;
+        return if sent { Role::Birth } else { Role::Passage };
+    }
+    match point(event.point).map(|p| p.body) {
+        Some(Body::SendBegins | Body::Arriving | Body::LocalOut) => Role::Birth,
+        Some(Body::Sending | Body::Starting | Body::Receiving | Body::Backlogged) => Role::Passage,
+        Some(Body::Copied | Body::Consumed | Body::Dropped) => Role::Last,
         _ => Role::Follow,
     }
 }
 
 /// How a flight ends that was freed after use, or fell silent, after these marks.
 fn quiet_end(marks: &[Mark]) -> End {
-    let Some(last) = marks.last() else { return End::Vanished };
+    // Functions that return say nothing of where the packet is.
+    let Some(last) = marks.iter().rev().find(|m| m.point < SPAN_FIRST) else {
+        return End::Vanished;
+    };
     match last.point {
-        NETIF_RECEIVE_SKB | SK_DATA_READY => End::Reached,
+        NETIF_RECEIVE | SK_READY | TRANSPORT => End::Reached,
         HOOK_SLOT if HookAux::unpack(last.aux).hook == Hook::Input as u8 => End::Reached,
         NET_DEV_XMIT => End::Transmitted,
         _ => End::Vanished,
@@ -134,7 +133,7 @@ impl Assembler {
             }
         }
         if let [event] = events
-            && event.point == SOCK_RECV_LENGTH
+            && event.point == SOCK_RECV
         {
             let (stale, delivered) = self.sockets.received(event, piece.cpu);
             for flight in stale {
@@ -152,7 +151,7 @@ impl Assembler {
         let mut headers = piece.headers;
         for event in events {
             let role = role(event);
-            if role == Role::Birth && !is_tunnelled(flight.as_deref()) {
+            if role == Role::Birth && !goes_on(flight.as_deref()) {
                 self.finish(flight.take(), done);
             }
             if flight.is_none() && matches!(role, Role::Birth | Role::Passage) {
@@ -165,7 +164,7 @@ impl Assembler {
             if let Some(headers) = headers.take() {
                 learn(open, headers);
             }
-            if event.point == SK_DATA_READY {
+            if event.point == SK_READY {
                 if !sockets::is_owner(open, event) {
                     continue;
                 }
@@ -180,8 +179,8 @@ impl Assembler {
             if role == Role::Last {
                 let end = match event.point {
                     KFREE_SKB => End::Dropped { reason: event.aux },
-                    SKB_COPY_DATAGRAM_IOVEC => End::Delivered,
-                    _ => quiet_end(&open.marks),
+                    CONSUME_SKB => quiet_end(&open.marks),
+                    _ => End::Delivered,
                 };
                 open.end = end;
                 if event.point != CONSUME_SKB {
@@ -284,9 +283,12 @@ fn last_ns(flight: &Flight) -> u64 {
     flight.marks.last().map_or(0, |m| m.at_ns)
 }
 
-/// Rule 1's exception: the last thing that happened was a tunnel device's transmit.
-fn is_tunnelled(flight: Option<&Flight>) -> bool {
-    flight.and_then(|f| f.marks.last()).is_some_and(|last| last.point == NET_DEV_START_XMIT)
+/// Rule 1's exceptions: the last thing that happened was a tunnel device's transmit, or the system
+/// call that sends the packet.
+fn goes_on(flight: Option<&Flight>) -> bool {
+    flight
+        .and_then(|f| f.marks.last())
+        .is_some_and(|last| matches!(last.point, NET_DEV_START | SEND_BEGIN | LOCAL_OUT))
 }
 
 pub(super) fn push(flight: &mut Flight, event: &Event, cpu: u16) {

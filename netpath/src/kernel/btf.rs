@@ -1,20 +1,38 @@
-//! The running kernel's BTF: struct offsets, and signatures of tracepoints.
+//! The running kernel's BTF, its modules' included: struct offsets, and where arguments stand.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use btf_rs::{Backend, Btf, Type};
 use netpath_common::{
-    layout::{FIELDS, Field, Layout},
-    point::Tracepoint,
+    args::{SPAN_RULES, SPAN_SKB, SPAN_STATE},
+    hop::Note,
+    layout::{ABSENT, FIELDS, Field, Layout},
+    point::{ARGS, ArgPos, Body, Want},
 };
 
 use super::KernelError;
 
+const DIR: &str = "/sys/kernel/btf";
 const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
-/// The kernel's BTF.
+/// The BTF of the kernel, and of each loaded module over it.
 pub(super) struct KernelBtf {
     vmlinux: Btf,
+    modules: Vec<(String, Btf)>,
+}
+
+/// A function that BTF knows.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) name: String,
+    /// The module that it is in; `None` for the kernel itself.
+    pub(super) module: Option<String>,
+    pub(super) id: u32,
+    pub(super) row: [u8; ARGS],
 }
 
 impl KernelBtf {
@@ -23,34 +41,55 @@ impl KernelBtf {
         let vmlinux = Btf::from_file_with_backend(VMLINUX, Backend::Mmap)
             .or_else(|_| Btf::from_file_with_backend(VMLINUX, Backend::Cache))
             .map_err(|e| KernelError::NoBtf(e.to_string()))?;
-        Ok(Self { vmlinux })
+        let mut files: Vec<PathBuf> =
+            fs::read_dir(DIR).into_iter().flatten().flatten().map(|e| e.path()).collect();
+        files.sort();
+        let modules = files
+            .iter()
+            .filter(|path| **path != Path::new(VMLINUX))
+            .filter_map(|path| {
+                let name = path.file_name()?.to_str()?.to_owned();
+                let btf = Btf::from_split_file(path, &vmlinux)
+                    .inspect_err(|error| tracing::debug!("BTF of module {name}: {error}"))
+                    .ok()?;
+                Some((name, btf))
+            })
+            .collect();
+        Ok(Self { vmlinux, modules })
+    }
+
+    /// The kernel's BTF, then each module's.
+    fn all(&self) -> impl Iterator<Item = (Option<&str>, &Btf)> {
+        std::iter::once((None, &self.vmlinux))
+            .chain(self.modules.iter().map(|(name, btf)| (Some(name.as_str()), btf)))
     }
 
     /// The offsets that the programs read at.
     pub(super) fn layout(&self) -> Result<Layout, KernelError> {
         let mut offsets = [0u32; FIELDS.len()];
         for (field, offset) in FIELDS.iter().zip(&mut offsets) {
-            *offset = self.offset(field)?;
+            *offset = match self.offset(field) {
+                Err(KernelError::NoField { .. }) if field.optional => ABSENT,
+                found => found?,
+            };
         }
         Ok(Layout::from_offsets(&offsets))
     }
 
     fn offset(&self, field: &Field) -> Result<u32, KernelError> {
         let missing = || KernelError::NoField { of: field.of, path: field.path };
-        let mut at = self
-            .vmlinux
-            .resolve_types_by_name(field.of)
-            .unwrap_or_default()
-            .into_iter()
-            .find(|t| matches!(t, Type::Struct(_)))
+        let (btf, mut at) = self
+            .all()
+            .filter(|(module, _)| module.is_none() || field.optional)
+            .find_map(|(_, btf)| Some((btf, structure(btf, field.of)?)))
             .ok_or_else(missing)?;
         let mut offset = 0;
         for name in field.path.split('.') {
-            let (bits, found) = self.member(&at, name).ok_or_else(missing)?;
+            let (bits, found) = member(btf, &at, name).ok_or_else(missing)?;
             offset += bits / 8;
             at = found;
         }
-        let found = self.size(&at);
+        let found = size(btf, &at);
         if field.bytes != 0 && found != usize::from(field.bytes) {
             let wanted = usize::from(field.bytes);
             return Err(KernelError::FieldSize { of: field.of, path: field.path, found, wanted });
@@ -58,84 +97,92 @@ impl KernelBtf {
         Ok(offset)
     }
 
-    /// The bit offset and type of a struct's member, also inside anonymous structs and unions.
-    fn member(&self, of: &Type, name: &str) -> Option<(u32, Type)> {
-        let (Type::Struct(of) | Type::Union(of)) = of else { return None };
-        for member in &of.members {
-            let kind = self.bare(self.vmlinux.resolve_chained_type(member).ok()?);
-            let own = self.vmlinux.resolve_name(member).unwrap_or_default();
-            if own == name {
-                return Some((member.bit_offset(), kind));
-            }
-            if own.is_empty()
-                && let Some((bits, found)) = self.member(&kind, name)
-            {
-                return Some((member.bit_offset() + bits, found));
-            }
-        }
-        None
-    }
-
-    /// Looks through typedefs and qualifiers.
-    fn bare(&self, mut kind: Type) -> Type {
-        while let Type::Const(_)
-        | Type::Volatile(_)
-        | Type::Restrict(_)
-        | Type::Typedef(_)
-        | Type::TypeTag(_) = &kind
-        {
-            let Some(next) =
-                kind.as_btf_type().and_then(|t| self.vmlinux.resolve_chained_type(t).ok())
-            else {
-                break;
-            };
-            kind = next;
-        }
-        kind
-    }
-
-    fn size(&self, kind: &Type) -> usize {
-        match kind {
-            Type::Int(int) => int.size(),
-            Type::Ptr(_) => size_of::<u64>(),
-            Type::Struct(s) | Type::Union(s) => s.size(),
-            Type::Enum(e) => e.size(),
-            Type::Array(array) => {
-                let element = self
-                    .vmlinux
-                    .resolve_chained_type(array)
-                    .map_or(0, |t| self.size(&self.bare(t)));
-                element * array.len()
-            }
-            _ => 0,
-        }
-    }
-
-    /// Whether the tracepoint exists and its sk_buff stands where the program expects it.
-    pub(super) fn check_tracepoint(&self, tracepoint: &Tracepoint) -> Result<(), String> {
-        let name = format!("btf_trace_{}", tracepoint.name);
+    /// Where a tracepoint has what `body` wants; an error where it is missing.
+    pub(super) fn tracepoint(&self, name: &str, body: Body) -> Result<[u8; ARGS], String> {
         let typedef = self
             .vmlinux
-            .resolve_types_by_name(&name)
+            .resolve_types_by_name(&format!("btf_trace_{name}"))
             .ok()
             .and_then(|types| types.into_iter().find(|t| matches!(t, Type::Typedef(_))))
             .ok_or_else(|| "this kernel doesn't have it".to_owned())?;
         // typedef → pointer → prototype, whose first parameter is the tracepoint's own data.
-        let Type::Ptr(pointer) = self.bare(typedef) else {
+        let Type::Ptr(pointer) = bare(&self.vmlinux, typedef) else {
             return Err("its BTF is not a function pointer".to_owned());
         };
         let Ok(Type::FuncProto(proto)) = self.vmlinux.resolve_chained_type(&pointer) else {
             return Err("its BTF has no prototype".to_owned());
         };
-        let (wanted, subject) = (usize::from(tracepoint.subject_arg), tracepoint.subject);
-        let found = proto.parameters.iter().skip(1).position(|p| {
-            self.vmlinux.resolve_chained_type(p).is_ok_and(|t| self.points_to(&t, subject))
-        });
-        match found {
-            Some(found) if found == wanted => Ok(()),
-            Some(found) => Err(format!("its {subject} is argument {found}, not {wanted}")),
-            None => Err(format!("none of its arguments is a {subject}")),
+        let parameters = parameters(&self.vmlinux, &proto, 1);
+        wants(&parameters, body, true)
+    }
+
+    /// The first of `names` that is a traceable function by BTF, with where it has what `body`
+    /// wants.
+    pub(super) fn function(&self, names: &[&str], body: Body) -> Result<Found, String> {
+        self.find(names, |parameters| wants(parameters, body, false))
+    }
+
+    /// The first of `names` that is a function by BTF, with where it has its sk_buff and what
+    /// `note` says.
+    pub(super) fn span(&self, names: &[&str], note: Note) -> Result<Found, String> {
+        self.find(names, |parameters| {
+            let mut row = [ArgPos::NONE; ARGS];
+            row[SPAN_SKB] = skb_position(parameters).unwrap_or(ArgPos::NONE);
+            if note != Note::None {
+                row[SPAN_STATE] = pointer_to(parameters, "nf_hook_state").unwrap_or(ArgPos::NONE);
+            }
+            if note == Note::Rules {
+                let rules = pointer_to(parameters, "xt_table")
+                    .or_else(|| named(parameters, "priv"))
+                    .or_else(|| named(parameters, "table"));
+                row[SPAN_RULES] = rules.unwrap_or(ArgPos::NONE);
+            }
+            Ok(row)
+        })
+    }
+
+    fn find(
+        &self,
+        names: &[&str],
+        row: impl Fn(&[Parameter]) -> Result<[u8; ARGS], String>,
+    ) -> Result<Found, String> {
+        let mut why = format!("no function {}", names.join(" or "));
+        for name in names {
+            for (module, btf) in self.all() {
+                // A module's lookup also finds what is in the kernel itself: only its own counts.
+                let own = if module.is_some() { btf.split() } else { Some(btf.base()) };
+                let ids = own.and_then(|s| s.resolve_ids_by_name(name).ok()).unwrap_or_default();
+                let functions: Vec<(u32, btf_rs::Func)> = ids
+                    .into_iter()
+                    .filter_map(|id| match btf.resolve_type_by_id(id) {
+                        Ok(Type::Func(func)) => Some((id, func)),
+                        _ => None,
+                    })
+                    .collect();
+                match functions.as_slice() {
+                    [] => {}
+                    [(id, func)] => {
+                        let Ok(Type::FuncProto(proto)) = btf.resolve_chained_type(func) else {
+                            continue;
+                        };
+                        match row(&parameters(btf, &proto, 0)) {
+                            Ok(row) => {
+                                let module = module.map(str::to_owned);
+                                return Ok(Found {
+                                    name: (*name).to_owned(),
+                                    module,
+                                    id: *id,
+                                    row,
+                                });
+                            }
+                            Err(reason) => why = format!("{name}: {reason}"),
+                        }
+                    }
+                    _ => why = format!("{name} is not one function but several"),
+                }
+            }
         }
+        Err(why)
     }
 
     /// Names of `enum skb_drop_reason`, without their prefix.
@@ -156,11 +203,131 @@ impl KernelBtf {
             })
             .collect()
     }
+}
 
-    fn points_to(&self, kind: &Type, name: &str) -> bool {
-        let Type::Ptr(pointer) = kind else { return false };
-        let Ok(target) = self.vmlinux.resolve_chained_type(pointer) else { return false };
-        let Type::Struct(target) = self.bare(target) else { return false };
-        self.vmlinux.resolve_name(&target).is_ok_and(|found| found == name)
+/// A parameter: its name, and what it points to, how often over.
+#[derive(Debug)]
+struct Parameter {
+    name: String,
+    pointers: usize,
+    target: String,
+}
+
+fn parameters(btf: &Btf, proto: &btf_rs::FuncProto, skip: usize) -> Vec<Parameter> {
+    proto
+        .parameters
+        .iter()
+        .skip(skip)
+        .map(|parameter| {
+            let name = btf.resolve_name(parameter).unwrap_or_default();
+            let (mut pointers, mut target) = (0, String::new());
+            let mut kind = btf.resolve_chained_type(parameter).map(|t| bare(btf, t));
+            while let Ok(Type::Ptr(pointer)) = &kind {
+                pointers += 1;
+                kind = btf.resolve_chained_type(pointer).map(|t| bare(btf, t));
+            }
+            if let Ok(Type::Struct(s)) = &kind {
+                target = btf.resolve_name(s).unwrap_or_default();
+            }
+            Parameter { name, pointers, target }
+        })
+        .collect()
+}
+
+fn position(parameters: &[Parameter], which: impl Fn(&Parameter) -> bool) -> Option<u8> {
+    let at = parameters.iter().position(which)?;
+    // The programs read six arguments at most.
+    u8::try_from(at).ok().filter(|at| *at < 6)
+}
+
+fn pointer_to(parameters: &[Parameter], name: &str) -> Option<u8> {
+    position(parameters, |p| p.pointers == 1 && p.target == name)
+}
+
+fn named(parameters: &[Parameter], name: &str) -> Option<u8> {
+    position(parameters, |p| p.name == name)
+}
+
+/// Where the sk_buff is, or what leads to it.
+fn skb_position(parameters: &[Parameter]) -> Option<u8> {
+    pointer_to(parameters, "sk_buff")
+        .or_else(|| {
+            position(parameters, |p| p.pointers == 2 && p.target == "sk_buff")
+                .map(|at| at | ArgPos::INDIRECT)
+        })
+        .or_else(|| pointer_to(parameters, "nft_pktinfo").map(|at| at | ArgPos::PKTINFO))
+}
+
+fn wants(parameters: &[Parameter], body: Body, tracepoint: bool) -> Result<[u8; ARGS], String> {
+    let mut row = [ArgPos::NONE; ARGS];
+    for (want, slot) in body.wants().iter().zip(&mut row) {
+        let found = match *want {
+            Want::Pointer("sk_buff") => skb_position(parameters),
+            Want::Pointer(name) => pointer_to(parameters, name),
+            Want::Number { position, .. } if tracepoint => {
+                Some(position).filter(|at| usize::from(*at) < parameters.len())
+            }
+            Want::Number { name, .. } => named(parameters, name),
+        };
+        match (found, want) {
+            (Some(at), _) => *slot = at,
+            (None, Want::Pointer(name)) => {
+                return Err(format!("none of its arguments is a {name}"));
+            }
+            (None, Want::Number { .. }) => {}
+        }
+    }
+    Ok(row)
+}
+
+fn structure(btf: &Btf, name: &str) -> Option<Type> {
+    btf.resolve_types_by_name(name).ok()?.into_iter().find(|t| matches!(t, Type::Struct(_)))
+}
+
+/// The bit offset and type of a struct's member, also inside anonymous structs and unions.
+fn member(btf: &Btf, of: &Type, name: &str) -> Option<(u32, Type)> {
+    let (Type::Struct(of) | Type::Union(of)) = of else { return None };
+    for candidate in &of.members {
+        let kind = bare(btf, btf.resolve_chained_type(candidate).ok()?);
+        let own = btf.resolve_name(candidate).unwrap_or_default();
+        if own == name {
+            return Some((candidate.bit_offset(), kind));
+        }
+        if own.is_empty()
+            && let Some((bits, found)) = member(btf, &kind, name)
+        {
+            return Some((candidate.bit_offset() + bits, found));
+        }
+    }
+    None
+}
+
+/// Looks through typedefs and qualifiers.
+fn bare(btf: &Btf, mut kind: Type) -> Type {
+    while let Type::Const(_)
+    | Type::Volatile(_)
+    | Type::Restrict(_)
+    | Type::Typedef(_)
+    | Type::TypeTag(_) = &kind
+    {
+        let Some(next) = kind.as_btf_type().and_then(|t| btf.resolve_chained_type(t).ok()) else {
+            break;
+        };
+        kind = next;
+    }
+    kind
+}
+
+fn size(btf: &Btf, kind: &Type) -> usize {
+    match kind {
+        Type::Int(int) => int.size(),
+        Type::Ptr(_) => size_of::<u64>(),
+        Type::Struct(s) | Type::Union(s) => s.size(),
+        Type::Enum(e) => e.size(),
+        Type::Array(array) => {
+            let element = btf.resolve_chained_type(array).map_or(0, |t| size(btf, &bare(btf, t)));
+            element * array.len()
+        }
+        _ => 0,
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io};
 
 use thiserror::Error;
 
-use super::{Backend, Served};
+use super::Backend;
 
 #[derive(Debug, Error)]
 pub enum KernelError {
@@ -22,22 +22,17 @@ pub enum KernelError {
     Permission { missing: String },
     #[error("cannot load netpath's eBPF object: {0}")]
     Object(String),
-    #[error("the kernel's verifier refused program {program}:\n{log}")]
+    #[error("the kernel's verifier refused program {program}: {}", reason(log))]
     Verifier { program: String, log: String },
     #[error("cannot {what}: {source}")]
     System { what: String, source: io::Error },
-    #[error("no probe can be attached on this kernel: {}", reasons(served))]
-    NothingAttached { served: BTreeMap<Backend, Served> },
+    #[error("no probe can be attached on this kernel: {}", reasons(why_not))]
+    NothingAttached { why_not: BTreeMap<Backend, String> },
 }
 
-fn reasons(served: &BTreeMap<Backend, Served>) -> String {
-    let words: Vec<String> = served
-        .iter()
-        .filter_map(|(backend, state)| match state {
-            Served::No(why) => Some(format!("{}: {why}", backend.key())),
-            Served::Yes(_) => None,
-        })
-        .collect();
+fn reasons(why_not: &BTreeMap<Backend, String>) -> String {
+    let words: Vec<String> =
+        why_not.iter().map(|(backend, why)| format!("{}: {why}", backend.key())).collect();
     words.join("; ")
 }
 
@@ -47,8 +42,32 @@ impl KernelError {
     }
 }
 
+/// The lines of a verifier log that its statistics are made of.
+const STATISTICS: [&str; 3] = ["verification time", "stack depth", "processed "];
+
+/// What the verifier objected to: its last line that is no statistic.
+fn reason(log: &str) -> &str {
+    log.lines()
+        .rev()
+        .map(str::trim)
+        .find(|line| !line.is_empty() && !STATISTICS.iter().any(|s| line.starts_with(s)))
+        .unwrap_or("it gave no reason")
+}
+
 /// The last lines of a verifier log, where the reason stands.
 pub(super) fn tail(log: &str) -> String {
     let lines: Vec<&str> = log.lines().filter(|l| !l.trim().is_empty()).collect();
-    lines[lines.len().saturating_sub(25)..].join("\n")
+    lines[lines.len().saturating_sub(40)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_is_what_precedes_the_statistics() {
+        let log = "0: (bf) r1 = r2\nR1 !read_ok\nverification time 7 usec\nprocessed 1 insns\n\n";
+        assert_eq!(reason(log), "R1 !read_ok");
+        assert_eq!(reason(""), "it gave no reason");
+    }
 }

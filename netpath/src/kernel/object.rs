@@ -13,9 +13,10 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use netpath_common::{
+    args::Positions,
     layout::Layout,
     place::{Bucket, DevId, WANTED_BUCKETS, WANTED_WAYS, insert},
-    point::{HookList, POINTS, Tracepoint},
+    point::{HookList, POINTS_MAX},
 };
 
 use super::{KernelError, Options, error::tail};
@@ -35,7 +36,7 @@ macro_rules! pod {
     )*};
 }
 
-pod! { LayoutPod(Layout), BucketPod(Bucket), HookListPod(HookList) }
+pod! { LayoutPod(Layout), PositionsPod(Positions), BucketPod(Bucket), HookListPod(HookList) }
 
 /// The loaded object.
 pub(super) struct Object {
@@ -50,16 +51,23 @@ pub(super) struct Object {
 pub(super) type Logger = EbpfLogger<&'static dyn log::Log>;
 
 impl Object {
-    pub(super) fn load(layout: Layout, options: &Options) -> Result<Self, KernelError> {
+    pub(super) fn load(
+        layout: Layout,
+        positions: &Positions,
+        options: &Options,
+    ) -> Result<Self, KernelError> {
         let cpus = nr_cpus().map_err(|(what, e)| KernelError::system(what, e))?;
         let cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
-        let layout = LayoutPod(layout);
+        let (layout, positions) = (LayoutPod(layout), PositionsPod(*positions));
         let level: u8 = if options.log_kernel { u8::MAX } else { 0 };
         let mut loader = EbpfLoader::new();
         loader
             .override_global("LAYOUT", &layout, true)
+            .override_global("POSITIONS", &positions, true)
             .override_global(aya_log::LEVEL, &level, true)
             .map_max_entries("CPUS", cpus)
+            .map_max_entries("STACKS", cpus)
+            .map_max_entries("SENDERS", cpus)
             .map_max_entries("RING", options.ring_bytes);
         let ebpf = loader.load(BYTES).map_err(|e| KernelError::Object(chain(&e)))?;
         let btf = Btf::from_sys_fs().map_err(|e| KernelError::NoBtf(e.to_string()))?;
@@ -68,7 +76,8 @@ impl Object {
         Ok(Self { ebpf, btf, map_fds, attached: 0 })
     }
 
-    /// Makes packets of these devices the wanted ones, and no others.
+    /// Makes packets of these devices the wanted ones, and no others. Index 0 stands for what a
+    /// namespace's own sockets send.
     pub(super) fn want(
         &mut self,
         devices: impl IntoIterator<Item = Place>,
@@ -105,15 +114,20 @@ impl Object {
             .ok_or_else(|| KernelError::Object(format!("the object has no map {name}")))
     }
 
-    pub(super) fn attach_tracepoint(&mut self, tp: &Tracepoint) -> Result<(), KernelError> {
-        let name = format!("tp_{}", tp.name);
+    /// Attaches the program of a point to its tracepoint.
+    pub(super) fn attach_tracepoint(
+        &mut self,
+        point: u16,
+        tracepoint: &str,
+    ) -> Result<(), KernelError> {
+        let name = format!("tp_{point}");
         let program: &mut BtfTracePoint = self
             .ebpf
             .program_mut(&name)
             .ok_or_else(|| KernelError::Object(format!("the object has no program {name}")))?
             .try_into()
             .map_err(|e: ProgramError| KernelError::Object(e.to_string()))?;
-        program.load(tp.name, &self.btf).map_err(|e| refused(&name, &e))?;
+        program.load(tracepoint, &self.btf).map_err(|e| refused(&name, &e))?;
         program.attach().map_err(|e| refused(&name, &e))?;
         self.attached += 1;
         Ok(())
@@ -137,7 +151,7 @@ impl Object {
         let mut lost = BTreeMap::new();
         let Some(map) = self.ebpf.map("LOST") else { return lost };
         let Ok(map) = PerCpuArray::<&MapData, u64>::try_from(map) else { return lost };
-        for point in 0..u16::try_from(POINTS).unwrap_or(u16::MAX) {
+        for point in 0..u16::try_from(POINTS_MAX).unwrap_or(u16::MAX) {
             let sum = map.get(&u32::from(point), 0).map_or(0, |cpus| cpus.iter().sum());
             if sum > 0 {
                 lost.insert(point, sum);

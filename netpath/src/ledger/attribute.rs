@@ -1,11 +1,18 @@
 //! Which hop the time between two neighbouring steps belongs to.
+//!
+//! Inside functions it is the innermost one's; so a function's own time leaves out the functions
+//! that it calls. Outside, or once a packet has passed a point inside a function, the time up to the
+//! next point is the hop's that the table has for that pair of situations.
 
 use netpath_common::{
     hop::{At, HopId, edges},
-    point::Hook,
+    point::{Hook, HookAux},
 };
 
-use super::{RowKey, classify::Step};
+use super::{
+    RowKey,
+    classify::{Step, What},
+};
 use crate::{
     hooks::{HookKey, HookPlan},
     topo::{Place, Topology},
@@ -26,42 +33,133 @@ pub(super) struct Cut {
 pub(super) struct Scratch {
     pub(super) steps: Vec<Step>,
     pub(super) cuts: Vec<Cut>,
+    /// What the packet is in, innermost last.
+    frames: Vec<Frame>,
+    /// For each step, the next one that is a situation; its own length where there is none.
+    next: Vec<usize>,
+}
+
+/// What a packet is in.
+#[derive(Clone, Copy, Debug)]
+enum Frame {
+    /// Past this step, which is a situation.
+    Past(usize),
+    /// In a function.
+    In { span: usize, key: RowKey },
 }
 
 /// Fills `scratch.cuts` from `scratch.steps`: one cut fewer than steps.
 pub(super) fn attribute(hooks: &HookPlan, topology: &Topology, scratch: &mut Scratch) {
-    scratch.cuts.clear();
-    for pair in scratch.steps.windows(2) {
+    let Scratch { steps, cuts, frames, next } = scratch;
+    cuts.clear();
+    frames.clear();
+    next_situations(steps, next);
+    for (i, pair) in steps.windows(2).enumerate() {
         let [from, to] = pair else { continue };
-        let ns = to.at_ns.wrapping_sub(from.at_ns).cast_signed();
-        scratch.cuts.push(Cut { key: row_key(from, to, hooks, topology), ns });
+        enter(from, i, frames);
+        let key = match frames.last() {
+            None => RowKey::at(None, from.place),
+            Some(Frame::In { key, .. }) => *key,
+            Some(Frame::Past(at)) => match steps.get(next[i + 1]) {
+                Some(until) => between(&steps[*at], until, hooks, topology),
+                None => RowKey::at(None, from.place),
+            },
+        };
+        cuts.push(Cut { key, ns: to.at_ns.wrapping_sub(from.at_ns).cast_signed() });
     }
 }
 
-fn row_key(from: &Step, to: &Step, hooks: &HookPlan, topology: &Topology) -> RowKey {
+fn next_situations(steps: &[Step], next: &mut Vec<usize>) {
+    next.clear();
+    next.resize(steps.len(), steps.len());
+    let mut following = steps.len();
+    for (i, step) in steps.iter().enumerate().rev() {
+        if step.at().is_some() {
+            following = i;
+        }
+        next[i] = following;
+    }
+}
+
+/// What a step does to where the packet is.
+fn enter(step: &Step, index: usize, frames: &mut Vec<Frame>) {
+    match step.what {
+        What::At(at) => {
+            // Queued, the packet is in none of the functions any more that led it there, though
+            // they have yet to return.
+            if matches!(at, At::NetifRx | At::Enqueue | At::NeighQueue | At::Ready) {
+                frames.clear();
+            }
+            if let Some(Frame::Past(_)) = frames.last() {
+                frames.pop();
+            }
+            frames.push(Frame::Past(index));
+        }
+        What::Enter(hop, span) => {
+            let outer = frames.iter().rev().find_map(|f| match f {
+                Frame::In { key, .. } => Some(*key),
+                Frame::Past(_) => None,
+            });
+            let key = span_key(step, hop, outer);
+            frames.push(Frame::In { span, key });
+        }
+        // An exit whose entry is not known changes nothing.
+        What::Exit(left) => {
+            let entered =
+                frames.iter().rposition(|f| matches!(f, Frame::In { span, .. } if *span == left));
+            if let Some(depth) = entered {
+                frames.truncate(depth);
+            }
+        }
+    }
+}
+
+/// The row of a function: in the hook that it says it runs in, or that of the function around it.
+fn span_key(step: &Step, hop: HopId, outer: Option<RowKey>) -> RowKey {
+    let mut key = RowKey::at(Some(hop), step.place);
+    key.rules = step.rules;
+    if let Some(hook) = step.hook {
+        key.hook = Hook::from_number(hook.hook);
+        key.family = hook.family;
+    } else if let Some(outer) = outer {
+        (key.hook, key.family) = (outer.hook, outer.family);
+    }
+    key
+}
+
+fn between(from: &Step, to: &Step, hooks: &HookPlan, topology: &Topology) -> RowKey {
+    let (Some(after), Some(before)) = (from.at(), to.at()) else {
+        return RowKey::at(None, from.place);
+    };
     if let (Some(a), Some(b)) = (from.hook, to.hook)
-        && from.at == to.at
+        && after == before
         && from.place.netns == to.place.netns
     {
-        let key = HookKey { netns: from.place.netns, family: a.family, hook: a.hook };
-        return match hooks.between(key, a.slot, b.slot) {
-            Some((index, stage)) => RowKey {
-                hop: Some(stage.hop),
-                place: from.place,
-                hook: Hook::from_number(a.hook),
-                family: a.family,
-                stage: u8::try_from(index).unwrap_or(u8::MAX),
-            },
-            None => RowKey::at(None, from.place),
-        };
+        return stage(from.place, a, b, hooks);
     }
-    let hop = EDGES[from.at as usize][to.at as usize];
+    let hop = EDGES[after as usize][before as usize];
     let place = match hop {
         // A bridge's time is the bridge's, not its port's.
-        Some(HopId::Bridge) => bridge_of(from.place, topology),
+        Some(HopId::Bridge | HopId::BridgeNetfilter | HopId::BridgeUp | HopId::BridgeFlood) => {
+            bridge_of(from.place, topology)
+        }
         _ => from.place,
     };
     RowKey::at(hop, place)
+}
+
+/// Between two links of one hook.
+fn stage(place: Place, a: HookAux, b: HookAux, hooks: &HookPlan) -> RowKey {
+    let key = HookKey { netns: place.netns, family: a.family, hook: a.hook };
+    match hooks.between(key, a.slot, b.slot) {
+        Some((index, stage)) => RowKey {
+            hook: Hook::from_number(a.hook),
+            family: a.family,
+            stage: u8::try_from(index).unwrap_or(u8::MAX),
+            ..RowKey::at(Some(stage.hop), place)
+        },
+        None => RowKey::at(None, place),
+    }
 }
 
 fn bridge_of(place: Place, topology: &Topology) -> Place {

@@ -1,30 +1,49 @@
 //! What each mark of a flight means, given the topology.
 
 use netpath_common::{
-    hop::At,
+    hop::{At, HopId, Note},
     place::DevId,
-    point::{
-        CONSUME_SKB, HOOK_SLOT, Hook, HookAux, KFREE_SKB, NAPI_GRO_RECEIVE_ENTRY, NET_DEV_QUEUE,
-        NET_DEV_START_XMIT, NET_DEV_XMIT, NETIF_RECEIVE_SKB, NETIF_RX, QDISC_DEQUEUE,
-        QDISC_ENQUEUE, SK_DATA_READY, SKB_COPY_DATAGRAM_IOVEC, SOCK_RECV_LENGTH,
-    },
+    point::{Body, HOOK_SLOT, Hook, HookAux, point},
+    span::{SPANS, of_point},
 };
 
 use crate::{
     flight::{Flight, Mark},
-    topo::{Place, Topology},
+    topo::{Device, Place, Topology},
 };
 
 /// A mark with its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Step {
     pub(super) at_ns: u64,
-    pub(super) at: At,
-    /// The device, or the one that was passed last where the point names none.
+    pub(super) what: What,
+    /// The device, or the one that was passed last where the mark names none.
     pub(super) place: Place,
-    /// For a link: which.
+    /// The hook of a link, or of a function that runs in one.
     pub(super) hook: Option<HookAux>,
-    pub(super) cpu: u16,
+    /// `struct xt_table *` or `struct nft_chain *`, for a function that walks rules.
+    pub(super) rules: u64,
+}
+
+/// What a mark says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    /// The packet is in a situation.
+    At(At),
+    /// A function of this hop was entered; its span's index.
+    Enter(HopId, usize),
+    /// It was left.
+    Exit(usize),
+}
+
+impl Step {
+    /// The situation, where it is one.
+    pub(super) fn at(&self) -> Option<At> {
+        match self.what {
+            What::At(at) => Some(at),
+            What::Enter(..) | What::Exit(_) => None,
+        }
+    }
 }
 
 /// Fills `steps` from the flight's marks; marks of unknown points are left out.
@@ -33,58 +52,62 @@ pub(super) fn classify(flight: &Flight, topology: &Topology, steps: &mut Vec<Ste
     let mut place = Place::default();
     let mut bridged = false;
     for mark in &flight.marks {
-        let hook = (mark.point == HOOK_SLOT).then(|| HookAux::unpack(mark.aux));
-        if names_device(mark.point) {
-            place = DevId::from_arg(mark.arg).into();
-        }
-        let device = topology.device(place);
-        let Some(at) = situation(mark, hook, device, bridged) else { continue };
-        match at {
-            At::RxPort | At::StartBridge => bridged = true,
-            At::Rx | At::Queue | At::In | At::Out => bridged = false,
-            _ => {}
-        }
-        steps.push(Step { at_ns: mark.at_ns, at, place, hook, cpu: mark.cpu });
+        let (what, hook, rules) = if let Some((index, exit)) = of_point(mark.point) {
+            let row = SPANS[index];
+            let hook = (!exit && row.span.note != Note::None && mark.aux != HookAux::NOWHERE)
+                .then(|| HookAux::unpack(mark.aux));
+            if exit {
+                (What::Exit(index), None, 0)
+            } else {
+                let rules = if row.span.note == Note::Rules { mark.arg } else { 0 };
+                (What::Enter(row.hop, index), hook, rules)
+            }
+        } else {
+            let hook = (mark.point == HOOK_SLOT).then(|| HookAux::unpack(mark.aux));
+            if names_device(mark.point) {
+                place = DevId::from_arg(mark.arg).into();
+            }
+            let Some(at) = situation(mark, hook, topology.device(place), bridged) else { continue };
+            match at {
+                At::RxPort | At::StartBridge => bridged = true,
+                At::Rx | At::Queue | At::In | At::Out | At::LocalOut => bridged = false,
+                _ => {}
+            }
+            (What::At(at), hook, 0)
+        };
+        steps.push(Step { at_ns: mark.at_ns, what, place, hook, rules });
     }
 }
 
 /// Whether the event's argument is a device.
-fn names_device(point: u16) -> bool {
-    matches!(
-        point,
-        NET_DEV_QUEUE
-            | NET_DEV_START_XMIT
-            | NET_DEV_XMIT
-            | NETIF_RX
-            | NAPI_GRO_RECEIVE_ENTRY
-            | NETIF_RECEIVE_SKB
-            | HOOK_SLOT
-    )
+fn names_device(number: u16) -> bool {
+    number == HOOK_SLOT
+        || point(number).is_some_and(|p| {
+            matches!(
+                p.body,
+                Body::LocalOut
+                    | Body::Sending
+                    | Body::Receiving
+                    | Body::Arriving
+                    | Body::Starting
+                    | Body::Transmitted
+                    | Body::Backlogged
+            )
+        })
 }
 
 fn situation(
     mark: &Mark,
     hook: Option<HookAux>,
-    device: Option<&crate::topo::Device>,
+    device: Option<&Device>,
     bridged: bool,
 ) -> Option<At> {
-    Some(match mark.point {
-        NET_DEV_QUEUE => At::Queue,
-        QDISC_ENQUEUE => At::Enqueue,
-        QDISC_DEQUEUE => At::Dequeue,
-        NET_DEV_START_XMIT if device.is_some_and(|d| d.kind == "bridge") => At::StartBridge,
-        NET_DEV_START_XMIT => At::Start,
-        NET_DEV_XMIT => At::Xmit,
-        NETIF_RX => At::NetifRx,
-        NAPI_GRO_RECEIVE_ENTRY => At::Gro,
-        NETIF_RECEIVE_SKB if device.is_some_and(|d| d.bridge_port) => At::RxPort,
-        NETIF_RECEIVE_SKB => At::Rx,
-        SK_DATA_READY => At::Ready,
-        SOCK_RECV_LENGTH => At::Recv,
-        SKB_COPY_DATAGRAM_IOVEC => At::Copy,
-        CONSUME_SKB => At::Consume,
-        KFREE_SKB => At::Drop,
-        HOOK_SLOT => At::hook(Hook::from_number(hook?.hook)?, bridged),
-        _ => return None,
+    if mark.point == HOOK_SLOT {
+        return Some(At::hook(Hook::from_number(hook?.hook)?, bridged));
+    }
+    Some(match point(mark.point)?.at {
+        At::Start if device.is_some_and(|d| d.kind == "bridge") => At::StartBridge,
+        At::Rx if device.is_some_and(|d| d.bridge_port) => At::RxPort,
+        at => at,
     })
 }

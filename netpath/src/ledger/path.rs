@@ -30,13 +30,18 @@ pub struct RowKey {
     pub hook: Option<Hook>,
     /// [`netpath_common::point::Family`] as a number, for a hook.
     pub family: u8,
-    /// Which stage of the hook.
+    /// Which stage of the hook, between two links.
     pub stage: u8,
+    /// `struct xt_table *` or `struct nft_chain *`, where rules are walked and which is known.
+    pub rules: u64,
 }
+
+/// The stage of what is not between two links.
+pub(super) const NO_STAGE: u8 = u8::MAX;
 
 impl RowKey {
     pub(super) fn at(hop: HopOrNone, place: Place) -> Self {
-        Self { hop, place, hook: None, family: 0, stage: 0 }
+        Self { hop, place, hook: None, family: 0, stage: NO_STAGE, rules: 0 }
     }
 }
 
@@ -70,8 +75,9 @@ pub struct Path {
 pub(super) fn direction(steps: &[Step], topology: &Topology) -> Option<Direction> {
     steps.iter().find_map(|step| {
         let here = Some(step.place);
-        let sending = matches!(step.at, At::Start | At::StartBridge | At::Queue);
-        let receiving = matches!(step.at, At::Rx | At::RxPort | At::NetifRx | At::Gro);
+        let at = step.at()?;
+        let sending = matches!(at, At::Start | At::StartBridge | At::Queue | At::Out);
+        let receiving = matches!(at, At::Rx | At::RxPort | At::NetifRx | At::Gro | At::In);
         if topology.inside.is_some() {
             match () {
                 () if here == topology.inside && sending => Some(Direction::Outbound),
@@ -96,8 +102,16 @@ pub(super) fn key(steps: &[Step], direction: Direction, end: End) -> PathKey {
     let mut places: Vec<Place> = Vec::with_capacity(8);
     for step in steps {
         let moves = matches!(
-            step.at,
-            At::Queue | At::Start | At::StartBridge | At::NetifRx | At::Gro | At::Rx | At::RxPort
+            step.at(),
+            Some(
+                At::Queue
+                    | At::Start
+                    | At::StartBridge
+                    | At::NetifRx
+                    | At::Gro
+                    | At::Rx
+                    | At::RxPort
+            )
         );
         if moves && places.last() != Some(&step.place) && places.len() < PLACES_MAX {
             places.push(step.place);

@@ -2,7 +2,7 @@
 
 use netpath_common::{
     hop::HopId,
-    point::{Hook, KFREE_SKB, NET_DEV_QUEUE, NET_DEV_START_XMIT, NETIF_RECEIVE_SKB, NETIF_RX},
+    point::{Hook, KFREE_SKB, NET_DEV_QUEUE, NET_DEV_START, NETIF_RECEIVE, NETIF_RX},
 };
 use proptest::prelude::*;
 
@@ -93,7 +93,7 @@ fn nat_in_two_hooks_is_two_rows() {
 fn time_between_points_that_no_hop_claims_is_unattributed() {
     let chunk = Chunk::new(0, 0, 1_000)
         .skb(0xa0, Some(&headers(1)))
-        .event(at_dev(NET_DEV_START_XMIT, CLIENT_ETH0), 100)
+        .event(at_dev(NET_DEV_START, CLIENT_ETH0), 100)
         .event(at_dev(NETIF_RX, VETH0), 100)
         // The take-up is missing.
         .event(at_hook(UP0, Hook::Forward, 0), 100)
@@ -109,10 +109,10 @@ fn time_between_points_that_no_hop_claims_is_unattributed() {
 fn bridged_traffic_that_netfilter_sees_is_the_bridges() {
     let chunk = Chunk::new(0, 0, 1_000)
         .skb(0xa0, Some(&headers(1)))
-        .event(at_dev(NETIF_RECEIVE_SKB, VETH0), 100)
+        .event(at_dev(NETIF_RECEIVE, VETH0), 100)
         .event(at_hook(BR0, Hook::Prerouting, 0), 100)
         .event(at_hook(BR0, Hook::Prerouting, 1), 100)
-        .event(at_dev(NETIF_RECEIVE_SKB, BR0), 100)
+        .event(at_dev(NETIF_RECEIVE, BR0), 100)
         .event(at_hook(UP0, Hook::Forward, 0), 100)
         .event(at_hook(SERVER_ETH0, Hook::Input, 0), 0);
     let ledger = ledger_of(&[chunk]);
@@ -126,9 +126,9 @@ fn directions_are_seen_from_the_container() {
     let chunk = Chunk::new(0, 0, 1_000)
         .skb(0xa0, Some(&headers(1)))
         .event(at_dev(NET_DEV_QUEUE, VETH0), 100)
-        .event(at_dev(NET_DEV_START_XMIT, VETH0), 100)
+        .event(at_dev(NET_DEV_START, VETH0), 100)
         .event(at_dev(NETIF_RX, CLIENT_ETH0), 100)
-        .event(at_dev(NETIF_RECEIVE_SKB, CLIENT_ETH0), 100);
+        .event(at_dev(NETIF_RECEIVE, CLIENT_ETH0), 100);
     let ledger = ledger_of(&[chunk]);
     assert_eq!(ledger.paths()[0].key.direction, Direction::Inbound);
 }
@@ -137,7 +137,7 @@ fn directions_are_seen_from_the_container() {
 fn packets_that_pass_elsewhere_are_not_seen() {
     let chunk = Chunk::new(0, 0, 1_000)
         .skb(0xa0, Some(&headers(1)))
-        .event(at_dev(NETIF_RECEIVE_SKB, UP0), 100)
+        .event(at_dev(NETIF_RECEIVE, UP0), 100)
         .event(at_hook(UP0, Hook::Input, 0), 100);
     let ledger = ledger_of(&[chunk]);
     assert_eq!((ledger.coverage.seen, ledger.coverage.elsewhere), (0, 1));
@@ -147,7 +147,7 @@ fn packets_that_pass_elsewhere_are_not_seen() {
 fn a_drop_has_its_place_and_reason_and_no_ledger() {
     let chunk = Chunk::new(0, 0, 1_000)
         .skb(0xa0, Some(&headers(1)))
-        .event(at_dev(NETIF_RECEIVE_SKB, VETH0), 100)
+        .event(at_dev(NETIF_RECEIVE, VETH0), 100)
         .event(at_hook(BR0, Hook::Prerouting, 0), 100)
         .event((KFREE_SKB, 8, 0xffff_0000), 0);
     let ledger = ledger_of(&[chunk]);
@@ -167,10 +167,10 @@ proptest! {
     fn sums_hold(events in prop::collection::vec(any_event(), 2..60)) {
         let places = [CLIENT_ETH0, VETH0, BR0, UP0, SERVER_ETH0];
         let points = [
-            NET_DEV_QUEUE, NET_DEV_START_XMIT, NETIF_RX, NETIF_RECEIVE_SKB,
+            NET_DEV_QUEUE, NET_DEV_START, NETIF_RX, NETIF_RECEIVE,
             netpath_common::point::QDISC_ENQUEUE, netpath_common::point::QDISC_DEQUEUE,
-            netpath_common::point::NET_DEV_XMIT, netpath_common::point::NAPI_GRO_RECEIVE_ENTRY,
-            netpath_common::point::SK_DATA_READY,
+            netpath_common::point::NET_DEV_XMIT, netpath_common::point::GRO_RECEIVE,
+            netpath_common::point::SK_READY,
         ];
         let mut chunk = Chunk::new(0, 0, 1_000).skb(0xa0, Some(&headers(1)));
         for (kind, place, slot, ns) in events {

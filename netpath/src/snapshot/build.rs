@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use netpath_common::{
     hop::{HOPS, HopId, Where},
-    point::{HOOK_SLOT, Hook, TRACEPOINTS},
+    point::{HOOK_SLOT, Hook, point},
+    span::{SPANS, of_point},
 };
 
 use super::{
@@ -25,7 +26,10 @@ pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
     let (mut backends, mut absent) = (BTreeMap::new(), BTreeMap::new());
     for hop in HOPS {
         match session.serving.of(hop) {
-            Ok(backend) => backends.insert(hop.key.to_owned(), backend),
+            Ok(by) => {
+                let keys: Vec<&str> = by.iter().map(|b| b.key()).collect();
+                backends.insert(hop.key.to_owned(), keys.join("+"))
+            }
             Err(why) => absent.insert(hop.key.to_owned(), why),
         };
     }
@@ -49,14 +53,18 @@ pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
 }
 
 /// What a probe point is called.
-fn point_name(point: u16) -> String {
-    if point == HOOK_SLOT {
+fn point_name(number: u16) -> String {
+    if number == HOOK_SLOT {
         return "netfilter link".to_owned();
     }
-    TRACEPOINTS
-        .iter()
-        .find(|t| t.point == point)
-        .map_or_else(|| format!("point {point}"), |t| t.name.to_owned())
+    if let Some((index, exit)) = of_point(number) {
+        let name = SPANS[index].span.functions[0][0];
+        return format!("{name}{}", if exit { " (exit)" } else { "" });
+    }
+    point(number).map_or_else(
+        || format!("point {number}"),
+        |p| p.tracepoint.unwrap_or_else(|| p.functions[0][0]).to_owned(),
+    )
 }
 
 fn drops(ledger: &Ledger, session: &Session) -> Vec<DropReport> {

@@ -1,9 +1,8 @@
 //! The identity rules, one by one.
 
 use netpath_common::point::{
-    CONSUME_SKB, HOOK_SLOT, Hook, KFREE_SKB, NAPI_GRO_RECEIVE_ENTRY, NET_DEV_QUEUE,
-    NET_DEV_START_XMIT, NET_DEV_XMIT, NETIF_RECEIVE_SKB, NETIF_RX, QDISC_DEQUEUE, QDISC_ENQUEUE,
-    SK_DATA_READY, SOCK_RECV_LENGTH,
+    CONSUME_SKB, GRO_RECEIVE, HOOK_SLOT, Hook, KFREE_SKB, NET_DEV_QUEUE, NET_DEV_START,
+    NET_DEV_XMIT, NETIF_RECEIVE, NETIF_RX, QDISC_DEQUEUE, QDISC_ENQUEUE, SK_READY, SOCK_RECV,
 };
 use proptest::prelude::*;
 
@@ -45,8 +44,8 @@ fn birth_at_a_known_address_closes_what_was_open() {
     assert!(flights[0].seq < flights[1].seq);
     let chunk = Chunk::new(0, 0, 1_000)
         .skb(0xa0, Some(&headers(1)))
-        .event(at_dev(NAPI_GRO_RECEIVE_ENTRY, UP0), 100)
-        .event(at_dev(NAPI_GRO_RECEIVE_ENTRY, UP0), 100);
+        .event(at_dev(GRO_RECEIVE, UP0), 100)
+        .event(at_dev(GRO_RECEIVE, UP0), 100);
     assert_eq!(fly(&[chunk]).len(), 2);
 }
 
@@ -56,7 +55,7 @@ fn a_tunnels_second_passage_through_output_is_the_same_flight() {
     let chunk = Chunk::new(0, 0, 1_000)
         .skb(0xa0, Some(&headers(1)))
         .event(out, 100)
-        .event(at_dev(NET_DEV_START_XMIT, CLIENT_ETH0), 100)
+        .event(at_dev(NET_DEV_START, CLIENT_ETH0), 100)
         .event(out, 100)
         .event(at_dev(NET_DEV_QUEUE, UP0), 100);
     assert_eq!(fly(&[chunk]).len(), 1);
@@ -66,7 +65,7 @@ fn a_tunnels_second_passage_through_output_is_the_same_flight() {
 fn another_packet_at_the_same_address_is_told_by_its_headers() {
     let first = Chunk::new(0, 0, 1_000)
         .skb(0xa0, Some(&headers(1)))
-        .event(at_dev(NETIF_RECEIVE_SKB, SERVER_ETH0), 0);
+        .event(at_dev(NETIF_RECEIVE, SERVER_ETH0), 0);
     let second =
         Chunk::new(1, 0, 2_000).skb(0xa0, Some(&headers(2))).event(at_dev(NETIF_RX, VETH0), 0);
     let flights = fly(&[first, second]);
@@ -80,11 +79,11 @@ fn before_and_after_nat_is_one_flight_with_both_tuples() {
     let after = tuple([198, 18, 0, 1], [198, 18, 0, 2], 4000, 9000);
     let one = Chunk::new(0, 0, 1_000)
         .skb(0xa0, Some(&before))
-        .event(at_dev(NETIF_RECEIVE_SKB, VETH0), 100)
+        .event(at_dev(NETIF_RECEIVE, VETH0), 100)
         .event(at_hook(UP0, Hook::Postrouting, 1), 100);
     let two = Chunk::new(1, 0, 2_000)
         .skb(0xa0, Some(&Headers { tuple: Some(after), ..before }))
-        .event(at_dev(NETIF_RECEIVE_SKB, SERVER_ETH0), 100)
+        .event(at_dev(NETIF_RECEIVE, SERVER_ETH0), 100)
         .event(at_hook(SERVER_ETH0, Hook::Input, 0), 100);
     let flights = fly(&[one, two]);
     assert_eq!(flights.len(), 1);
@@ -106,8 +105,8 @@ fn what_only_follows_begins_nothing() {
 #[test]
 fn ends_by_where_it_was_last() {
     let cases: [(&[_], End); 5] = [
-        (&[at_dev(NET_DEV_START_XMIT, UP0), at_dev(NET_DEV_XMIT, UP0)], End::Transmitted),
-        (&[at_dev(NETIF_RECEIVE_SKB, UP0), (KFREE_SKB, 42, 0)], End::Dropped { reason: 42 }),
+        (&[at_dev(NET_DEV_START, UP0), at_dev(NET_DEV_XMIT, UP0)], End::Transmitted),
+        (&[at_dev(NETIF_RECEIVE, UP0), (KFREE_SKB, 42, 0)], End::Dropped { reason: 42 }),
         (&[at_hook(SERVER_ETH0, Hook::Input, 0), (CONSUME_SKB, 0, 0)], End::Reached),
         (&[at_dev(NET_DEV_QUEUE, BR0), (CONSUME_SKB, 0, 0)], End::Vanished),
         (&[at_dev(NET_DEV_QUEUE, BR0)], End::Vanished),
@@ -147,15 +146,14 @@ fn silence_closes_a_flight() {
 
 #[test]
 fn loss_makes_flights_under_way_incomplete() {
-    let one = Chunk::new(0, 0, 1_000)
-        .skb(0xa0, Some(&headers(1)))
-        .event(at_dev(NETIF_RECEIVE_SKB, VETH0), 0);
+    let one =
+        Chunk::new(0, 0, 1_000).skb(0xa0, Some(&headers(1))).event(at_dev(NETIF_RECEIVE, VETH0), 0);
     let two = Chunk::new(0, 2, 9_000)
         .lost(10)
         .skb(0xa0, None)
         .event(at_dev(NET_DEV_QUEUE, UP0), 10)
         .skb(0xb0, Some(&headers(2)))
-        .event(at_dev(NETIF_RECEIVE_SKB, VETH0), 0);
+        .event(at_dev(NETIF_RECEIVE, VETH0), 0);
     let flights = fly(&[one, two]);
     let states: Vec<_> = flights.iter().map(|f| (f.skb, f.incomplete)).collect();
     assert_eq!(states, [(0xa0, true), (0xb0, false)]);
@@ -164,7 +162,7 @@ fn loss_makes_flights_under_way_incomplete() {
 fn queued(cpu: u16, skb: u64, start_ns: u64, id: u16, queued: u32) -> Chunk {
     Chunk::new(cpu, 0, start_ns)
         .skb(skb, Some(&headers(id)))
-        .event(at_dev(NETIF_RECEIVE_SKB, SERVER_ETH0), 100)
+        .event(at_dev(NETIF_RECEIVE, SERVER_ETH0), 100)
         .event(ready(9000, 0x77, queued), 0)
 }
 
@@ -219,13 +217,13 @@ fn a_stream_is_read_by_the_sk_buff_that_carries_it() {
     };
     let chunk = Chunk::new(0, 0, 1_000)
         .skb(0xa0, Some(&h))
-        .event(at_dev(NETIF_RECEIVE_SKB, SERVER_ETH0), 100)
+        .event(at_dev(NETIF_RECEIVE, SERVER_ETH0), 100)
         .event(ready(9000, 0x77, 0), 100)
-        .event((netpath_common::point::SKB_COPY_DATAGRAM_IOVEC, 100, 0), 0);
+        .event((netpath_common::point::SKB_COPY, 100, 0), 0);
     let flights = fly(&[chunk]);
     assert_eq!(flights[0].end, End::Delivered);
-    assert!(points(&flights[0]).contains(&SK_DATA_READY));
-    assert!(!points(&flights[0]).contains(&SOCK_RECV_LENGTH));
+    assert!(points(&flights[0]).contains(&SK_READY));
+    assert!(!points(&flights[0]).contains(&SOCK_RECV));
 }
 
 #[test]

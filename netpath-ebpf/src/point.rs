@@ -1,0 +1,173 @@
+//! What is read where packets pass. One function per [`netpath_common::point::Body`]; arguments are
+//! asked for in the order of its `wants`.
+
+use netpath_common::{place::DevId, point::NETIF_RX};
+
+use crate::{
+    args::{Args, number, pointer, skb},
+    recorder::{self, Known, Look, last_was, record, record_ready},
+    sending,
+    skb::{Network, Ptr, dev_id, low_half, netns_of, offset},
+};
+
+#[inline(always)]
+pub(crate) fn local_out<A: Args, const POINT: u16>(ctx: *const u64) {
+    let skb = skb::<A>(ctx, POINT as usize);
+    let netns = netns_of(pointer::<A>(ctx, POINT as usize, 1));
+    // The device is not known yet: the namespace alone decides.
+    let dev = DevId { netns, ifindex: 0 };
+    let look = Look { network: Network::Header, again: false };
+    record(skb, POINT, Known::Born(dev, look), 0, dev.to_arg());
+}
+
+#[inline(always)]
+pub(crate) fn sending<A: Args, const POINT: u16>(ctx: *const u64) {
+    let skb = skb::<A>(ctx, POINT as usize);
+    let dev = dev_id(skb.follow(offset!(skb_dev)));
+    // Out of the host's stack with a connection attached: NAT may have rewritten it.
+    let again = skb.load::<u64>(offset!(skb_nfct)) != 0 && recorder::out_of_stack(skb);
+    let look = Look { network: Network::Header, again };
+    record(skb, POINT, Known::ByDevice(dev, look), 0, dev.to_arg());
+}
+
+#[inline(always)]
+fn incoming(skb: Ptr, point: u16, born: bool) {
+    let dev = dev_id(skb.follow(offset!(skb_dev)));
+    let look = Look { network: Network::Data, again: false };
+    let known = if born { Known::Born(dev, look) } else { Known::ByDevice(dev, look) };
+    record(skb, point, known, 0, dev.to_arg());
+}
+
+#[inline(always)]
+pub(crate) fn receiving<A: Args, const POINT: u16>(ctx: *const u64) {
+    incoming(skb::<A>(ctx, POINT as usize), POINT, false);
+}
+
+#[inline(always)]
+pub(crate) fn arriving<A: Args, const POINT: u16>(ctx: *const u64) {
+    incoming(skb::<A>(ctx, POINT as usize), POINT, true);
+}
+
+#[inline(always)]
+pub(crate) fn backlogged<A: Args, const POINT: u16>(ctx: *const u64) {
+    let skb = skb::<A>(ctx, POINT as usize);
+    let dev = dev_id(skb.follow(offset!(skb_dev)));
+    let look = Look { network: Network::Data, again: false };
+    let cpu = number::<A>(ctx, POINT as usize, 1) as u16;
+    record(skb, POINT, Known::ByDevice(dev, look), cpu, dev.to_arg());
+}
+
+#[inline(always)]
+pub(crate) fn starting<A: Args, const POINT: u16>(ctx: *const u64) {
+    let skb = skb::<A>(ctx, POINT as usize);
+    let dev = dev_id(pointer::<A>(ctx, POINT as usize, 1));
+    let look = Look { network: Network::Header, again: false };
+    record(skb, POINT, Known::ByDevice(dev, look), 0, dev.to_arg());
+}
+
+#[inline(always)]
+pub(crate) fn transmitted<A: Args, const POINT: u16>(ctx: *const u64) {
+    let skb = skb::<A>(ctx, POINT as usize);
+    // A veth's driver has put the packet on a CPU's backlog by now: it is no longer the driver's.
+    if last_was(skb, NETIF_RX) {
+        return;
+    }
+    let dev = dev_id(pointer::<A>(ctx, POINT as usize, 1));
+    let rc = number::<A>(ctx, POINT as usize, 2) as u16;
+    record(skb, POINT, Known::Followed, rc, dev.to_arg());
+}
+
+/// Handle (major number) of a `struct Qdisc`.
+#[inline(always)]
+fn handle(qdisc: Ptr) -> u16 {
+    (qdisc.load::<u32>(offset!(qdisc_handle)) >> 16) as u16
+}
+
+/// Length and backlog of a `struct Qdisc`: packets high, bytes low.
+#[inline(always)]
+fn fill(qdisc: Ptr) -> u64 {
+    let qlen = qdisc.load::<u32>(offset!(qdisc_qlen));
+    let backlog = qdisc.load::<u32>(offset!(qdisc_backlog));
+    (u64::from(qlen) << 32) | u64::from(backlog)
+}
+
+#[inline(always)]
+pub(crate) fn enqueued<A: Args, const POINT: u16>(ctx: *const u64) {
+    let skb = skb::<A>(ctx, POINT as usize);
+    if skb.is_null() {
+        return;
+    }
+    let qdisc = pointer::<A>(ctx, POINT as usize, 1);
+    record(skb, POINT, Known::Followed, handle(qdisc), fill(qdisc));
+}
+
+#[inline(always)]
+pub(crate) fn dequeued<A: Args, const POINT: u16>(ctx: *const u64) {
+    enqueued::<A, POINT>(ctx);
+}
+
+#[inline(always)]
+pub(crate) fn passing<A: Args, const POINT: u16>(ctx: *const u64) {
+    record(skb::<A>(ctx, POINT as usize), POINT, Known::Followed, 0, 0);
+}
+
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+
+/// Datagrams in a UDP socket's two queues; 0 for other sockets.
+#[inline(always)]
+fn queued(sk: Ptr) -> u32 {
+    const UDP: u16 = 17;
+    if sk.load::<u16>(offset!(sock_protocol)) != UDP {
+        return 0;
+    }
+    let receive = sk.load::<u32>(offset!(sock_receive_queue));
+    // Beyond struct sock, which is all that the verifier knows it to be.
+    receive + sk.untyped().load::<u32>(offset!(udp_reader_queue))
+}
+
+#[inline(always)]
+pub(crate) fn ready<A: Args, const POINT: u16>(ctx: *const u64) {
+    let sk = pointer::<A>(ctx, POINT as usize, 0);
+    if matches!(sk.load::<u16>(offset!(sock_family)), AF_INET | AF_INET6) {
+        record_ready(sk, POINT, sk.load::<u16>(offset!(sock_port)), || queued(sk));
+    }
+}
+
+#[inline(always)]
+pub(crate) fn received<A: Args, const POINT: u16>(ctx: *const u64) {
+    const MSG_PEEK: u32 = 2;
+    let sk = pointer::<A>(ctx, POINT as usize, 0);
+    let bytes = number::<A>(ctx, POINT as usize, 1) as i32;
+    if bytes > 0 && number::<A>(ctx, POINT as usize, 2) as u32 & MSG_PEEK == 0 {
+        let aux = bytes.min(i32::from(u16::MAX)) as u16;
+        record(sk, POINT, Known::Ended, aux, u64::from(low_half(sk.address())));
+    }
+}
+
+#[inline(always)]
+pub(crate) fn copied<A: Args, const POINT: u16>(ctx: *const u64) {
+    // SAFETY: no arguments.
+    let task = unsafe { aya_ebpf::helpers::generated::bpf_get_current_pid_tgid() };
+    let len = number::<A>(ctx, POINT as usize, 1).min(u64::from(u16::MAX)) as u16;
+    record(skb::<A>(ctx, POINT as usize), POINT, Known::Ended, len, task);
+}
+
+#[inline(always)]
+pub(crate) fn consumed<A: Args, const POINT: u16>(ctx: *const u64) {
+    record(skb::<A>(ctx, POINT as usize), POINT, Known::Ended, 0, 0);
+}
+
+#[inline(always)]
+pub(crate) fn dropped<A: Args, const POINT: u16>(ctx: *const u64) {
+    let reason = number::<A>(ctx, POINT as usize, 1) as u16;
+    record(skb::<A>(ctx, POINT as usize), POINT, Known::Ended, reason, 0);
+}
+
+#[inline(always)]
+pub(crate) fn send_begins<A: Args, const POINT: u16>(ctx: *const u64) {
+    let sk = pointer::<A>(ctx, POINT as usize, 0);
+    if recorder::netns_wanted(netns_of(sk.follow(offset!(sock_net)))) {
+        sending::begin();
+    }
+}

@@ -1,0 +1,155 @@
+//! Entry and exit of functions.
+//!
+//! A CPU keeps a stack of the functions that wanted packets have entered and not left. It gives an
+//! exit its packet where the exit's own arguments don't (kretprobe), and a function that has no
+//! sk_buff among its arguments the packet of the function that called it.
+
+use aya_ebpf::{helpers::generated::bpf_get_smp_processor_id, macros::map, maps::Array};
+use netpath_common::{
+    args::{SPAN_RULES, SPAN_STATE},
+    hop::Note,
+    place::DevId,
+    point::{ArgPos, HookAux},
+    span::{SPANS, entry},
+};
+
+use crate::{
+    args::{Args, number, pointer, position, skb, span_row},
+    netfilter::hook_of,
+    recorder::{Known, record},
+    skb::{Ptr, offset},
+};
+
+/// How deep spans can lie in each other; a power of two.
+const DEPTH: usize = 16;
+
+/// A function that was entered.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Frame {
+    /// 0 where its packet is not wanted.
+    skb: u64,
+    span: u64,
+}
+
+/// The functions that a CPU is in.
+#[repr(C)]
+pub(crate) struct Stack {
+    depth: u32,
+    reserved: u32,
+    frames: [Frame; DEPTH],
+}
+
+/// One entry per possible CPU; user space sets the number.
+#[map]
+static STACKS: Array<Stack> = Array::with_max_entries(1, 0);
+
+#[inline(always)]
+fn stack() -> Option<*mut Stack> {
+    // SAFETY: no arguments.
+    STACKS.get_ptr_mut(unsafe { bpf_get_smp_processor_id() })
+}
+
+/// The frame at a depth; the mask is how the verifier knows the bound.
+#[inline(always)]
+fn frame(stack: *mut Stack, depth: u32) -> *mut Frame {
+    // SAFETY: within the stack's frames.
+    unsafe { (&raw mut (*stack).frames).cast::<Frame>().add(depth as usize & (DEPTH - 1)) }
+}
+
+#[inline(always)]
+pub(crate) fn enter<A: Args, const INDEX: usize>(ctx: *const u64) {
+    let Some(stack) = stack() else { return };
+    // SAFETY: this CPU's own stack.
+    let depth = unsafe { (&raw const (*stack).depth).read_volatile() };
+    let own = position(span_row(INDEX), 0) != ArgPos::NONE;
+    let packet = if own {
+        skb::<A>(ctx, span_row(INDEX))
+    } else if depth > 0 && depth <= DEPTH as u32 {
+        // SAFETY: a frame of this CPU's stack.
+        Ptr::new(unsafe { (*frame(stack, depth - 1)).skb }, false)
+    } else {
+        return;
+    };
+    if packet.is_null() {
+        return;
+    }
+    let rules = rules::<A, INDEX>(ctx);
+    let (aux, mut arg) = place::<A, INDEX>(ctx, packet);
+    if let Note::Rules = SPANS[INDEX].span.note {
+        arg = rules;
+    }
+    let wanted = record(packet, entry(INDEX), Known::Followed, aux, arg);
+    // A kretprobe has no arguments to tell its packet by: there, all must be on the stack.
+    if (wanted || !A::TYPED) && depth < DEPTH as u32 {
+        let skb = if wanted { packet.address() } else { 0 };
+        // SAFETY: as above.
+        unsafe {
+            let top = frame(stack, depth);
+            (*top).skb = skb;
+            (*top).span = INDEX as u64;
+            (&raw mut (*stack).depth).write_volatile(depth + 1);
+        }
+    }
+}
+
+#[inline(always)]
+pub(crate) fn exit<A: Args, const INDEX: usize>(ctx: *const u64) {
+    let Some(stack) = stack() else { return };
+    // SAFETY: this CPU's own stack.
+    let depth = unsafe { (&raw const (*stack).depth).read_volatile() };
+    if depth == 0 || depth > DEPTH as u32 {
+        return;
+    }
+    // The exit's own frame is on top, or just below one whose exit was missed.
+    let mut at = depth - 1;
+    // SAFETY: frames of this CPU's stack.
+    unsafe {
+        if (*frame(stack, at)).span != INDEX as u64 {
+            if at == 0 || (*frame(stack, at - 1)).span != INDEX as u64 {
+                return;
+            }
+            at -= 1;
+        }
+        let packet = (*frame(stack, at)).skb;
+        if A::TYPED && position(span_row(INDEX), 0) & !ArgPos::MASK == 0 {
+            // The same function may have been entered, and not noted, for a packet not wanted.
+            if number::<A>(ctx, span_row(INDEX), 0) != packet {
+                return;
+            }
+        }
+        (&raw mut (*stack).depth).write_volatile(at);
+        if packet == 0 {
+            return;
+        }
+        record(Ptr::new(packet, false), entry(INDEX) + 1, Known::Followed, 0, 0);
+    }
+}
+
+/// The hook that the function runs in, as an event's `aux` and `arg`.
+#[inline(always)]
+fn place<A: Args, const INDEX: usize>(ctx: *const u64, packet: Ptr) -> (u16, u64) {
+    if let Note::None = SPANS[INDEX].span.note {
+        return (0, 0);
+    }
+    let row = span_row(INDEX);
+    let state = if position(row, SPAN_STATE) != ArgPos::NONE {
+        pointer::<A>(ctx, row, SPAN_STATE)
+    } else if position(row, 0) & ArgPos::PKTINFO != 0 {
+        pointer::<A>(ctx, row, 0).untyped().follow(offset!(pktinfo_state))
+    } else {
+        return (HookAux::NOWHERE, DevId::NONE.to_arg());
+    };
+    let (aux, dev) = hook_of(state, packet, HookAux::NO_SLOT);
+    (aux, dev.to_arg())
+}
+
+/// The rules that are walked; 0 where there are none.
+#[inline(always)]
+fn rules<A: Args, const INDEX: usize>(ctx: *const u64) -> u64 {
+    if let Note::Rules = SPANS[INDEX].span.note {
+        number::<A>(ctx, span_row(INDEX), SPAN_RULES)
+    } else {
+        0
+    }
+}

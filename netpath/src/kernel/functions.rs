@@ -1,0 +1,258 @@
+//! Probes on functions: fentry and fexit, or kprobes and kretprobes.
+//!
+//! What is probed comes from the tables; where its arguments stand, and in which module it is, from
+//! BTF. A function that is in no BTF, or that the kernel refuses, leaves its point or span absent
+//! with the reason.
+
+use std::{
+    collections::BTreeMap,
+    ffi::{CStr, CString},
+    io,
+    os::fd::{AsFd as _, AsRawFd, BorrowedFd, OwnedFd},
+};
+
+use aya_obj::generated::{bpf_attach_type, bpf_prog_type};
+use netpath_common::{
+    args::{Positions, Row, SPAN_ROWS},
+    point::{Body, POINTS, Point},
+    span::SPANS,
+};
+
+use super::{
+    Backend, KernelError,
+    btf::{Found, KernelBtf},
+    object::Object,
+    raw::{self, ProgramKind},
+    source::Source,
+};
+
+/// A function to probe, and which programs are for it.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) found: Found,
+    pub(super) what: What,
+}
+
+/// What a function serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum What {
+    Point(u16),
+    Span(usize),
+}
+
+impl What {
+    /// The programs that serve it: at the entry, and at the exit where there is one.
+    fn programs(self, way: Way) -> (String, Option<String>) {
+        let fentry = way == Way::Fentry;
+        match self {
+            Self::Point(n) if fentry => (format!("fe_{n}"), None),
+            Self::Point(n) => (format!("kp_{n}"), None),
+            Self::Span(i) if fentry => (format!("se_{i}"), Some(format!("sx_{i}"))),
+            Self::Span(i) => (format!("ke_{i}"), Some(format!("kx_{i}"))),
+        }
+    }
+}
+
+/// What of the tables can be probed by functions here, and why the rest can't.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Plan {
+    pub(super) targets: Vec<Target>,
+    pub(super) absent: BTreeMap<What, String>,
+}
+
+impl Plan {
+    /// Finds the functions of all spans, and of the points that `wanted` says. Their arguments'
+    /// positions go to `positions`.
+    pub(super) fn new(
+        btf: &KernelBtf,
+        wanted: impl Fn(&Point) -> bool,
+        positions: &mut Positions,
+    ) -> Self {
+        let mut plan = Self::default();
+        for point in POINTS.iter().filter(|p| wanted(p)) {
+            for names in point.functions {
+                let row = &mut positions.rows[usize::from(point.point)];
+                plan.add(What::Point(point.point), btf.function(names, point.body), row);
+            }
+        }
+        for (index, span) in SPANS.iter().enumerate() {
+            for names in span.span.functions {
+                let row = &mut positions.rows[SPAN_ROWS + index];
+                plan.add(What::Span(index), btf.span(names, span.span.note), row);
+            }
+        }
+        plan
+    }
+
+    fn add(&mut self, what: What, found: Result<Found, String>, row: &mut Row) {
+        let refused = match found {
+            // All functions of a row share its programs, and with them the positions.
+            Ok(found) if *row == Positions::NONE.rows[0] || *row == found.row => {
+                *row = found.row;
+                self.targets.push(Target { found, what });
+                return;
+            }
+            Ok(found) => format!("{} has its arguments elsewhere than its like", found.name),
+            Err(why) => why,
+        };
+        self.absent.entry(what).or_insert(refused);
+    }
+}
+
+/// Probes that are attached.
+#[derive(Default)]
+pub(super) struct Functions {
+    /// Links before the programs that they hold.
+    links: Vec<OwnedFd>,
+    programs: Vec<OwnedFd>,
+    /// By what they serve, the functions probed.
+    pub(super) served: BTreeMap<What, Vec<String>>,
+    pub(super) refused: BTreeMap<What, String>,
+}
+
+impl Functions {
+    pub(super) fn len(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Attaches probes to all targets.
+    pub(super) fn attach(
+        object: &Object,
+        targets: &[Target],
+        way: Way,
+    ) -> Result<Self, KernelError> {
+        let source = Source::relocated(object)?;
+        let mut this = Self::default();
+        let mut modules: BTreeMap<String, OwnedFd> = BTreeMap::new();
+        for target in targets {
+            if let Some(module) = &target.found.module
+                && way == Way::Fentry
+                && !modules.contains_key(module)
+            {
+                match raw::module_btf(module) {
+                    Ok(fd) => {
+                        modules.insert(module.clone(), fd);
+                    }
+                    Err(error) => {
+                        let why = format!("the BTF of module {module}: {error}");
+                        this.refused.insert(target.what, why);
+                        continue;
+                    }
+                }
+            }
+            let module = target.found.module.as_ref().and_then(|m| modules.get(m));
+            match this.attach_one(&source, target, way, module) {
+                Ok(()) => {
+                    let served = this.served.entry(target.what).or_default();
+                    served.push(target.found.name.clone());
+                }
+                Err(error) => {
+                    this.refused.insert(target.what, super::refusal(&target.found.name, &error));
+                }
+            }
+        }
+        Ok(this)
+    }
+
+    fn attach_one(
+        &mut self,
+        source: &Source,
+        target: &Target,
+        way: Way,
+        module: Option<&OwnedFd>,
+    ) -> Result<(), KernelError> {
+        let (entry, exit) = target.what.programs(way);
+        // The exit first: an entry without its exit would look like a function that never returns.
+        let wanted = exit.iter().map(|name| (name, true)).chain([(&entry, false)]);
+        let symbol = CString::new(target.found.name.as_str()).unwrap_or_default();
+        for (name, on_return) in wanted {
+            let program = source.load(name, way.kind(on_return, &target.found, module))?;
+            let link = way.link(program.as_fd(), &symbol, on_return).map_err(|e| {
+                KernelError::system(format!("attach {name} to {}", target.found.name), e)
+            })?;
+            self.links.push(link);
+            self.programs.push(program);
+        }
+        Ok(())
+    }
+}
+
+/// A way to probe functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// BPF trampolines.
+    Fentry,
+    /// kprobes through fprobe (`BPF_TRACE_KPROBE_MULTI`, Linux 5.18).
+    Multi,
+    /// kprobes through perf events.
+    Event,
+}
+
+impl Way {
+    pub(super) fn backend(self) -> Backend {
+        match self {
+            Self::Fentry => Backend::Fentry,
+            Self::Multi | Self::Event => Backend::Kprobe,
+        }
+    }
+
+    fn kind(self, on_return: bool, found: &Found, module: Option<&OwnedFd>) -> ProgramKind {
+        /// What `expected_attach_type` is where there is nothing to expect.
+        const ANY: bpf_attach_type = bpf_attach_type::BPF_CGROUP_INET_INGRESS;
+        let kprobe = |attach| ProgramKind {
+            kind: bpf_prog_type::BPF_PROG_TYPE_KPROBE,
+            attach,
+            target: 0,
+            module: None,
+        };
+        match self {
+            Self::Fentry => ProgramKind {
+                kind: bpf_prog_type::BPF_PROG_TYPE_TRACING,
+                attach: if on_return {
+                    bpf_attach_type::BPF_TRACE_FEXIT
+                } else {
+                    bpf_attach_type::BPF_TRACE_FENTRY
+                },
+                target: found.id,
+                module: module.map(AsRawFd::as_raw_fd),
+            },
+            Self::Multi => kprobe(bpf_attach_type::BPF_TRACE_KPROBE_MULTI),
+            Self::Event => kprobe(ANY),
+        }
+    }
+
+    fn link(self, program: BorrowedFd<'_>, symbol: &CStr, on_return: bool) -> io::Result<OwnedFd> {
+        match self {
+            Self::Fentry => raw::link_tracing(program),
+            Self::Multi => raw::link_kprobes(program, &[symbol], on_return),
+            Self::Event => raw::link_kprobe_event(program, symbol, on_return),
+        }
+    }
+}
+
+/// Functions that every kernel with IPv4 has, to try a way on.
+const COMMON: &[&str] = &["ip_forward", "ip_rcv", "tcp_v4_rcv"];
+
+/// The way that works for a backend here, by trying it at a function's return.
+pub(super) fn try_backend(btf: &KernelBtf, backend: Backend) -> Result<Way, String> {
+    let found = btf.function(COMMON, Body::Passing)?;
+    let symbol = CString::new(found.name.as_str()).unwrap_or_default();
+    let ways: &[Way] =
+        if backend == Backend::Fentry { &[Way::Fentry] } else { &[Way::Multi, Way::Event] };
+    let mut why = String::new();
+    for way in ways {
+        let tried = raw::trivial_program(way.kind(true, &found, None))
+            .and_then(|program| way.link(program.as_fd(), &symbol, true));
+        why = match tried {
+            Ok(_) => return Ok(*way),
+            Err(e) if e.raw_os_error() == Some(libc::EPERM) => {
+                "the kernel forbids function tracing".to_owned()
+            }
+            Err(e) if e.raw_os_error() == Some(libc::ENOENT) => {
+                "the kernel has no kprobes".to_owned()
+            }
+            Err(e) => e.to_string(),
+        };
+    }
+    Err(why)
+}
