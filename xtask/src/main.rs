@@ -2,7 +2,8 @@
 //!
 //! - [`setup`]: what is needed beside a Rust toolchain, found or installed;
 //! - [`ebpf`]: the programs for the kernel, built for bpfel-unknown-none;
-//! - [`build`], [`demo`], [`test`], [`lint`]: what their names say.
+//! - [`build`], [`demo`], [`test`], [`lint`]: what their names say;
+//! - [`vm`]: other kernels, in QEMU.
 
 mod build;
 mod ebpf;
@@ -10,6 +11,7 @@ mod lint;
 mod setup;
 mod shell;
 mod test;
+mod vm;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -43,6 +45,8 @@ enum Command {
     },
     /// Check formatting and run clippy.
     Lint,
+    /// Run a command on another kernel: one of Debian's, in QEMU without KVM.
+    Vm(vm::Args),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
         Command::Lint => {
             setup::run().and_then(|tools| lint::run(&tools)).map(|()| ExitCode::SUCCESS)
         }
+        Command::Vm(args) => setup::run().and_then(|tools| vm::command(&tools, &args)),
     };
     result.unwrap_or_else(|error| {
         eprintln!("xtask: {error:#}");

@@ -43,11 +43,7 @@ const PROGRAMS: &[(&str, &str)] =
     &[("ip", "iproute2"), ("tc", "iproute2"), ("nft", "nftables"), ("iptables", "iptables")];
 
 pub(crate) fn run() -> anyhow::Result<Tools> {
-    let mut packages: Vec<&str> = PROGRAMS
-        .iter()
-        .filter(|(program, _)| which(program).is_none())
-        .map(|(_, package)| *package)
-        .collect();
+    let mut packages = missing(PROGRAMS.iter().copied());
     let rust_src = rust_src();
     let bpf_linker = bpf_linker();
     if rust_src.is_none() {
@@ -58,11 +54,7 @@ pub(crate) fn run() -> anyhow::Result<Tools> {
             packages.extend(LLVM_PACKAGES);
         }
     }
-    packages.sort_unstable();
-    packages.dedup();
-    if !packages.is_empty() {
-        install(&packages)?;
-    }
+    install(packages)?;
     let core = match rust_src {
         Some(toolchain) => Core::RustSrc { toolchain },
         None => Core::Debian,
@@ -101,8 +93,25 @@ fn is_root() -> bool {
     output(Command::new("id").arg("-u")).as_deref() == Some("0")
 }
 
+/// Packages of the programs that are not there.
+fn missing<'a>(programs: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<&'a str> {
+    programs.filter(|(program, _)| which(program).is_none()).map(|(_, package)| package).collect()
+}
+
+/// Finds programs, each with Debian's package of it, or installs them.
+pub(crate) fn require<'a>(
+    programs: impl Iterator<Item = (&'a str, &'a str)>,
+) -> anyhow::Result<()> {
+    install(missing(programs))
+}
+
 /// Installs Debian's packages, or says how to.
-pub(crate) fn install(packages: &[&str]) -> anyhow::Result<()> {
+fn install(mut packages: Vec<&str>) -> anyhow::Result<()> {
+    packages.sort_unstable();
+    packages.dedup();
+    if packages.is_empty() {
+        return Ok(());
+    }
     let words = format!("apt-get install --yes --no-install-recommends {}", packages.join(" "));
     if !is_debian() {
         bail!(

@@ -1,0 +1,198 @@
+//! netpath on other kernels: Debian's, in QEMU without KVM.
+//!
+//! In: a row of [`KERNELS`] and a command. Out: how the command ended and what it printed.
+//! Nothing of this machine is changed but `target/vm`, where all that was fetched and made is kept.
+//!
+//! - [`kernels`]: the kernels, as data; [`sources`], [`apt`]: where their packages are, and getting
+//!   them;
+//! - [`modules`], [`programs`], [`archive`], [`initramfs`]: what a guest finds in its memory;
+//! - [`qemu`], [`guest`], [`console`]: the machine, one run of it, and its last words.
+
+mod apt;
+mod archive;
+mod console;
+mod guest;
+mod initramfs;
+mod kernels;
+mod modules;
+mod programs;
+mod qemu;
+mod sources;
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
+
+pub(crate) use self::{
+    guest::{End, Guest, Outcome, Put, run},
+    kernels::{KERNELS, Kernel},
+};
+use crate::{build, setup::Tools, shell::target};
+
+/// What is run where no command is given.
+const SMOKE: &str = "netpath doctor && netpath lab run bridge-nat --for 2s";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Which kernel.
+    #[arg(long, ignore_case = true, value_parser = selection())]
+    kernel: Selection,
+    /// Look for newer packages of it than those that were fetched.
+    #[arg(long)]
+    update: bool,
+    /// Put a file or directory into the guest: into root's home, where the command runs, or at
+    /// GUEST. A program's libraries come with it.
+    #[arg(long = "file", value_name = "HOST[:GUEST]", value_parser = initramfs::put)]
+    files: Vec<Put>,
+    /// Put what the command leaves in the guest's /out into this directory; with `all`, into one
+    /// for each kernel in it.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Kill the guest after this time.
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+    /// The program to run as root and its arguments; `netpath doctor` and a short lab without one.
+    #[arg(last = true, value_name = "CMD")]
+    command: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Selection(&'static [Kernel]);
+
+fn selection() -> impl clap::builder::TypedValueParser<Value = Selection> {
+    let rows = KERNELS.iter().map(|kernel| PossibleValue::new(kernel.name).help(kernel.what));
+    let all = PossibleValue::new("all").help("each of them, in turn");
+    PossibleValuesParser::new(rows.chain([all])).map(|name| {
+        let one = KERNELS.iter().position(|kernel| kernel.name.eq_ignore_ascii_case(&name));
+        Selection(one.map_or(KERNELS, |i| &KERNELS[i..=i]))
+    })
+}
+
+/// A kernel that is ready to be booted.
+#[derive(Clone, Debug)]
+pub(crate) struct Image {
+    kernel_file: PathBuf,
+    /// Parts of its initramfs that all runs share.
+    parts: Vec<PathBuf>,
+    netpath: PathBuf,
+}
+
+/// Fetches and builds what it takes to boot a kernel, as far as it isn't there.
+pub(crate) fn prepare(kernel: &Kernel, tools: &Tools) -> anyhow::Result<Image> {
+    let netpath = build::run_static(tools)?;
+    programs::setup()?;
+    let vm = target().join("vm");
+    fs::create_dir_all(&vm).with_context(|| format!("cannot make {}", vm.display()))?;
+    // Another xtask waits.
+    let lock = File::create(vm.join("lock"))?;
+    lock.lock()?;
+    let programs_archive = vm.join("programs.cpio");
+    programs::pack(&programs_archive)?;
+    let dir = vm.join("cache").join(kernel.name);
+    if !dir.join(RELEASE).is_file() {
+        fetch(kernel, &dir)?;
+    }
+    let release = fs::read_to_string(dir.join(RELEASE))?;
+    let modules_archive = pack_modules(&dir, &release)?;
+    Ok(Image {
+        kernel_file: kernel_file(&dir.join(TREE), &release)?,
+        parts: vec![programs_archive, modules_archive],
+        netpath,
+    })
+}
+
+/// Below a kernel's directory: its packages, unpacked, and the version that they are of.
+const TREE: &str = "tree";
+const RELEASE: &str = "release";
+
+/// Fetches a kernel anew; the directory comes to be when it is whole.
+fn fetch(kernel: &Kernel, dir: &Path) -> anyhow::Result<()> {
+    let cache = dir.parent().context("a kernel's directory is in the cache's")?;
+    fs::create_dir_all(cache)?;
+    let new = tempfile::Builder::new().prefix("new-").tempdir_in(cache)?;
+    let state = target().join("vm/apt").join(kernel.name);
+    let release = apt::fetch(kernel, &state, &new.path().join(TREE))?;
+    fs::write(new.path().join(RELEASE), release)?;
+    let _ = fs::remove_dir_all(dir);
+    fs::rename(new.keep(), dir)?;
+    Ok(())
+}
+
+/// The archive of a kernel's modules; made again when other modules are wanted.
+fn pack_modules(dir: &Path, release: &str) -> anyhow::Result<PathBuf> {
+    let (archive, stamp) = (dir.join("modules.cpio"), dir.join("modules.key"));
+    let key = modules::WANTED.join("\n");
+    if !archive.is_file() || fs::read_to_string(&stamp).ok().as_ref() != Some(&key) {
+        modules::pack(&dir.join(TREE), release, &archive)?;
+        fs::write(stamp, key)?;
+    }
+    Ok(archive)
+}
+
+/// The kernel: in /boot, or beside its modules from 7.x on.
+fn kernel_file(tree: &Path, release: &str) -> anyhow::Result<PathBuf> {
+    let beside = modules::dir(tree, release)?.join("vmlinuz");
+    [tree.join(format!("boot/vmlinuz-{release}")), beside]
+        .into_iter()
+        .find(|file| file.is_file())
+        .with_context(|| format!("{} has no kernel {release}", tree.display()))
+}
+
+/// `cargo xtask vm`.
+pub(crate) fn command(tools: &Tools, args: &Args) -> anyhow::Result<ExitCode> {
+    let Selection(kernels) = args.kernel;
+    let smoke = ["sh", "-c", SMOKE].map(str::to_owned).to_vec();
+    let mut lines = Vec::new();
+    let mut worst = 0;
+    for kernel in kernels {
+        if args.update {
+            let _ = fs::remove_dir_all(target().join("vm/cache").join(kernel.name));
+        }
+        let image = prepare(kernel, tools)?;
+        let out = args.out.clone().map(|dir| match kernels {
+            [_] => dir,
+            _ => dir.join(kernel.name),
+        });
+        let guest = Guest {
+            command: if args.command.is_empty() { smoke.clone() } else { args.command.clone() },
+            files: args.files.clone(),
+            out,
+            timeout: args.timeout,
+            show: true,
+        };
+        eprintln!("xtask: booting {} ({})", kernel.name, kernel.what);
+        let outcome = run(&image, &guest)?;
+        if !outcome.console.is_empty() {
+            eprintln!("xtask: the guest's console says:\n{}", outcome.console);
+        }
+        worst = worst.max(outcome.end.status());
+        lines.push(line(kernel, &outcome));
+        if outcome.end == End::Interrupted {
+            break;
+        }
+    }
+    for line in &lines {
+        if kernels.len() > 1 {
+            println!("{line}");
+        } else {
+            eprintln!("xtask: {line}");
+        }
+    }
+    Ok(ExitCode::from(worst))
+}
+
+/// The kernel's version, the time and the result.
+fn line(kernel: &Kernel, outcome: &Outcome) -> String {
+    let version = match outcome.kernel_version.as_str() {
+        "" => "did not boot",
+        version => version,
+    };
+    let seconds = outcome.elapsed.as_secs_f64();
+    format!("{:<8} {version:<28} {seconds:>6.1} s  {}", kernel.name, outcome.end)
+}

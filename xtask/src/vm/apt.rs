@@ -1,0 +1,97 @@
+//! Debian's kernel packages, fetched with apt and unpacked, never installed.
+//!
+//! apt gets sources, lists, cache and state of its own: the machine's are not touched.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, bail};
+
+use super::{
+    kernels::{self, Kernel},
+    sources,
+};
+use crate::shell::{check, output};
+
+/// An apt of our own.
+struct Apt {
+    dir: PathBuf,
+}
+
+impl Apt {
+    /// With a kernel's sources.
+    fn new(dir: PathBuf, kernel: &Kernel) -> anyhow::Result<Self> {
+        for sub in ["lists/partial", "cache/archives/partial"] {
+            let sub = dir.join(sub);
+            fs::create_dir_all(&sub).with_context(|| format!("cannot make {}", sub.display()))?;
+        }
+        fs::write(dir.join("status"), "")?;
+        fs::write(dir.join("kernel.sources"), sources::find()?.of(kernel))?;
+        Ok(Self { dir })
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        let dir = self.dir.display();
+        for option in [
+            format!("Dir::Etc::SourceList={dir}/kernel.sources"),
+            "Dir::Etc::SourceParts=/dev/null".to_owned(),
+            format!("Dir::State={dir}"),
+            format!("Dir::State::Status={dir}/status"),
+            format!("Dir::Cache={dir}/cache"),
+            // The user that root's apt works as can't write here.
+            "APT::Sandbox::User=root".to_owned(),
+            "APT::Architecture=amd64".to_owned(),
+            "APT::Architectures=amd64".to_owned(),
+            // Descriptions and icons are of no use.
+            "Acquire::Languages=none".to_owned(),
+            "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
+        ] {
+            command.args(["-o", &option]);
+        }
+        command.args(["--quiet", "--quiet"]);
+        command
+    }
+
+    fn update(&self) -> anyhow::Result<()> {
+        // Stdout is the guest's.
+        let mut command = self.command("apt-get");
+        check(command.args(["--error-on=any", "update"]).stdout(std::io::stderr()))
+    }
+
+    fn cache(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut command = self.command("apt-cache");
+        output(command.args(arguments)).with_context(|| format!("apt-cache {arguments:?} failed"))
+    }
+
+    /// Downloads packages into a directory.
+    fn download(&self, packages: &[String], into: &Path) -> anyhow::Result<()> {
+        let mut command = self.command("apt-get");
+        command.arg("download").args(packages);
+        check(command.current_dir(into).stdout(std::io::stderr()))
+    }
+}
+
+/// Fetches the newest packages of a kernel, unpacks them into `tree`, and returns the kernel's
+/// version, as `uname -r` says it. Lists are kept in `state`.
+pub(super) fn fetch(kernel: &Kernel, state: &Path, tree: &Path) -> anyhow::Result<String> {
+    let apt = Apt::new(state.to_owned(), kernel)?;
+    apt.update()?;
+    let names = apt.cache(&["pkgnames", kernel.prefix])?;
+    let Some(package) = kernel.newest(names.lines()) else {
+        bail!("Debian's archive has no package {}…", kernel.prefix);
+    };
+    let stanza = apt.cache(&["show", "--no-all-versions", package])?;
+    let field = |name| stanza.lines().find_map(|l| l.strip_prefix(name)).unwrap_or_default().trim();
+    let parts = kernels::parts(package, field("Depends:"));
+    eprintln!("xtask: fetching {package} {}", field("Version:"));
+    let debs = tempfile::tempdir_in(state)?;
+    apt.download(&parts, debs.path())?;
+    for entry in fs::read_dir(debs.path())? {
+        check(Command::new("dpkg-deb").arg("--extract").arg(entry?.path()).arg(tree))?;
+    }
+    Ok(kernels::release(package).unwrap_or_default().to_owned())
+}

@@ -1,0 +1,97 @@
+//! QEMU, without KVM: one machine, its console and its ports, each a file on this side.
+
+use std::{
+    fs::File,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::Context as _;
+
+use super::Image;
+
+/// A port of the machine's, with the name that the guest finds it by.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Port {
+    /// What the guest's first process reports: `booted VERSION`, `exit STATUS`.
+    Control,
+    Stdout,
+    Stderr,
+    /// What the command left in /out, as a tar.
+    Out,
+}
+
+impl Port {
+    const ALL: [Self; 4] = [Self::Control, Self::Stdout, Self::Stderr, Self::Out];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Control => "control",
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+            Self::Out => "out",
+        }
+    }
+
+    /// Where what it carries arrives.
+    pub(super) fn file(self, dir: &Path) -> PathBuf {
+        dir.join(self.name())
+    }
+}
+
+/// The guest's console.
+pub(super) fn console(dir: &Path) -> PathBuf {
+    dir.join("console")
+}
+
+/// What QEMU itself complains of.
+pub(super) fn complaints(dir: &Path) -> PathBuf {
+    dir.join("qemu")
+}
+
+/// A fault is the end, and the end is not followed by another start. Warnings are shown.
+const COMMAND_LINE: &str = "console=ttyS0 panic=-1 oops=panic loglevel=5";
+
+/// Memory beside the initramfs, MiB. The initramfs is there twice: as it came, and unpacked.
+const MEMORY_MIB: u64 = 1024;
+
+/// Starts a machine that has its files in `dir`.
+pub(super) fn start(image: &Image, initramfs: &Path, dir: &Path) -> anyhow::Result<Child> {
+    let memory = MEMORY_MIB + 2 * initramfs.metadata()?.len().div_ceil(1 << 20);
+    let mut command = Command::new("qemu-system-x86_64");
+    command
+        .args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-machine", "q35"])
+        .args(["-m", &format!("{memory}M")])
+        .args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"])
+        .args(["-append", COMMAND_LINE])
+        .arg("-kernel")
+        .arg(&image.kernel_file)
+        .arg("-initrd")
+        .arg(initramfs)
+        .args(["-serial", &format!("file:{}", option(&console(dir)))])
+        .args(["-device", "virtio-serial-pci"]);
+    for port in Port::ALL {
+        let (name, file) = (port.name(), port.file(dir));
+        File::create(&file).with_context(|| format!("cannot write {}", file.display()))?;
+        command
+            .args(["-chardev", &format!("file,id={name},path={}", option(&file))])
+            .args(["-device", &format!("virtserialport,chardev={name},name={name}")]);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(complaints(dir))?);
+    // Ctrl-C is ours to hear.
+    command.process_group(0);
+    // SAFETY: prctl is async-signal-safe. A machine does not outlive us, however we end.
+    unsafe {
+        command.pre_exec(|| {
+            nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
+            Ok(())
+        });
+    }
+    command.spawn().context("cannot run qemu-system-x86_64")
+}
+
+/// A path as part of an option: QEMU takes a doubled comma for one.
+fn option(path: &Path) -> String {
+    path.to_string_lossy().replace(',', ",,")
+}
