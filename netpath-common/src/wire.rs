@@ -41,7 +41,7 @@ pub struct ChunkHeader {
     pub base_ns: u64,
     /// Counts this CPU's chunks, so that a gap shows.
     pub seq: u32,
-    /// Cells that this CPU has lost so far.
+    /// Events that this CPU has lost so far, all of them after the last one in its chunk.
     pub lost: u32,
     pub cpu: u16,
     /// Cells that follow.

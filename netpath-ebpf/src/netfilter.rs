@@ -8,7 +8,7 @@ use netpath_common::{
 
 use crate::{
     recorder::{Known, Look, record},
-    skb::{Network, Ptr, dev_id, netns_of, offset, peek},
+    skb::{Network, Ptr, netns_of, offset, peek},
 };
 
 pub(crate) const NF_ACCEPT: i32 = 1;
@@ -62,7 +62,7 @@ fn pointer(address: u64) -> Option<u64> {
 /// Run by user space through `BPF_PROG_TEST_RUN`.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "raw_tp")]
-pub extern "C" fn netns_hooks(_ctx: *const u64) -> i32 {
+pub(crate) extern "C" fn netns_hooks(_ctx: *const u64) -> i32 {
     // SAFETY: no arguments.
     let task = unsafe { bpf_get_current_task() };
     read_hooks(task).map_or(1, |()| 0)

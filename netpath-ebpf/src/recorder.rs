@@ -23,7 +23,7 @@ use netpath_common::{
     },
     wire::{
         ABI, CELLS_PER_EVENT, CHUNK_ALONE, CHUNK_CELLS, Cell, ChunkHeader, CpuBuffer, Event,
-        KIND_FIRST, KIND_SKB, Skb,
+        KIND_SKB, Skb,
     },
 };
 
@@ -135,43 +135,32 @@ fn device_wanted(dev: DevId) -> bool {
 }
 
 #[inline(always)]
-fn count_lost(cells: *const Cell, n: usize) {
-    let mut i = 0;
-    while i < CHUNK_CELLS {
-        if i >= n {
-            break;
-        }
-        // SAFETY: i < CHUNK_CELLS, and every cell begins with its point or kind.
-        let point = unsafe { cells.add(i).cast::<u16>().read_volatile() };
-        if point < KIND_FIRST
-            && let Some(lost) = LOST.get_ptr_mut(u32::from(point))
-        {
-            // SAFETY: this CPU's own counter.
-            unsafe { *lost += 1 };
-        }
-        i += 1;
+fn count_lost(point: u16) {
+    if let Some(lost) = LOST.get_ptr_mut(u32::from(point)) {
+        // SAFETY: this CPU's own counter.
+        unsafe { *lost += 1 };
     }
 }
 
-/// Sends the CPU's chunk and begins the next one at `now`.
+/// Sends the CPU's chunk and begins the next one at `now`. Where the ring has no room the chunk
+/// stays as it is, and `false` comes back.
 #[inline(always)]
-fn flush(cpu: *mut CpuBuffer, number: u32, n: usize, now: u64) {
+fn flush(cpu: *mut CpuBuffer, number: u32, n: usize, now: u64) -> bool {
     // SAFETY: `cpu` is this CPU's buffer and `busy` is set.
     unsafe {
-        // The mask changes nothing; it is how the verifier knows the bound.
+        // The chunk is never quite full, so the mask changes nothing; it is how the verifier
+        // knows the bound.
         let n = n & (CHUNK_CELLS - 1);
         if n > 0 {
-            let bytes = (size_of::<ChunkHeader>() + n * size_of::<Cell>()) as u64;
             let rc = bpf_ringbuf_output(
                 (&raw const RING).cast_mut().cast(),
                 (&raw mut (*cpu).header).cast(),
-                bytes,
+                (size_of::<ChunkHeader>() + n * size_of::<Cell>()) as u64,
                 u64::from(BPF_RB_NO_WAKEUP),
             );
             if rc != 0 {
-                (*cpu).header.lost += n as u32;
-                count_lost((&raw const (*cpu).cells).cast(), n);
-                aya_log_ebpf::warn!((), "CPU {}: the ring is full, {} cells lost", number, n);
+                aya_log_ebpf::debug!((), "CPU {}: the ring is full", number);
+                return false;
             }
         }
         let header = &raw mut (*cpu).header;
@@ -181,6 +170,7 @@ fn flush(cpu: *mut CpuBuffer, number: u32, n: usize, now: u64) {
         (*header).base_ns = now;
         (*header).cpu = number as u16;
         (*header).abi = ABI;
+        true
     }
 }
 
@@ -219,11 +209,8 @@ fn send_alone(cpu: u32, skb: u64, point: u16, aux: u16, arg: u64) {
             u64::from(BPF_RB_NO_WAKEUP),
         )
     };
-    if rc != 0
-        && let Some(lost) = LOST.get_ptr_mut(u32::from(point))
-    {
-        // SAFETY: this CPU's own counter.
-        unsafe { *lost += 1 };
+    if rc != 0 {
+        count_lost(point);
     }
 }
 
@@ -259,8 +246,13 @@ pub(crate) fn record(packet: Ptr, point: u16, known: Known, aux: u16, arg: u64) 
         let now = bpf_ktime_get_ns();
         let mut n = usize::from((&raw const (*cpu).header.cells).read_volatile());
         let mut dt = now.wrapping_sub((*cpu).header.base_ns);
-        if n > CHUNK_CELLS - CELLS_PER_EVENT || dt > u64::from(u32::MAX) {
-            flush(cpu, number, n, now);
+        if n >= CHUNK_CELLS - CELLS_PER_EVENT || dt > u64::from(u32::MAX) {
+            if !flush(cpu, number, n, now) {
+                (*cpu).header.lost += 1;
+                count_lost(point);
+                (&raw mut (*cpu).busy).write_volatile(0);
+                return true;
+            }
             n = 0;
             dt = 0;
         }

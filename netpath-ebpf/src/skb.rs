@@ -18,12 +18,18 @@ pub(crate) static LAYOUT: Layout = Layout::from_offsets(&[0; netpath_common::lay
 /// One offset of [`LAYOUT`].
 macro_rules! offset {
     ($field:ident) => {
-        // SAFETY: LAYOUT is a valid static; the volatile read keeps its zero initializer from
-        // being folded into the programs.
-        unsafe { core::ptr::read_volatile(&raw const crate::skb::LAYOUT.$field) as usize }
+        $crate::skb::constant(&raw const $crate::skb::LAYOUT.$field)
     };
 }
 pub(crate) use offset;
+
+/// Reads a field of [`LAYOUT`].
+#[inline(always)]
+pub(crate) fn constant(field: *const u32) -> usize {
+    // SAFETY: a field of a static; the volatile read keeps its zero initializer from being folded
+    // into the programs.
+    unsafe { field.read_volatile() as usize }
+}
 
 /// A pointer to a kernel struct.
 #[derive(Clone, Copy)]
@@ -211,7 +217,16 @@ pub(crate) fn describe(skb: Ptr, network: Network, cells: *mut Cell) -> usize {
         }
         Network::Data => skb.load::<u64>(offset!(skb_data)),
     };
-    match skb.load::<u16>(offset!(skb_protocol)) {
+    let mut protocol = skb.load::<u16>(offset!(skb_protocol));
+    if protocol == 0 {
+        // A packet that has just left its socket has no protocol yet.
+        protocol = match peek::<1>(l3) {
+            Some([first]) if first >> 4 == 4 => ETH_P_IP,
+            Some([first]) if first >> 4 == 6 => ETH_P_IPV6,
+            _ => 0,
+        };
+    }
+    match protocol {
         ETH_P_IP => describe_v4(l3, cells),
         ETH_P_IPV6 => describe_v6(l3, cells),
         _ => 0,

@@ -41,7 +41,6 @@ pub(super) fn run(args: &args::Trace) -> anyhow::Result<ExitCode> {
     })?;
     pipeline.finish(&mut ledger);
     ending.notes.extend(notes(&pipeline, &ledger));
-    drop(tracer);
     sink.write(&snapshot::build(&ledger, &session, &ending))?;
     Ok(Status::Fine.into())
 }

@@ -5,7 +5,7 @@
 //! with the reason.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::{CStr, CString},
     io,
     os::fd::{AsFd as _, AsRawFd, BorrowedFd, OwnedFd},
@@ -102,17 +102,21 @@ impl Plan {
 /// Probes that are attached.
 #[derive(Default)]
 pub(super) struct Functions {
-    /// Links before the programs that they hold.
-    links: Vec<OwnedFd>,
-    programs: Vec<OwnedFd>,
+    probes: Vec<Probe>,
     /// By what they serve, the functions probed.
     pub(super) served: BTreeMap<What, Vec<String>>,
     pub(super) refused: BTreeMap<What, String>,
 }
 
+/// A program and its link, which goes first.
+struct Probe {
+    _link: OwnedFd,
+    _program: OwnedFd,
+}
+
 impl Functions {
     pub(super) fn len(&self) -> usize {
-        self.links.len()
+        self.probes.len()
     }
 
     /// Attaches probes to all targets.
@@ -122,59 +126,64 @@ impl Functions {
         way: Way,
     ) -> Result<Self, KernelError> {
         let source = Source::relocated(object)?;
+        let modules = if way == Way::Fentry { modules(targets) } else { BTreeMap::new() };
+        let attached = targets.iter().map(|target| {
+            let module = match target.found.module.as_ref().and_then(|m| modules.get(m)) {
+                Some(Err(why)) => return Err(why.clone()),
+                Some(Ok(btf)) => Some(btf),
+                None => None,
+            };
+            attach_one(&source, target, way, module)
+                .map_err(|error| super::refusal(&target.found.name, &error))
+        });
         let mut this = Self::default();
-        let mut modules: BTreeMap<String, OwnedFd> = BTreeMap::new();
-        for target in targets {
-            if let Some(module) = &target.found.module
-                && way == Way::Fentry
-                && !modules.contains_key(module)
-            {
-                match raw::module_btf(module) {
-                    Ok(fd) => {
-                        modules.insert(module.clone(), fd);
-                    }
-                    Err(error) => {
-                        let why = format!("the BTF of module {module}: {error}");
-                        this.refused.insert(target.what, why);
-                        continue;
-                    }
-                }
-            }
-            let module = target.found.module.as_ref().and_then(|m| modules.get(m));
-            match this.attach_one(&source, target, way, module) {
-                Ok(()) => {
+        for (target, result) in targets.iter().zip(attached) {
+            match result {
+                Ok(probes) => {
+                    this.probes.extend(probes);
                     let served = this.served.entry(target.what).or_default();
                     served.push(target.found.name.clone());
                 }
-                Err(error) => {
-                    this.refused.insert(target.what, super::refusal(&target.found.name, &error));
+                Err(why) => {
+                    this.refused.insert(target.what, why);
                 }
             }
         }
         Ok(this)
     }
+}
 
-    fn attach_one(
-        &mut self,
-        source: &Source,
-        target: &Target,
-        way: Way,
-        module: Option<&OwnedFd>,
-    ) -> Result<(), KernelError> {
-        let (entry, exit) = target.what.programs(way);
-        // The exit first: an entry without its exit would look like a function that never returns.
-        let wanted = exit.iter().map(|name| (name, true)).chain([(&entry, false)]);
-        let symbol = CString::new(target.found.name.as_str()).unwrap_or_default();
-        for (name, on_return) in wanted {
+/// The BTF of the modules that the targets are in, or why it can't be had.
+fn modules(targets: &[Target]) -> BTreeMap<String, Result<OwnedFd, String>> {
+    let names: BTreeSet<&String> = targets.iter().filter_map(|t| t.found.module.as_ref()).collect();
+    names
+        .into_iter()
+        .map(|name| {
+            let btf = raw::module_btf(name).map_err(|e| format!("the BTF of module {name}: {e}"));
+            (name.clone(), btf)
+        })
+        .collect()
+}
+
+fn attach_one(
+    source: &Source,
+    target: &Target,
+    way: Way,
+    module: Option<&OwnedFd>,
+) -> Result<Vec<Probe>, KernelError> {
+    let (entry, exit) = target.what.programs(way);
+    // The exit first: an entry without its exit would look like a function that never returns.
+    let wanted = exit.iter().map(|name| (name, true)).chain([(&entry, false)]);
+    let symbol = CString::new(target.found.name.as_str()).unwrap_or_default();
+    wanted
+        .map(|(name, on_return)| {
             let program = source.load(name, way.kind(on_return, &target.found, module))?;
             let link = way.link(program.as_fd(), &symbol, on_return).map_err(|e| {
                 KernelError::system(format!("attach {name} to {}", target.found.name), e)
             })?;
-            self.links.push(link);
-            self.programs.push(program);
-        }
-        Ok(())
-    }
+            Ok(Probe { _link: link, _program: program })
+        })
+        .collect()
 }
 
 /// A way to probe functions.
