@@ -105,7 +105,9 @@ impl Stop {
 pub struct Traffic {
     load: Load,
     started: Instant,
+    /// The client's; the server's comes after it, so that what is in flight still finds it.
     stop: Stop,
+    stop_server: Stop,
     received: Arc<AtomicU64>,
     sent: Arc<AtomicU64>,
     server: Option<JoinHandle<Result<(), String>>>,
@@ -167,11 +169,11 @@ impl Traffic {
             address.parse().map_err(|_| LabError::Traffic(format!("bad address {address}")))?;
         let (server_ns, client_ns) =
             (lab.host(topology.server)?.clone(), lab.host(topology.client)?.clone());
-        let stop = Stop::default();
+        let (stop, stop_server) = (Stop::default(), Stop::default());
         let received = Arc::new(AtomicU64::new(0));
 
         let (listening, at) = mpsc::channel();
-        let (s, r) = (stop.clone(), Arc::clone(&received));
+        let (s, r) = (stop_server.clone(), Arc::clone(&received));
         let server = thread::Builder::new().name("np-server".into()).spawn(move || {
             let any = if ip.is_ipv6() { "[::]:0" } else { "0.0.0.0:0" };
             server_ns
@@ -193,6 +195,7 @@ impl Traffic {
         });
         let server = server.map_err(|e| LabError::Traffic(e.to_string()))?;
         let Ok(port) = at.recv_timeout(Duration::from_secs(5)) else {
+            stop_server.0.store(true, Ordering::Relaxed);
             return Err(LabError::Traffic(join(server).err().unwrap_or_default()));
         };
 
@@ -218,6 +221,7 @@ impl Traffic {
             load,
             started: Instant::now(),
             stop,
+            stop_server,
             received,
             sent,
             server: Some(server),
@@ -243,6 +247,7 @@ impl Traffic {
         self.stop.0.store(true, Ordering::Relaxed);
         let elapsed = self.started.elapsed();
         let counted = self.client.take().map_or_else(|| Ok(Counted::new()), join);
+        self.stop_server.0.store(true, Ordering::Relaxed);
         let served = self.server.take().map_or(Ok(()), join);
         let counted = counted.map_err(LabError::Traffic)?;
         served.map_err(LabError::Traffic)?;
