@@ -10,6 +10,7 @@ use std::{
 use anyhow::Context as _;
 
 use super::Image;
+use crate::shell::output;
 
 /// A port of the machine's, with the name that the guest finds it by.
 #[derive(Clone, Copy, Debug)]
@@ -56,12 +57,16 @@ const COMMAND_LINE: &str = "console=ttyS0 panic=-1 oops=panic loglevel=5";
 /// Memory beside the initramfs, MiB. The initramfs is there twice: as it came, and unpacked.
 const MEMORY_MIB: u64 = 1024;
 
+const QEMU: &str = "qemu-system-x86_64";
+
 /// Starts a machine that has its files in `dir`.
 pub(super) fn start(image: &Image, initramfs: &Path, dir: &Path) -> anyhow::Result<Child> {
     let memory = MEMORY_MIB + 2 * initramfs.metadata()?.len().div_ceil(1 << 20);
-    let mut command = Command::new("qemu-system-x86_64");
+    let version = output(Command::new(QEMU).arg("--version")).unwrap_or_default();
+    let accelerator = format!("tcg,thread={}", threads(&version));
+    let mut command = Command::new(QEMU);
     command
-        .args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-machine", "q35"])
+        .args(["-accel", &accelerator, "-cpu", "max", "-smp", "2", "-machine", "q35"])
         .args(["-m", &format!("{memory}M")])
         .args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"])
         .args(["-append", COMMAND_LINE])
@@ -88,10 +93,40 @@ pub(super) fn start(image: &Image, initramfs: &Path, dir: &Path) -> anyhow::Resu
             Ok(())
         });
     }
-    command.spawn().context("cannot run qemu-system-x86_64")
+    command.spawn().with_context(|| format!("cannot run {QEMU}"))
+}
+
+/// One thread for each of the guest's CPUs, where that works. Before QEMU 8.1, a CPU can run code
+/// that another one has since patched. Kernels patch their code while it runs, whenever a probe is
+/// attached: now and then such a guest dies of an int3 that is no longer there.
+fn threads(version: &str) -> &'static str {
+    let number = version.split_once("version ").map_or("", |(_, rest)| rest);
+    let mut parts =
+        number.split(|c: char| !c.is_ascii_digit()).map_while(|n| n.parse::<u32>().ok());
+    let (major, minor) = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    if (major, minor) >= (8, 1) { "multi" } else { "single" }
 }
 
 /// A path as part of an option: QEMU takes a doubled comma for one.
 fn option(path: &Path) -> String {
     path.to_string_lossy().replace(',', ",,")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_versions_run_one_cpu_at_a_time() {
+        assert_eq!(threads("QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)\n"), "single");
+        assert_eq!(threads("QEMU emulator version 8.0.5"), "single");
+        assert_eq!(threads("QEMU emulator version 8.1.0"), "multi");
+        assert_eq!(threads("QEMU emulator version 10.0.2 (Debian)"), "multi");
+        assert_eq!(threads("something else"), "single");
+    }
+
+    #[test]
+    fn commas_in_paths_are_doubled() {
+        assert_eq!(option(Path::new("/a,b/c")), "/a,,b/c");
+    }
 }
