@@ -163,6 +163,8 @@ pub enum Measure {
     Between(&'static [Edge]),
     /// From a function's entry to its exit.
     Span(Span),
+    /// What another hop measures, inside a function of a group.
+    Inside { hop: HopId, group: Group },
     /// Between the links before and after the registered hooks of this owner.
     Hooks(Owner),
 }
@@ -239,7 +241,7 @@ hops! {
         key: "conntrack.lookup", label: "lookup", group: Group::Conntrack, kind: Kind::Span, place: Where::Hook,
         what: "looking the tuple up in the connection table (resolve_normal_ct)",
         measures: &[Measure::Span(Span {
-            functions: &[&["resolve_normal_ct", "nf_conntrack_find_get", "__nf_conntrack_find_get"]],
+            functions: &[&["resolve_normal_ct", "__nf_conntrack_find_get"]],
             note: Note::None,
         })],
     }
@@ -284,8 +286,8 @@ hops! {
     }
     NatCopy {
         key: "nat.copy", label: "copy", group: Group::Nat, kind: Kind::Span, place: Where::Hook,
-        what: "copying headers that are shared before they can be written (pskb_expand_head)",
-        measures: &[Measure::Span(Span { functions: &[&["pskb_expand_head"]], note: Note::None })],
+        what: "copying headers that are shared, before NAT can write to them (pskb_expand_head inside NAT's functions)",
+        measures: &[Measure::Inside { hop: HopId::SkbCopy, group: Group::Nat }],
     }
     Rules {
         key: "rules", label: "rules", group: Group::Rules, kind: Kind::Span, place: Where::Hook,
@@ -344,6 +346,11 @@ hops! {
             Edge { after: &[At::Outputting], before: &[At::Post, At::Finishing, At::Queue] },
             Edge { after: &[At::Post], before: &[At::Finishing, At::Queue] },
         ])],
+    }
+    SkbCopy {
+        key: "ip.copy", label: "copy", group: Group::Ip, kind: Kind::Span, place: Where::Netns,
+        what: "copying headers that are shared, or making room before them, where the packet is changed or gets a longer link header (pskb_expand_head)",
+        measures: &[Measure::Span(Span { functions: &[&["pskb_expand_head"]], note: Note::None })],
     }
     Neighbour {
         key: "ip.neighbour", label: "neighbour", group: Group::Ip, kind: Kind::Span, place: Where::Netns,
@@ -517,6 +524,25 @@ pub const fn edges() -> [[Option<HopId>; At::COUNT]; At::COUNT] {
         h += 1;
     }
     map
+}
+
+/// The hop that time of `hop` belongs to inside a function of `group`.
+pub const fn inside(hop: HopId, group: Group) -> HopId {
+    let mut h = 0;
+    while h < HOPS.len() {
+        let mut m = 0;
+        while m < HOPS[h].measures.len() {
+            if let Measure::Inside { hop: of, group: within } = &HOPS[h].measures[m]
+                && *of as u8 == hop as u8
+                && *within as u8 == group as u8
+            {
+                return HOPS[h].id;
+            }
+            m += 1;
+        }
+        h += 1;
+    }
+    hop
 }
 
 /// The hop that measures hooks of `owner`.

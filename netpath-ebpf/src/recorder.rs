@@ -273,7 +273,7 @@ pub(crate) fn record(packet: Ptr, point: u16, known: Known, aux: u16, arg: u64) 
             if let Some(look) = look {
                 skb_cell.len = packet.load::<u32>(skb::offset!(skb_len));
                 skb_cell.gso_segs = skb::gso_segs(packet, skb_cell.len);
-                n += skb::describe(packet, look.network, cells.add(n));
+                n += skb::describe(packet, look.network, skb_cell.len, cells.add(n));
             }
             head.write(skb_cell);
             if fresh {
@@ -334,7 +334,8 @@ pub(crate) fn last_was(packet: Ptr, point: u16) -> bool {
 #[inline(always)]
 pub(crate) fn out_of_stack(packet: Ptr) -> bool {
     at_hand().is_some_and(|(skb, last)| {
-        skb == packet.address() && (last >= HOOK_SLOT || matches!(last, IP_OUTPUT | IP_FINISH))
+        skb == packet.address()
+            && (last >= HOOK_SLOT || matches!(last, IP_OUTPUT | IP_FINISH | NETIF_RECEIVE))
     })
 }
 

@@ -209,7 +209,7 @@ pub(crate) fn gso_segs(skb: Ptr, len: u32) -> u16 {
 /// Writes the packet's tuple and segment to `cells` and returns how many cells that took:
 /// 0 where it is not IP.
 #[inline(always)]
-pub(crate) fn describe(skb: Ptr, network: Network, cells: *mut Cell) -> usize {
+pub(crate) fn describe(skb: Ptr, network: Network, len: u32, cells: *mut Cell) -> usize {
     let l3 = match network {
         Network::Header => {
             skb.load::<u64>(offset!(skb_head))
@@ -227,14 +227,14 @@ pub(crate) fn describe(skb: Ptr, network: Network, cells: *mut Cell) -> usize {
         };
     }
     match protocol {
-        ETH_P_IP => describe_v4(l3, cells),
-        ETH_P_IPV6 => describe_v6(l3, cells),
+        ETH_P_IP => describe_v4(l3, len, cells),
+        ETH_P_IPV6 => describe_v6(l3, len, cells),
         _ => 0,
     }
 }
 
 #[inline(always)]
-fn describe_v4(l3: u64, cells: *mut Cell) -> usize {
+fn describe_v4(l3: u64, len: u32, cells: *mut Cell) -> usize {
     let Some(h) = peek::<{ 20 + L4_BYTES }>(l3) else { return 0 };
     let proto = h[9];
     let header_len = u32::from(h[0] & 0xf) * 4;
@@ -247,7 +247,12 @@ fn describe_v4(l3: u64, cells: *mut Cell) -> usize {
         let Some(l4) = peek::<L4_BYTES>(l3 + u64::from(header_len)) else { return 0 };
         transport(proto, &l4)
     };
-    let total = u32::from(u16::from_be_bytes([h[2], h[3]]));
+    // Not yet filled in where the packet has just left its socket, and 0 beyond 64 KiB: there the
+    // sk_buff holds no link header.
+    let total = match u16::from_be_bytes([h[2], h[3]]) {
+        0 => len,
+        total => u32::from(total),
+    };
     let tuple = Tuple4 {
         kind: KIND_TUPLE4,
         proto,
@@ -273,7 +278,7 @@ fn describe_v4(l3: u64, cells: *mut Cell) -> usize {
 }
 
 #[inline(always)]
-fn describe_v6(l3: u64, cells: *mut Cell) -> usize {
+fn describe_v6(l3: u64, len: u32, cells: *mut Cell) -> usize {
     let Some(h) = peek::<{ 40 + L4_BYTES }>(l3) else { return 0 };
     let proto = h[6];
     let t = transport(proto, &h[40..]);
@@ -285,6 +290,10 @@ fn describe_v6(l3: u64, cells: *mut Cell) -> usize {
         dport: t.dport,
         reserved: 0,
     };
+    let length = match u16::from_be_bytes([h[4], h[5]]) {
+        0 => len.saturating_sub(40),
+        length => u32::from(length),
+    };
     let mut saddr: Addr = [0; 16];
     let mut daddr: Addr = [0; 16];
     saddr.copy_from_slice(&h[8..24]);
@@ -292,7 +301,7 @@ fn describe_v6(l3: u64, cells: *mut Cell) -> usize {
     let segment = Segment {
         kind: KIND_SEGMENT,
         ip_id: 0,
-        payload: u32::from(u16::from_be_bytes([h[4], h[5]])).saturating_sub(t.header_len),
+        payload: length.saturating_sub(t.header_len),
         seq: t.seq,
         ack: t.ack,
     };

@@ -41,7 +41,7 @@ use crate::{
     serving::{Serving, Source},
     topo::{Place, Topology},
 };
-use functions::{Way, What};
+use functions::{Ways, What};
 
 /// The backends, in the order of preference; one row each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -113,7 +113,7 @@ pub struct Tracer {
 /// Which backends are used, and why the others aren't.
 struct Choice {
     tracepoints: bool,
-    functions: Option<Way>,
+    functions: Option<Ways>,
     links: bool,
     why_not: BTreeMap<Backend, String>,
 }
@@ -145,11 +145,12 @@ impl Choice {
     ) -> Result<(), String> {
         match backend {
             Backend::Tracepoint => self.tracepoints = true,
-            Backend::Kprobe if self.functions.is_some() => {
-                return Err("fentry does the same at less cost".to_owned());
-            }
             Backend::Fentry | Backend::Kprobe => {
-                self.functions = Some(functions::try_backend(btf, backend)?);
+                let way = functions::try_backend(btf, backend)?;
+                let ways = self.functions.get_or_insert(Ways { typed: way, by_symbol: None });
+                if backend == Backend::Kprobe {
+                    ways.by_symbol = Some(way);
+                }
             }
             Backend::NetfilterLink if self.functions.is_some() && options.backends.is_empty() => {
                 return Err("functions are seen from inside".to_owned());
@@ -196,9 +197,9 @@ impl Tracer {
             }
         }
         let by_tracepoint: BTreeSet<u16> = tracepoints.iter().map(|(p, _)| *p).collect();
-        let plan = choice.functions.map(|_| {
+        let plan = choice.functions.map(|ways| {
             let wanted = |p: &Point| !by_tracepoint.contains(&p.point);
-            functions::Plan::new(&btf, wanted, &mut positions)
+            functions::Plan::new(&btf, ways, wanted, &mut positions)
         });
 
         let mut object = object::Object::load(layout, &positions, options)?;
@@ -211,13 +212,13 @@ impl Tracer {
             serving.points.insert(point, source);
         }
         let mut functions = functions::Functions::default();
-        if let (Some(way), Some(plan)) = (choice.functions, plan) {
-            functions = functions::Functions::attach(&object, &plan.targets, way)?;
+        if let Some(plan) = plan {
+            functions = functions::Functions::attach(&object, &plan.targets)?;
             for (what, why) in plan.absent.iter().chain(&functions.refused) {
                 serving.put(*what, Source::Absent(why.clone()));
             }
-            for (what, names) in &functions.served {
-                serving.put(*what, Source::By(way.backend(), names.join(", ")));
+            for (what, (backend, names)) in &functions.served {
+                serving.put(*what, Source::By(*backend, names.join(", ")));
             }
         }
         let mut hooks = HookPlan::default();
@@ -236,14 +237,12 @@ impl Tracer {
         if links.len() == 0 {
             hooks.points.values_mut().for_each(crate::hooks::HookPoint::without_links);
         }
-        serving.attached = [
-            (Backend::Tracepoint, object.attached()),
-            (choice.functions.map_or(Backend::Fentry, Way::backend), functions.len()),
-            (Backend::NetfilterLink, links.len()),
-        ]
-        .into_iter()
-        .filter(|(_, n)| *n > 0)
-        .collect();
+        serving.attached.extend(functions.attached());
+        serving.attached.extend(
+            [(Backend::Tracepoint, object.attached()), (Backend::NetfilterLink, links.len())]
+                .into_iter()
+                .filter(|(_, n)| *n > 0),
+        );
         serving.fill();
         if serving.attached.is_empty() {
             return Err(KernelError::NothingAttached { why_not: serving.why_not });

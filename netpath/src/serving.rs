@@ -50,8 +50,15 @@ impl Serving {
     /// The functions, tracepoints and links that a hop is measured by here.
     pub fn probes(&self, hop: &Hop) -> Vec<String> {
         let mut probes = Vec::new();
-        for (index, row) in SPANS.iter().enumerate().filter(|(_, row)| row.hop == hop.id) {
-            let _ = row;
+        let of = hop
+            .measures
+            .iter()
+            .find_map(|m| match m {
+                Measure::Inside { hop, .. } => Some(*hop),
+                _ => None,
+            })
+            .unwrap_or(hop.id);
+        for (index, _) in SPANS.iter().enumerate().filter(|(_, row)| row.hop == of) {
             if let Some(Source::By(_, names)) = self.spans.get(&index) {
                 probes.push(names.clone());
             }
@@ -72,6 +79,7 @@ impl Serving {
                 }
                 Err(why)
             }
+            Measure::Inside { hop, .. } => self.of(hop.info()),
             Measure::Hooks(_) => self.links(),
             Measure::Between(edges) => {
                 let mut why = String::new();

@@ -51,6 +51,9 @@ fn measure(measure: &Measure) -> Vec<String> {
             let names: Vec<String> = span.functions.iter().map(|n| n.join(" or ")).collect();
             vec![format!("inside {}", names.join(", "))]
         }
+        Measure::Inside { hop, group } => {
+            vec![format!("as {}, inside functions of {}", hop.info().key, group.key())]
+        }
         Measure::Hooks(owner) => {
             vec![
                 format!("between the netfilter links around the hooks of {owner:?}").to_lowercase(),

@@ -24,6 +24,7 @@ use super::{
     object::Object,
     raw::{self, ProgramKind},
     source::Source,
+    symbols::Symbols,
 };
 
 /// A function to probe, and which programs are for it.
@@ -31,6 +32,16 @@ use super::{
 pub(super) struct Target {
     pub(super) found: Found,
     pub(super) what: What,
+    way: Way,
+}
+
+/// The ways to probe functions that work here.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ways {
+    /// For functions that BTF knows.
+    pub(super) typed: Way,
+    /// For functions that only have a symbol, because the compiler has changed their arguments.
+    pub(super) by_symbol: Option<Way>,
 }
 
 /// What a function serves.
@@ -65,34 +76,43 @@ impl Plan {
     /// positions go to `positions`.
     pub(super) fn new(
         btf: &KernelBtf,
+        ways: Ways,
         wanted: impl Fn(&Point) -> bool,
         positions: &mut Positions,
     ) -> Self {
         let mut plan = Self::default();
+        let symbols = Symbols::read();
         for point in POINTS.iter().filter(|p| wanted(p)) {
             for names in point.functions {
                 let row = &mut positions.rows[usize::from(point.point)];
-                plan.add(What::Point(point.point), btf.function(names, point.body), row);
+                let found = btf.function(names, point.body).map(|found| (found, ways.typed));
+                plan.add(What::Point(point.point), found, row);
             }
         }
         for (index, span) in SPANS.iter().enumerate() {
             for names in span.span.functions {
                 let row = &mut positions.rows[SPAN_ROWS + index];
-                plan.add(What::Span(index), btf.span(names, span.span.note), row);
+                let found = btf.span(names, span.span.note).map(|found| (found, ways.typed));
+                let found = found.or_else(|why| {
+                    // Its packet is that of the function around it: no arguments are needed.
+                    let way = ways.by_symbol.ok_or_else(|| why.clone())?;
+                    Ok((symbols.of_functions(names).ok_or(why)?, way))
+                });
+                plan.add(What::Span(index), found, row);
             }
         }
         plan
     }
 
-    fn add(&mut self, what: What, found: Result<Found, String>, row: &mut Row) {
+    fn add(&mut self, what: What, found: Result<(Found, Way), String>, row: &mut Row) {
         let refused = match found {
             // All functions of a row share its programs, and with them the positions.
-            Ok(found) if *row == Positions::NONE.rows[0] || *row == found.row => {
+            Ok((found, way)) if *row == Positions::NONE.rows[0] || *row == found.row => {
                 *row = found.row;
-                self.targets.push(Target { found, what });
+                self.targets.push(Target { found, what, way });
                 return;
             }
-            Ok(found) => format!("{} has its arguments elsewhere than its like", found.name),
+            Ok((found, _)) => format!("{} has its arguments elsewhere than its like", found.name),
             Err(why) => why,
         };
         self.absent.entry(what).or_insert(refused);
@@ -103,13 +123,14 @@ impl Plan {
 #[derive(Default)]
 pub(super) struct Functions {
     probes: Vec<Probe>,
-    /// By what they serve, the functions probed.
-    pub(super) served: BTreeMap<What, Vec<String>>,
+    /// By what they serve, the functions probed, and how.
+    pub(super) served: BTreeMap<What, (Backend, Vec<String>)>,
     pub(super) refused: BTreeMap<What, String>,
 }
 
 /// A program and its link, which goes first.
 struct Probe {
+    backend: Backend,
     _link: OwnedFd,
     _program: OwnedFd,
 }
@@ -119,21 +140,26 @@ impl Functions {
         self.probes.len()
     }
 
+    /// How many probes there are of each backend.
+    pub(super) fn attached(&self) -> BTreeMap<Backend, usize> {
+        let mut attached = BTreeMap::new();
+        for probe in &self.probes {
+            *attached.entry(probe.backend).or_default() += 1;
+        }
+        attached
+    }
+
     /// Attaches probes to all targets.
-    pub(super) fn attach(
-        object: &Object,
-        targets: &[Target],
-        way: Way,
-    ) -> Result<Self, KernelError> {
+    pub(super) fn attach(object: &Object, targets: &[Target]) -> Result<Self, KernelError> {
         let source = Source::relocated(object)?;
-        let modules = if way == Way::Fentry { modules(targets) } else { BTreeMap::new() };
+        let modules = modules(targets);
         let attached = targets.iter().map(|target| {
             let module = match target.found.module.as_ref().and_then(|m| modules.get(m)) {
                 Some(Err(why)) => return Err(why.clone()),
                 Some(Ok(btf)) => Some(btf),
                 None => None,
             };
-            attach_one(&source, target, way, module)
+            attach_one(&source, target, module)
                 .map_err(|error| super::refusal(&target.found.name, &error))
         });
         let mut this = Self::default();
@@ -141,8 +167,10 @@ impl Functions {
             match result {
                 Ok(probes) => {
                     this.probes.extend(probes);
-                    let served = this.served.entry(target.what).or_default();
-                    served.push(target.found.name.clone());
+                    let backend = target.way.backend();
+                    let served = this.served.entry(target.what);
+                    let (_, names) = served.or_insert_with(|| (backend, Vec::new()));
+                    names.push(target.found.name.clone());
                 }
                 Err(why) => {
                     this.refused.insert(target.what, why);
@@ -155,7 +183,11 @@ impl Functions {
 
 /// The BTF of the modules that the targets are in, or why it can't be had.
 fn modules(targets: &[Target]) -> BTreeMap<String, Result<OwnedFd, String>> {
-    let names: BTreeSet<&String> = targets.iter().filter_map(|t| t.found.module.as_ref()).collect();
+    let names: BTreeSet<&String> = targets
+        .iter()
+        .filter(|t| t.way == Way::Fentry)
+        .filter_map(|t| t.found.module.as_ref())
+        .collect();
     names
         .into_iter()
         .map(|name| {
@@ -168,9 +200,9 @@ fn modules(targets: &[Target]) -> BTreeMap<String, Result<OwnedFd, String>> {
 fn attach_one(
     source: &Source,
     target: &Target,
-    way: Way,
     module: Option<&OwnedFd>,
 ) -> Result<Vec<Probe>, KernelError> {
+    let way = target.way;
     let (entry, exit) = target.what.programs(way);
     // The exit first: an entry without its exit would look like a function that never returns.
     let wanted = exit.iter().map(|name| (name, true)).chain([(&entry, false)]);
@@ -181,7 +213,7 @@ fn attach_one(
             let link = way.link(program.as_fd(), &symbol, on_return).map_err(|e| {
                 KernelError::system(format!("attach {name} to {}", target.found.name), e)
             })?;
-            Ok(Probe { _link: link, _program: program })
+            Ok(Probe { backend: way.backend(), _link: link, _program: program })
         })
         .collect()
 }

@@ -5,7 +5,7 @@
 //! next point is the hop's that the table has for that pair of situations.
 
 use netpath_common::{
-    hop::{At, HopId, edges},
+    hop::{At, HopId, edges, inside},
     point::{Hook, HookAux},
 };
 
@@ -116,6 +116,8 @@ fn enter(step: &Step, index: usize, frames: &mut Vec<Frame>) {
 
 /// The row of a function: in the hook that it says it runs in, or that of the function around it.
 fn span_key(step: &Step, hop: HopId, outer: Option<RowKey>) -> RowKey {
+    let within = outer.and_then(|o| o.hop).map(|o| o.info().group);
+    let hop = within.map_or(hop, |group| inside(hop, group));
     let mut key = RowKey::at(Some(hop), step.place);
     key.rules = step.rules;
     if let Some(hook) = step.hook {

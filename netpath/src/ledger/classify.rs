@@ -77,6 +77,11 @@ pub(super) fn classify(flight: &Flight, topology: &Topology, steps: &mut Vec<Ste
         };
         steps.push(Step { at_ns: mark.at_ns, what, place, hook, rules });
     }
+    // What comes before the first place happens there too: the system call that sends.
+    let first = steps.iter().map(|s| s.place).find(|p| *p != Place::default());
+    for step in steps.iter_mut().take_while(|s| s.place == Place::default()) {
+        step.place = first.unwrap_or_default();
+    }
 }
 
 /// Whether the event's argument is a device.

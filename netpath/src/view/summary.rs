@@ -140,7 +140,8 @@ fn row(cells: impl IntoIterator<Item = String>) -> Row {
 fn what(hop: &HopReport) -> String {
     let Some(info) = HopId::from_key(&hop.hop).map(HopId::info) else { return hop.hop.clone() };
     let label = hop.part.as_deref().unwrap_or(info.label);
-    format!("{} {label}", info.group.label())
+    let group = info.group.label();
+    if label == group { group.to_owned() } else { format!("{group} {label}") }
 }
 
 fn foot(s: &Snapshot) -> String {
