@@ -257,7 +257,7 @@ hops! {
         key: "conntrack.confirm", label: "confirm", group: Group::Conntrack, kind: Kind::Span, place: Where::Hook,
         what: "putting a new connection into the table once its first packet got through (nf_confirm, __nf_conntrack_confirm)",
         measures: &[Measure::Span(Span {
-            functions: &[&["nf_confirm", "ipv4_confirm", "__nf_conntrack_confirm"]],
+            functions: &[&["ipv4_confirm", "nf_confirm", "__nf_conntrack_confirm"], &["ipv6_confirm"]],
             note: Note::Hook,
         })],
     }

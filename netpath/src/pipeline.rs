@@ -3,13 +3,15 @@
 //! Chunks of several CPUs arrive out of order; pieces are held back until everything that happened
 //! before the watermark has arrived, and then go to the assembler in the order of time.
 
-use netpath_common::wire::CHUNK_ALONE;
+use netpath_common::{point::UDP_READ, wire::CHUNK_ALONE};
 use rustc_hash::FxHashMap;
 
 use crate::{
     decode::{self, Batch, DecodeError},
     flight::{Assembler, Flight},
     ledger::Ledger,
+    serving::Source,
+    session::Session,
 };
 
 /// What the last chunk of a CPU said.
@@ -24,7 +26,7 @@ struct CpuState {
 pub struct Pipeline {
     waiting: Batch,
     ready: Batch,
-    assembler: Assembler,
+    pub(crate) assembler: Assembler,
     cpus: FxHashMap<u16, CpuState>,
     /// Chunks that could not be decoded to their end, and why the last one couldn't.
     pub bad_chunks: u64,
@@ -34,9 +36,13 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Leaves out flights that began before this time, ns.
-    pub fn since(&mut self, since_ns: u64) {
-        self.assembler.since(since_ns);
+    /// A pipeline for a session's events.
+    pub fn of(session: &Session) -> Self {
+        let mut this = Self::default();
+        this.assembler.since(session.since_ns);
+        let read = session.serving.points.get(&UDP_READ);
+        this.assembler.exact_reads(matches!(read, Some(Source::By(..))));
+        this
     }
 
     /// Takes a chunk.

@@ -21,8 +21,7 @@ pub(super) fn run(args: &args::Report) -> anyhow::Result<ExitCode> {
 pub(super) fn replay(file: &std::path::Path) -> anyhow::Result<Snapshot> {
     let mut reader = Reader::open(file)?;
     let mut ledger = Ledger::new(reader.session.topology.clone(), reader.session.hooks.clone());
-    let mut pipeline = Pipeline::default();
-    pipeline.since(reader.session.since_ns);
+    let mut pipeline = Pipeline::of(&reader.session);
     let mut last_ns = reader.session.since_ns;
     while let Some(step) = reader.step() {
         for chunk in step.chunks() {

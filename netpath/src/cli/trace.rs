@@ -32,8 +32,7 @@ pub(super) fn run(args: &args::Trace) -> anyhow::Result<ExitCode> {
     let (mut tracer, mut session) = attach(&args.gather)?;
     let mut watch = Watch::new(&mut session.topology);
     let mut ledger = Ledger::new(session.topology.clone(), session.hooks.clone());
-    let mut pipeline = Pipeline::default();
-    pipeline.since(session.since_ns);
+    let mut pipeline = Pipeline::of(&session);
     let mut ending = gather(&args.gather, &mut tracer, &mut watch, |tracer| {
         let polled = tracer.poll(|chunk| pipeline.chunk(chunk));
         pipeline.advance(polled.watermark_ns, &mut ledger);
@@ -53,8 +52,7 @@ pub(super) fn record(args: &args::Record) -> anyhow::Result<ExitCode> {
     writer.session(&session)?;
     // Only to know how many packets there were.
     let mut ledger = Ledger::new(session.topology.clone(), session.hooks.clone());
-    let mut pipeline = Pipeline::default();
-    pipeline.since(session.since_ns);
+    let mut pipeline = Pipeline::of(&session);
     let ending = gather(&args.gather, &mut tracer, &mut watch, |tracer| {
         let polled = tracer.poll(|chunk| {
             pipeline.chunk(chunk);
@@ -157,9 +155,11 @@ fn gather(
 /// What a reader of the report should know.
 pub(super) fn notes(pipeline: &Pipeline, ledger: &Ledger) -> Vec<String> {
     let mut notes = Vec::new();
-    if ledger.paths().is_empty() && ledger.coverage.dropped == 0 {
+    if ledger.paths().is_empty() {
         let focus = ledger.topology.focus;
-        let mut text = "no packets passed in this time".to_owned();
+        let what =
+            if ledger.coverage.seen == 0 { "no packets passed" } else { "no packet got through" };
+        let mut text = format!("{what} in this time");
         if ledger.topology.device(focus).is_some_and(|d| !d.up) {
             text += "; the interface is down";
         } else {

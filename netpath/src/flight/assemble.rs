@@ -44,6 +44,8 @@ pub struct Assembler {
     since_ns: u64,
     /// When events were lost: from, to, ns.
     lost: Vec<(u64, u64)>,
+    /// Whether the reading of a datagram names its sk_buff, so that no lines are needed.
+    exact_reads: bool,
     /// Datagrams that lie in sockets' queues.
     sockets: Sockets,
     /// Events were lost: who reads which datagram is no longer known.
@@ -104,6 +106,11 @@ impl Assembler {
     /// Leaves out flights that began before this time, ns.
     pub fn since(&mut self, since_ns: u64) {
         self.since_ns = since_ns;
+    }
+
+    /// Says whether the reading of a datagram names its sk_buff (`skb_consume_udp` is probed).
+    pub fn exact_reads(&mut self, exact: bool) {
+        self.exact_reads = exact;
     }
 
     /// Tells that events between these times were lost, ns.
@@ -169,7 +176,7 @@ impl Assembler {
                     continue;
                 }
                 push(open, event, piece.cpu);
-                if sockets::is_datagram(open) {
+                if !self.exact_reads && sockets::is_datagram(open) {
                     for stale in self.sockets.queue(flight.take(), event) {
                         self.finish(Some(stale), done);
                     }

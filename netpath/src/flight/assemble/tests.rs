@@ -200,6 +200,23 @@ fn a_datagram_whose_reader_was_not_seen_does_not_shift_the_line() {
 }
 
 #[test]
+fn where_the_reading_names_the_sk_buff_no_line_is_needed() {
+    use netpath_common::point::UDP_READ;
+    let chunks = [
+        queued(0, 0xa0, 1_000, 1, 1),
+        Chunk::new(1, 0, 5_000).skb(0xa0, None).event((UDP_READ, 100, 0), 0),
+    ];
+    let mut pipeline = crate::pipeline::Pipeline::default();
+    pipeline.assembler.exact_reads(true);
+    for chunk in &chunks {
+        pipeline.chunk(&chunk.bytes());
+    }
+    let mut ends = Vec::new();
+    pipeline.finish_with(|f| ends.push((f.end, f.marks.last().unwrap().at_ns)));
+    assert_eq!(ends, [(End::Delivered, 5_000)]);
+}
+
+#[test]
 fn a_socket_woken_for_something_else_is_not_the_packets() {
     let chunk = Chunk::new(0, 0, 1_000)
         .skb(0xa0, Some(&headers(1)))
@@ -230,7 +247,7 @@ fn a_stream_is_read_by_the_sk_buff_that_carries_it() {
 fn early_flights_are_left_out() {
     let chunk = Chunk::new(0, 0, 1_000).skb(0xa0, Some(&headers(1))).events(&request(), 100);
     let mut pipeline = crate::pipeline::Pipeline::default();
-    pipeline.since(1_500);
+    pipeline.assembler.since(1_500);
     pipeline.chunk(&chunk.bytes());
     pipeline.finish_with(|f| panic!("{f:?}"));
     assert_eq!(pipeline.assembler().counters().early, 1);
