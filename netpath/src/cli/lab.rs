@@ -101,7 +101,7 @@ fn trace(args: &args::LabRun, lab: &Lab) -> anyhow::Result<ExitCode> {
         });
     }
     let mut child = command.spawn().context("cannot run netpath trace")?;
-    let deadline = Instant::now() + args.for_ + Duration::from_secs(120);
+    let deadline = Instant::now() + args.for_ + Duration::from_mins(2);
     loop {
         if let Some(status) = child.try_wait()? {
             let code = status.code().and_then(|c| u8::try_from(c).ok()).unwrap_or(1);
