@@ -6,18 +6,24 @@
 //!
 //! - [`classify`]: what a mark means, given the topology (a bridge's port or not, bridged or not);
 //! - [`attribute`]: which hop the time between two marks belongs to;
-//! - [`path`]: which flights share a path, and its rows.
+//! - [`path`]: which flights share a path, and its rows;
+//! - [`flows`]: what each tuple's packets add up to;
+//! - [`shown`]: single packets that stand for the others.
 
 mod attribute;
 mod classify;
+mod flows;
 mod path;
+mod shown;
 mod times;
 
 use netpath_common::hop::HopId;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+pub use flows::{Flow, Flows};
 pub use path::{Path, PathKey, Row, RowKey};
+pub use shown::{Piece, Shown, Specimen};
 pub use times::Times;
 
 use crate::{
@@ -90,6 +96,7 @@ pub struct Ledger {
     pub hooks: HookPlan,
     pub coverage: Coverage,
     pub drops: FxHashMap<DropKey, u64>,
+    pub flows: Flows,
     paths: Vec<Path>,
     by_key: FxHashMap<PathKey, usize>,
     scratch: attribute::Scratch,
@@ -152,7 +159,10 @@ impl Ledger {
                 self.paths.len() - 1
             }
         };
-        self.paths[index].add(flight, cuts);
+        let total_ns = self.paths[index].add(flight, steps, cuts);
+        if let Some(tuple) = flight.headers.and_then(|h| h.tuple) {
+            self.flows.add(tuple, flight.translated, direction, total_ns);
+        }
     }
 }
 

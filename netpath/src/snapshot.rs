@@ -36,13 +36,44 @@ pub struct Snapshot {
     /// By hop: why it can't be measured here.
     pub absent: BTreeMap<String, String>,
     pub packets: Coverage,
+    /// What recording one event costs the packet, as it was measured on this machine at start.
+    pub probe_cost_ns: ProbeCost,
+    /// What netpath itself took of the machine while it traced.
+    pub own_cost: OwnCost,
     pub lost_events: u64,
     /// By probe point; only those that lost any.
     pub lost_by_point: BTreeMap<String, u64>,
     pub paths: Vec<PathReport>,
+    /// Round trips: a request flight, the answerer's time, the reply flight.
+    pub transactions: Vec<TransactionReport>,
+    /// The flows with the most packets, at most [`FLOWS_SHOWN`].
+    pub flows: Vec<FlowReport>,
     pub drops: Vec<DropReport>,
+    /// What costs, why, and what to do about it; dearest first.
+    pub findings: Vec<Finding>,
+    /// By network namespace: the container or process that lives there, such as `docker:web`.
+    pub containers: BTreeMap<String, String>,
     /// What went wrong on the way without ending the run, in sentences.
     pub notes: Vec<String>,
+}
+
+/// Flows in a snapshot.
+pub const FLOWS_SHOWN: usize = 100;
+
+/// The cost of one recorded event, ns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProbeCost {
+    pub mean: f64,
+    pub stddev: f64,
+}
+
+/// Shares of one CPU: 1 is a whole one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OwnCost {
+    /// Events recorded times their cost.
+    pub kernel_cpus: f64,
+    /// The process's user and system time.
+    pub user_cpus: f64,
 }
 
 /// A device by name.
@@ -70,9 +101,114 @@ pub struct PathReport {
     /// One flow of the path, before and after NAT.
     pub example: Option<FlowExample>,
     pub total: Summary,
+    /// The total with the probes' cost taken out.
+    pub compensated: Compensated,
     /// Mean, ns.
     pub unattributed_ns: f64,
+    /// In the order in which packets meet them; see [`HopReport`].
     pub hops: Vec<HopReport>,
+    /// Distribution of the total.
+    pub histogram: Vec<Bucket>,
+    /// Single packets: a typical one, a slow one, the slowest.
+    pub packets_shown: Vec<PacketReport>,
+}
+
+/// What a total would be without netpath, ns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Compensated {
+    pub mean_ns: f64,
+    pub p50_ns: f64,
+    /// Half the width of the interval that holds it with 95 %.
+    pub uncertainty_ns: f64,
+}
+
+/// One bucket of a histogram: packets with at most `upto_ns`, and more than the bucket before.
+/// Eight buckets double the time; empty ones are left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bucket {
+    pub upto_ns: u64,
+    pub count: u64,
+}
+
+/// One packet's passage, cut into pieces that sum to its total.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PacketReport {
+    /// `typical`, `p99` or `slowest`.
+    pub label: String,
+    /// Since recording began.
+    pub start_ns: u64,
+    pub total_ns: i64,
+    pub pieces: Vec<PieceReport>,
+}
+
+/// A piece of a packet's time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PieceReport {
+    /// Index in the path's `hops`; `None` is unattributed.
+    pub hop: Option<usize>,
+    /// Since the packet's beginning.
+    pub at_ns: i64,
+    pub ns: i64,
+    /// The CPU at the beginning of the piece.
+    pub cpu: u16,
+}
+
+/// Packets of one flow in one direction on a path.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FlowReport {
+    #[serde(flatten)]
+    pub flow: FlowExample,
+    pub direction: String,
+    pub packets: u64,
+    pub mean_ns: f64,
+    pub max_ns: u64,
+}
+
+/// Round trips between two ends.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TransactionReport {
+    /// `client/eth0 ⇄ server/eth0 tcp`.
+    pub name: String,
+    /// `tcp`, `udp` or `icmp`.
+    pub protocol: String,
+    pub count: u64,
+    /// From the request's first event to the reply's last.
+    pub total: Summary,
+    pub compensated: Compensated,
+    /// What it is made of, in order; their means sum to the total's.
+    pub parts: Vec<TransactionPart>,
+}
+
+/// A part of a round trip.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TransactionPart {
+    /// `request`, `server`, `reply`.
+    pub part: String,
+    /// The path that a flight took, by its name; absent for the answerer's time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    #[serde(flatten)]
+    pub times: Summary,
+    pub share: f64,
+}
+
+/// Something that costs, and why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Its anchor in docs/findings.md.
+    pub id: String,
+    pub title: String,
+    pub group: String,
+    /// Of a mean packet (or round trip, where it says so), ns.
+    pub cost_ns: f64,
+    /// Of the mean total of the path it was found on, 0 to 1.
+    pub share: f64,
+    /// The path it was found on.
+    pub path: String,
+    pub evidence: BTreeMap<String, serde_json::Value>,
+    pub advice: String,
+    /// `docs/findings.md#id`.
+    pub link: String,
 }
 
 /// A flow's addresses.
@@ -90,10 +226,15 @@ pub struct Summary {
     pub p50_ns: u64,
     pub p90_ns: u64,
     pub p99_ns: u64,
+    pub p999_ns: u64,
     pub max_ns: u64,
+    pub stddev_ns: f64,
 }
 
 /// A hop at a place on a path.
+///
+/// Times are the hop's own: what is measured inside it as a hop of its own is left out. So all
+/// rows of a path and its `unattributed_ns` sum to the total.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HopReport {
     /// Key of the hop table.
@@ -116,6 +257,7 @@ pub struct HopReport {
     /// Of the mean total of the path's packets, 0 to 1.
     pub share: f64,
     pub causes: BTreeMap<String, serde_json::Value>,
+    pub histogram: Vec<Bucket>,
 }
 
 /// Packets dropped at one place for one reason.

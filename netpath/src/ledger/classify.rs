@@ -16,6 +16,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Step {
     pub(super) at_ns: u64,
+    pub(super) cpu: u16,
     pub(super) what: What,
     /// The device, or the one that was passed last where the mark names none.
     pub(super) place: Place,
@@ -75,7 +76,7 @@ pub(super) fn classify(flight: &Flight, topology: &Topology, steps: &mut Vec<Ste
             }
             (What::At(at), hook, 0)
         };
-        steps.push(Step { at_ns: mark.at_ns, what, place, hook, rules });
+        steps.push(Step { at_ns: mark.at_ns, cpu: mark.cpu, what, place, hook, rules });
     }
     // What comes before the first place happens there too: the system call that sends.
     let first = steps.iter().map(|s| s.place).find(|p| *p != Place::default());

@@ -2,7 +2,7 @@
 
 use netpath_common::{hop::At, point::Hook};
 
-use super::{Direction, HopOrNone, Times, attribute::Cut, classify::Step};
+use super::{Direction, HopOrNone, Shown, Times, attribute::Cut, classify::Step};
 use crate::{
     flight::{End, Flight},
     packet::Tuple,
@@ -69,6 +69,9 @@ pub struct Path {
     pub translated: u64,
     /// One flow of the path: its tuple, and the tuple after NAT.
     pub example: Option<(Tuple, Option<Tuple>)>,
+    pub shown: Shown,
+    /// Events of all packets.
+    pub events: u64,
 }
 
 /// The direction of a flight, if it passed the focus.
@@ -130,11 +133,13 @@ impl Path {
             replies: 0,
             translated: 0,
             example: None,
+            shown: Shown::default(),
+            events: 0,
         }
     }
 
-    /// Books a flight that was cut into `cuts`.
-    pub(super) fn add(&mut self, flight: &Flight, cuts: &[Cut]) {
+    /// Books a flight that was cut into `cuts`; its total, ns.
+    pub(super) fn add(&mut self, flight: &Flight, steps: &[Step], cuts: &[Cut]) -> i64 {
         let mut total = 0;
         let mut unattributed = 0;
         let mut cursor = 0;
@@ -156,12 +161,15 @@ impl Path {
             row.pending = false;
         }
         self.total.add(total);
+        self.events += flight.marks.len() as u64;
+        self.shown.add(steps, cuts, total, &self.total);
         self.unattributed.add(unattributed);
         self.translated += u64::from(flight.translated.is_some());
         self.replies += u64::from(is_reply(flight));
         if self.example.is_none() {
             self.example = flight.headers.and_then(|h| h.tuple).map(|t| (t, flight.translated));
         }
+        total
     }
 
     /// The index of the row with this key: most often it stands at `cursor`, where the flight at

@@ -65,10 +65,55 @@ impl Times {
         u64::try_from(self.max_ns).unwrap_or(0)
     }
 
-    /// The buckets that hold anything: upper end in ns, and how many.
-    pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> {
-        self.histogram
-            .iter_recorded()
-            .map(|v| (v.value_iterated_to(), v.count_since_last_iteration()))
+    /// The distribution for a picture: upper end in ns, and how many; [`PER_OCTAVE`] buckets double
+    /// the time, and empty ones are left out.
+    pub fn buckets(&self) -> Vec<(u64, u64)> {
+        let mut buckets: Vec<(u64, u64)> = Vec::new();
+        for value in self.histogram.iter_recorded() {
+            let upto = bucket_end(value.value_iterated_to());
+            let here = u64::from(value.count_at_value());
+            match buckets.last_mut() {
+                Some((end, count)) if *end == upto => *count += here,
+                _ => buckets.push((upto, here)),
+            }
+        }
+        buckets
+    }
+}
+
+/// Buckets of a picture that double the time.
+const PER_OCTAVE: u64 = 8;
+
+/// The upper end of the bucket that a time falls into, ns.
+fn bucket_end(ns: u64) -> u64 {
+    if ns < PER_OCTAVE {
+        return ns;
+    }
+    let step = (1_u64 << ns.ilog2()) / PER_OCTAVE;
+    (ns / step + 1).saturating_mul(step) - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn buckets_hold_all_in_ascending_order(all in prop::collection::vec(0_i64..10_000_000, 0..200)) {
+            let mut times = Times::default();
+            for ns in &all {
+                times.add(*ns);
+            }
+            let buckets = times.buckets();
+            prop_assert_eq!(buckets.iter().map(|b| b.1).sum::<u64>(), all.len() as u64);
+            prop_assert!(buckets.windows(2).all(|w| w[0].0 < w[1].0));
+        }
+
+        #[test]
+        fn a_bucket_ends_at_or_above_its_times(ns in 0_u64..1 << 50) {
+            prop_assert!(bucket_end(ns) >= ns && bucket_end(ns) <= ns + ns / PER_OCTAVE + 1);
+        }
     }
 }

@@ -9,19 +9,23 @@ use netpath_common::{
 };
 
 use super::{
-    DropReport, FlowExample, HopReport, NamedPlace, PathReport, SCHEMA, Snapshot, Summary,
+    Bucket, Compensated, DropReport, FLOWS_SHOWN, FlowExample, FlowReport, HopReport, NamedPlace,
+    OwnCost, PacketReport, PathReport, PieceReport, ProbeCost, SCHEMA, Snapshot, Summary,
 };
 use crate::{
     flight::End,
     hooks::HookKey,
-    ledger::{Ledger, Path, Row, Times},
+    ledger::{Ledger, Path, Row, RowKey, Specimen, Times},
+    packet::Tuple,
     session::{Ending, Session},
     topo::{Place, Topology},
 };
 
 /// Makes a snapshot.
 pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
-    let mut paths: Vec<PathReport> = ledger.paths().iter().map(|p| path(p, ledger)).collect();
+    let since_ns = session.since_ns;
+    let mut paths: Vec<PathReport> =
+        ledger.paths().iter().map(|p| path(p, ledger, since_ns)).collect();
     paths.sort_by(|a, b| b.packets.cmp(&a.packets).then_with(|| b.direction.cmp(&a.direction)));
     let (mut backends, mut absent) = (BTreeMap::new(), BTreeMap::new());
     for hop in HOPS {
@@ -44,10 +48,16 @@ pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
         backends,
         absent,
         packets: ledger.coverage,
+        probe_cost_ns: ProbeCost::default(),
+        own_cost: OwnCost::default(),
         lost_events: ending.lost.values().sum(),
         lost_by_point: ending.lost.iter().map(|(p, n)| (point_name(*p), *n)).collect(),
         paths,
+        transactions: Vec::new(),
+        flows: flows(ledger),
         drops: drops(ledger, session),
+        findings: Vec::new(),
+        containers: BTreeMap::new(),
         notes: session.notes.iter().chain(&ending.notes).cloned().collect(),
     }
 }
@@ -90,13 +100,31 @@ fn drops(ledger: &Ledger, session: &Session) -> Vec<DropReport> {
     drops
 }
 
-fn path(path: &Path, ledger: &Ledger) -> PathReport {
+fn flows(ledger: &Ledger) -> Vec<FlowReport> {
+    let row = |(tuple, direction, flow): (&Tuple, _, &crate::ledger::Flow)| FlowReport {
+        flow: example(tuple, flow.translated.as_ref()),
+        direction: crate::ledger::Direction::key(direction).to_owned(),
+        packets: flow.packets,
+        mean_ns: flow.sum_ns as f64 / flow.packets.max(1) as f64,
+        max_ns: u64::try_from(flow.max_ns).unwrap_or(0),
+    };
+    ledger.flows.busiest(FLOWS_SHOWN).into_iter().map(row).collect()
+}
+
+fn example(before: &Tuple, after: Option<&Tuple>) -> FlowExample {
+    FlowExample { before: before.to_string(), after: after.map(ToString::to_string) }
+}
+
+fn path(path: &Path, ledger: &Ledger, since_ns: u64) -> PathReport {
     let topology = &ledger.topology;
     let named = |place: Option<&Place>| {
         let place = place.copied().unwrap_or_default();
         NamedPlace { netns: topology.netns_name(place.netns), dev: topology.dev_name(place) }
     };
     let total_ns = path.total.sum_ns() as f64;
+    let rows: Vec<(&Row, HopId)> =
+        path.rows.iter().filter_map(|row| Some((row, row.key.hop?))).collect();
+    let keys: Vec<RowKey> = rows.iter().map(|(row, _)| row.key).collect();
     PathReport {
         name: path_name(&path.key.places, topology),
         direction: path.key.direction.key().to_owned(),
@@ -106,18 +134,40 @@ fn path(path: &Path, ledger: &Ledger) -> PathReport {
         packets: path.total.count(),
         replies: path.replies,
         translated: path.translated,
-        example: path.example.as_ref().map(|(before, after)| FlowExample {
-            before: before.to_string(),
-            after: after.as_ref().map(ToString::to_string),
-        }),
+        example: path.example.as_ref().map(|(before, after)| example(before, after.as_ref())),
         total: summary(&path.total),
+        compensated: Compensated::default(),
         unattributed_ns: path.unattributed.mean_ns(),
-        hops: path
-            .rows
-            .iter()
-            .filter_map(|row| Some(hop(row, row.key.hop?, total_ns, ledger)))
-            .collect(),
+        hops: rows.iter().map(|(row, id)| hop(row, *id, total_ns, ledger)).collect(),
+        histogram: histogram(&path.total),
+        packets_shown: [
+            ("typical", path.shown.nearest(path.total.quantile_ns(0.5))),
+            ("p99", path.shown.nearest(path.total.quantile_ns(0.99))),
+            ("slowest", path.shown.slowest()),
+        ]
+        .into_iter()
+        .filter_map(|(label, specimen)| Some(packet(label, specimen?, &keys, since_ns)))
+        .collect(),
     }
+}
+
+fn packet(label: &str, specimen: &Specimen, keys: &[RowKey], since_ns: u64) -> PacketReport {
+    let pieces = specimen.pieces.iter().map(|piece| PieceReport {
+        hop: keys.iter().position(|k| *k == piece.key),
+        at_ns: piece.at_ns,
+        ns: piece.ns,
+        cpu: piece.cpu,
+    });
+    PacketReport {
+        label: label.to_owned(),
+        start_ns: specimen.start_ns.saturating_sub(since_ns),
+        total_ns: specimen.total_ns,
+        pieces: pieces.collect(),
+    }
+}
+
+fn histogram(times: &Times) -> Vec<Bucket> {
+    times.buckets().into_iter().map(|(upto_ns, count)| Bucket { upto_ns, count }).collect()
 }
 
 fn hop(row: &Row, id: HopId, total_ns: f64, ledger: &Ledger) -> HopReport {
@@ -140,6 +190,7 @@ fn hop(row: &Row, id: HopId, total_ns: f64, ledger: &Ledger) -> HopReport {
         times: summary(&row.times),
         share,
         causes: BTreeMap::new(),
+        histogram: histogram(&row.times),
     }
 }
 
@@ -149,7 +200,9 @@ fn summary(times: &Times) -> Summary {
         p50_ns: times.quantile_ns(0.5),
         p90_ns: times.quantile_ns(0.9),
         p99_ns: times.quantile_ns(0.99),
+        p999_ns: times.quantile_ns(0.999),
         max_ns: times.max_ns(),
+        stddev_ns: times.stddev_ns(),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! One screen wide: 100 columns, 80 where the terminal is that narrow (the bars go first).
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Row, Table, presets};
 use netpath_common::hop::{HopId, Kind};
@@ -193,8 +193,12 @@ fn foot(s: &Snapshot) -> String {
         s.backends.len(),
         s.backends.len() + s.absent.len()
     );
+    let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (hop, why) in &s.absent {
-        let _ = writeln!(out, "not measured here: {hop} ({why})");
+        by_reason.entry(why).or_default().push(hop);
+    }
+    for (why, hops) in by_reason {
+        let _ = writeln!(out, "not measured: {} ({why})", hops.join(", "));
     }
     for note in &s.notes {
         let _ = writeln!(out, "note: {note}");
