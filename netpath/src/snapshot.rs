@@ -5,6 +5,8 @@
 //! Times are ns; means are exact, percentiles have two digits.
 
 mod build;
+mod causes;
+mod round_trips;
 
 use std::collections::BTreeMap;
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use netpath_common::{
+    group::Group,
     hop::{HOPS, HopId, Where},
     point::{HOOK_SLOT, Hook, point},
     span::{SPANS, of_point},
@@ -10,7 +11,8 @@ use netpath_common::{
 
 use super::{
     Bucket, Compensated, DropReport, FLOWS_SHOWN, FlowExample, FlowReport, HopReport, NamedPlace,
-    OwnCost, PacketReport, PathReport, PieceReport, ProbeCost, SCHEMA, Snapshot, Summary,
+    OwnCost, PacketReport, PathReport, PieceReport, ProbeCost, SCHEMA, Snapshot, Summary, causes,
+    round_trips,
 };
 use crate::{
     flight::End,
@@ -26,6 +28,7 @@ pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
     let since_ns = session.since_ns;
     let mut paths: Vec<PathReport> =
         ledger.paths().iter().map(|p| path(p, ledger, since_ns)).collect();
+    let transactions = round_trips::build(ledger.transactions.done(), &paths);
     paths.sort_by(|a, b| b.packets.cmp(&a.packets).then_with(|| b.direction.cmp(&a.direction)));
     let (mut backends, mut absent) = (BTreeMap::new(), BTreeMap::new());
     for hop in HOPS {
@@ -53,7 +56,7 @@ pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
         lost_events: ending.lost.values().sum(),
         lost_by_point: ending.lost.iter().map(|(p, n)| (point_name(*p), *n)).collect(),
         paths,
-        transactions: Vec::new(),
+        transactions,
         flows: flows(ledger),
         drops: drops(ledger, session),
         findings: Vec::new(),
@@ -174,6 +177,9 @@ fn hop(row: &Row, id: HopId, total_ns: f64, ledger: &Ledger) -> HopReport {
     let info = id.info();
     let key = &row.key;
     let share = if total_ns > 0.0 { row.times.sum_ns() as f64 / total_ns } else { 0.0 };
+    let qdisc = (info.group == Group::Qdisc)
+        .then(|| ledger.topology.device(key.place).map(|d| d.qdisc.as_str()))
+        .flatten();
     let stage = key.hook.and_then(|hook| {
         let at = HookKey { netns: key.place.netns, family: key.family, hook: hook as u8 };
         ledger.hooks.points.get(&at)?.stages.get(usize::from(key.stage))
@@ -189,12 +195,12 @@ fn hop(row: &Row, id: HopId, total_ns: f64, ledger: &Ledger) -> HopReport {
         count: row.times.count(),
         times: summary(&row.times),
         share,
-        causes: BTreeMap::new(),
+        causes: causes::build(&row.causes, id, qdisc),
         histogram: histogram(&row.times),
     }
 }
 
-fn summary(times: &Times) -> Summary {
+pub(super) fn summary(times: &Times) -> Summary {
     Summary {
         mean_ns: times.mean_ns(),
         p50_ns: times.quantile_ns(0.5),
