@@ -51,6 +51,8 @@ pub struct Row {
     pub key: RowKey,
     pub times: Times,
     pub causes: Causes,
+    /// Pieces of time booked here; each holds one event's cost.
+    pub pieces: u64,
     /// The flight at hand's time here, until it is booked.
     pending_ns: i64,
     pending: bool,
@@ -157,6 +159,7 @@ impl Path {
             let row = &mut self.rows[index];
             row.pending_ns += cut.ns;
             row.pending = true;
+            row.pieces += 1;
             row.causes.add(&pair[0], &pair[1], cut);
             cursor = cursor.max(index + 1);
         }
@@ -192,6 +195,7 @@ impl Path {
             key,
             times: Times::default(),
             causes: Causes::default(),
+            pieces: 0,
             pending_ns: 0,
             pending: false,
         };

@@ -1,20 +1,27 @@
 //! Round trips with names instead of indices.
 
-use super::{Compensated, PathReport, TransactionPart, TransactionReport, build::summary};
+use super::{
+    PathReport, ProbeCost, TransactionPart, TransactionReport,
+    build::{compensated, summary},
+};
 use crate::{
     ledger::{RoundTrips, Times},
     packet,
 };
 
 /// `paths` in the ledger's order.
-pub(super) fn build(done: &[RoundTrips], paths: &[PathReport]) -> Vec<TransactionReport> {
+pub(super) fn build(
+    done: &[RoundTrips],
+    paths: &[PathReport],
+    cost: ProbeCost,
+) -> Vec<TransactionReport> {
     let mut all: Vec<TransactionReport> =
-        done.iter().filter_map(|trips| one(trips, paths)).collect();
+        done.iter().filter_map(|trips| one(trips, paths, cost)).collect();
     all.sort_by_key(|t| std::cmp::Reverse(t.count));
     all
 }
 
-fn one(trips: &RoundTrips, paths: &[PathReport]) -> Option<TransactionReport> {
+fn one(trips: &RoundTrips, paths: &[PathReport], cost: ProbeCost) -> Option<TransactionReport> {
     let (request, reply) = (paths.get(trips.request_path)?, paths.get(trips.reply_path)?);
     let protocol = packet::proto_name(trips.proto);
     let total_ns = trips.total.sum_ns() as f64;
@@ -32,7 +39,7 @@ fn one(trips: &RoundTrips, paths: &[PathReport]) -> Option<TransactionReport> {
         protocol,
         count: trips.total.count(),
         total: summary(&trips.total),
-        compensated: Compensated::default(),
+        compensated: compensated(&trips.total, trips.events, 1, cost),
         parts: vec![
             part("request", Some(request), &trips.request),
             part("server", None, &trips.answerer),
