@@ -14,6 +14,7 @@
 pub mod cli;
 pub mod containers;
 pub mod decode;
+pub mod explain;
 pub mod facts;
 pub mod flight;
 pub mod hooks;

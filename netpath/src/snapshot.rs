@@ -23,7 +23,7 @@ use crate::{facts::Softnet, host::HostFacts, ledger::Coverage};
 pub const SCHEMA: &str = "netpath.report/1";
 
 /// Everything that a run has found out.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     pub schema: String,
     /// netpath's version.
@@ -79,14 +79,14 @@ pub struct OwnCost {
 }
 
 /// A device by name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamedPlace {
     pub netns: String,
     pub dev: String,
 }
 
 /// A path's ledger.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PathReport {
     pub name: String,
     /// `outbound` or `inbound`.
@@ -202,6 +202,8 @@ pub struct Finding {
     /// Its anchor in docs/findings.md.
     pub id: String,
     pub title: String,
+    /// What was seen, in a sentence with figures.
+    pub summary: String,
     pub group: String,
     /// Of a mean packet (or round trip, where it says so), ns.
     pub cost_ns: f64,
@@ -251,6 +253,9 @@ pub struct HopReport {
     pub dev: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hook: Option<String>,
+    /// Whether a bridge ran the hook, by br_netfilter.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bridged: bool,
     /// Which part of the hop this is, such as the table's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub part: Option<String>,

@@ -37,7 +37,7 @@ pub struct Chain {
     /// Rules in it and in the chains that it leads to, each chain counted once.
     pub reach: usize,
     #[serde(skip)]
-    leads_to: BTreeSet<String>,
+    pub(crate) leads_to: BTreeSet<String>,
 }
 
 /// Lists them.

@@ -15,6 +15,7 @@ use super::{
     facts, round_trips,
 };
 use crate::{
+    explain,
     flight::End,
     hooks::HookKey,
     ledger::{Ledger, Path, Row, RowKey, Specimen, Times},
@@ -39,7 +40,7 @@ pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
             Err(why) => absent.insert(hop.key.to_owned(), why),
         };
     }
-    Snapshot {
+    let mut snapshot = Snapshot {
         schema: SCHEMA.to_owned(),
         version: session.version.clone(),
         started: humantime::format_rfc3339_seconds(session.started()).to_string(),
@@ -63,7 +64,10 @@ pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
         softnet: facts::softnet(&session.facts, &ending.facts),
         containers: session.containers.clone(),
         notes: session.notes.iter().chain(&ending.notes).cloned().collect(),
-    }
+    };
+    // From all the rest, so last.
+    snapshot.findings = explain::explain(&snapshot).findings;
+    snapshot
 }
 
 /// Of 1.96 standard deviations, a normal distribution holds 95 %.
@@ -229,6 +233,7 @@ fn hop(row: &Row, id: HopId, total_ns: f64, ledger: &Ledger, cost: ProbeCost) ->
         netns: ledger.topology.netns_name(key.place.netns),
         dev: (info.place == Where::Device).then(|| ledger.topology.dev_name(key.place)),
         hook: key.hook.map(Hook::name).map(str::to_owned),
+        bridged: key.bridged,
         part: stage.map(|s| s.label.clone()).filter(|label| *label != info.group.label()),
         count: row.times.count(),
         times: summary(&row.times),
