@@ -6,6 +6,7 @@
 
 mod build;
 mod causes;
+mod facts;
 mod round_trips;
 
 use std::collections::BTreeMap;
@@ -13,9 +14,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use build::build;
+pub use facts::{NetnsReport, QdiscReport};
 
 pub use crate::session::ProbeCost;
-use crate::{host::HostFacts, ledger::Coverage};
+use crate::{facts::Softnet, host::HostFacts, ledger::Coverage};
 
 /// The version of the JSON form.
 pub const SCHEMA: &str = "netpath.report/1";
@@ -54,6 +56,10 @@ pub struct Snapshot {
     pub drops: Vec<DropReport>,
     /// What costs, why, and what to do about it; dearest first.
     pub findings: Vec<Finding>,
+    /// By network namespace on the path: what explains figures there.
+    pub netns_facts: BTreeMap<String, NetnsReport>,
+    /// Of all CPUs, while tracing.
+    pub softnet: Softnet,
     /// By network namespace: the container or process that lives there, such as `docker:web`.
     pub containers: BTreeMap<String, String>,
     /// What went wrong on the way without ending the run, in sentences.
@@ -94,6 +100,8 @@ pub struct PathReport {
     pub replies: u64,
     /// Of these, how many NAT gave other addresses.
     pub translated: u64,
+    /// Segments per packet: what GSO will make of it, or GRO has merged into it.
+    pub segments_per_packet: f64,
     /// One flow of the path, before and after NAT.
     pub example: Option<FlowExample>,
     pub total: Summary,

@@ -12,7 +12,7 @@ use netpath_common::{
 use super::{
     Bucket, Compensated, DropReport, FLOWS_SHOWN, FlowExample, FlowReport, HopReport, NamedPlace,
     OwnCost, PacketReport, PathReport, PieceReport, ProbeCost, SCHEMA, Snapshot, Summary, causes,
-    round_trips,
+    facts, round_trips,
 };
 use crate::{
     flight::End,
@@ -59,7 +59,9 @@ pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
         flows: flows(ledger),
         drops: drops(ledger, session),
         findings: Vec::new(),
-        containers: BTreeMap::new(),
+        netns_facts: facts::build(&ledger.topology, &session.facts, &ending.facts),
+        softnet: facts::softnet(&session.facts, &ending.facts),
+        containers: session.containers.clone(),
         notes: session.notes.iter().chain(&ending.notes).cloned().collect(),
     }
 }
@@ -169,6 +171,7 @@ fn path(path: &Path, ledger: &Ledger, session: &Session) -> PathReport {
         packets: path.total.count(),
         replies: path.replies,
         translated: path.translated,
+        segments_per_packet: path.segments as f64 / path.total.count().max(1) as f64,
         example: path.example.as_ref().map(|(before, after)| example(before, after.as_ref())),
         total: summary(&path.total),
         compensated: compensated(&path.total, path.events, 1, session.probe_cost),
