@@ -85,11 +85,13 @@ pub struct Options {
     pub ring_bytes: u32,
     /// Let the programs log.
     pub log_kernel: bool,
+    /// Attach everything, with programs that do nothing.
+    pub inert: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { backends: Vec::new(), ring_bytes: 8 << 20, log_kernel: false }
+        Self { backends: Vec::new(), ring_bytes: 8 << 20, log_kernel: false, inert: false }
     }
 }
 
