@@ -13,6 +13,7 @@
 
 pub mod cli;
 pub mod decode;
+pub mod filter;
 pub mod flight;
 pub mod hooks;
 pub mod host;
