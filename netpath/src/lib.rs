@@ -16,6 +16,7 @@ pub mod containers;
 pub mod decode;
 pub mod explain;
 pub mod facts;
+pub mod filter;
 pub mod flight;
 pub mod hooks;
 pub mod host;

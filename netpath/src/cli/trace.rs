@@ -84,8 +84,12 @@ fn attach(args: &args::Gather) -> anyhow::Result<(Tracer, Session)> {
     kernel::check_rights()?;
     interrupt::catch()?;
     let (topology, netns) = select(&args.selection)?;
-    let mut options =
-        Options { log_kernel: args.log_kernel, calibrate: true, ..Options::default() };
+    let mut options = Options {
+        log_kernel: args.log_kernel,
+        calibrate: !args.inert,
+        inert: args.inert,
+        ..Options::default()
+    };
     if !args.backend.is_empty() {
         options.backends = args.backend.iter().map(|b| b.0).collect();
     }

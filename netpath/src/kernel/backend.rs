@@ -47,6 +47,8 @@ pub struct Options {
     pub ring_bytes: u32,
     /// Let the programs log.
     pub log_kernel: bool,
+    /// Attach everything, with programs that do nothing.
+    pub inert: bool,
     /// Measure what an event costs.
     pub calibrate: bool,
     /// Probe also what no packet of the topology can pass.
@@ -59,6 +61,7 @@ impl Default for Options {
             backends: Vec::new(),
             ring_bytes: 8 << 20,
             log_kernel: false,
+            inert: false,
             calibrate: false,
             everything: false,
         }
