@@ -7,10 +7,22 @@
 //! - [`topologies`]: the topologies, as data;
 //! - [`build`]: bringing one up, over netlink;
 //! - [`namespaces`]: named namespaces, and whose they are;
-//! - [`traffic`]: senders, receivers, and their measurements.
+//! - [`traffic`]: senders, receivers, and their measurements;
+//! - [`experiments`]: what is held against what, and what others have published, as data;
+//! - [`plan`], [`bench`]: carrying that out;
+//! - [`stats`], [`difference`]: what the figures say, and which hops make the difference;
+//! - [`outcome`], [`report`]: the result, and how it is written.
 
+pub mod bench;
 mod build;
+pub mod difference;
+pub mod experiments;
+mod memory;
 mod namespaces;
+pub mod outcome;
+pub mod plan;
+pub mod report;
+pub mod stats;
 pub mod topologies;
 pub mod traffic;
 

@@ -65,14 +65,23 @@ pub struct Sizes {
     pub reply: usize,
 }
 
+impl Sizes {
+    /// As in IBM's RC25482.
+    pub const IBM: Self = Self { request: 100, reply: 200 };
+}
+
 impl Default for Sizes {
     /// As in IBM's RC25482.
     fn default() -> Self {
-        Self { request: 100, reply: 200 }
+        Self::IBM
     }
 }
 
 impl Load {
+    pub fn is_tcp(&self) -> bool {
+        matches!(self, Self::TcpRequests(_) | Self::TcpConnects(_) | Self::TcpBulk)
+    }
+
     pub fn name(&self) -> &'static str {
         match self {
             Self::TcpRequests(_) => "TCP request/reply",
@@ -217,7 +226,7 @@ impl Traffic {
     fn pass_on(&mut self, lab: &Lab, relay: Relay, port: u16) -> Result<u16, LabError> {
         let to: IpAddr =
             relay.to.parse().map_err(|_| LabError::Traffic(format!("bad address {}", relay.to)))?;
-        if !matches!(self.load, Load::TcpRequests(_) | Load::TcpConnects(_) | Load::TcpBulk) {
+        if !self.load.is_tcp() {
             return Err(LabError::Traffic(format!(
                 "{} passes no relay: it takes TCP connections only",
                 self.load.name()

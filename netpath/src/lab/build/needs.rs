@@ -25,12 +25,22 @@ pub(super) fn check(need: Need) -> Result<(), LabError> {
             }
             programs(&["ovs-vswitchd", "ovsdb-server", "ovs-vsctl"], "openvswitch-switch")
         }
-        Need::Docker => programs(&["dockerd", "docker", "containerd"], "docker.io"),
+        Need::Docker => {
+            programs(&["dockerd", "docker", "containerd"], "docker.io")?;
+            Err(lacks(
+                "the lab starts no Docker daemon of its own: trace a container that runs with \
+                 netpath trace --iface, and hold it against bridge-nat",
+            ))
+        }
         Need::Guest => {
             if !Path::new("/dev/vhost-net").exists() {
                 return Err(lacks("/dev/vhost-net is not there: no vhost_net in this kernel"));
             }
-            programs(&["qemu-system-x86_64"], "qemu-system-x86")
+            programs(&["qemu-system-x86_64"], "qemu-system-x86")?;
+            Err(lacks(
+                "the lab has no guest of its own to start: trace the tap of one that runs with \
+                 netpath trace --iface",
+            ))
         }
         Need::Cpus(n) => {
             let here = std::thread::available_parallelism().map_or(1, usize::from);
