@@ -56,6 +56,7 @@ impl Direction {
 
 /// How many flights there were, of which sort.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Coverage {
     /// Packets that passed the interface that was asked for.
     pub seen: u64,

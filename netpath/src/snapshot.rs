@@ -19,6 +19,7 @@ pub const SCHEMA: &str = "netpath.report/1";
 
 /// Everything that a run has found out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Snapshot {
     pub schema: String,
     /// netpath's version.
@@ -62,6 +63,7 @@ pub const FLOWS_SHOWN: usize = 100;
 
 /// The cost of one recorded event, ns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ProbeCost {
     pub mean: f64,
     pub stddev: f64,
@@ -69,6 +71,7 @@ pub struct ProbeCost {
 
 /// Shares of one CPU: 1 is a whole one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct OwnCost {
     /// Events recorded times their cost.
     pub kernel_cpus: f64,
@@ -78,6 +81,7 @@ pub struct OwnCost {
 
 /// A device by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct NamedPlace {
     pub netns: String,
     pub dev: String,
@@ -85,6 +89,7 @@ pub struct NamedPlace {
 
 /// A path's ledger.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PathReport {
     pub name: String,
     /// `outbound` or `inbound`.
@@ -93,6 +98,8 @@ pub struct PathReport {
     pub end: String,
     pub from: NamedPlace,
     pub to: NamedPlace,
+    /// The devices that it passes, in order; the first is `from`, the last is `to`.
+    pub places: Vec<NamedPlace>,
     pub packets: u64,
     /// Of these, how many conntrack called replies.
     pub replies: u64,
@@ -115,6 +122,7 @@ pub struct PathReport {
 
 /// What a total would be without netpath, ns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Compensated {
     pub mean_ns: f64,
     pub p50_ns: f64,
@@ -125,6 +133,7 @@ pub struct Compensated {
 /// One bucket of a histogram: packets with at most `upto_ns`, and more than the bucket before.
 /// Eight buckets double the time; empty ones are left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Bucket {
     pub upto_ns: u64,
     pub count: u64,
@@ -132,6 +141,7 @@ pub struct Bucket {
 
 /// One packet's passage, cut into pieces that sum to its total.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PacketReport {
     /// `typical`, `p99` or `slowest`.
     pub label: String,
@@ -143,6 +153,7 @@ pub struct PacketReport {
 
 /// A piece of a packet's time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PieceReport {
     /// Index in the path's `hops`; `None` is unattributed.
     pub hop: Option<usize>,
@@ -155,6 +166,7 @@ pub struct PieceReport {
 
 /// Packets of one flow in one direction on a path.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FlowReport {
     #[serde(flatten)]
     pub flow: FlowExample,
@@ -166,6 +178,7 @@ pub struct FlowReport {
 
 /// Round trips between two ends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TransactionReport {
     /// `client/eth0 ⇄ server/eth0 tcp`.
     pub name: String,
@@ -181,6 +194,7 @@ pub struct TransactionReport {
 
 /// A part of a round trip.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TransactionPart {
     /// `request`, `server`, `reply`.
     pub part: String,
@@ -194,6 +208,7 @@ pub struct TransactionPart {
 
 /// Something that costs, and why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Finding {
     /// Its anchor in docs/findings.md.
     pub id: String,
@@ -213,6 +228,7 @@ pub struct Finding {
 
 /// A flow's addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FlowExample {
     pub before: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -221,6 +237,7 @@ pub struct FlowExample {
 
 /// A distribution's figures, ns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Summary {
     pub mean_ns: f64,
     pub p50_ns: u64,
@@ -236,6 +253,7 @@ pub struct Summary {
 /// Times are the hop's own: what is measured inside it as a hop of its own is left out. So all
 /// rows of a path and its `unattributed_ns` sum to the total.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HopReport {
     /// Key of the hop table.
     pub hop: String,
@@ -262,6 +280,7 @@ pub struct HopReport {
 
 /// Packets dropped at one place for one reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DropReport {
     /// As the kernel names it (`SKB_DROP_REASON_…` without the prefix).
     pub reason: String,

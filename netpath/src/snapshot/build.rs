@@ -117,10 +117,11 @@ fn example(before: &Tuple, after: Option<&Tuple>) -> FlowExample {
 
 fn path(path: &Path, ledger: &Ledger, since_ns: u64) -> PathReport {
     let topology = &ledger.topology;
-    let named = |place: Option<&Place>| {
-        let place = place.copied().unwrap_or_default();
-        NamedPlace { netns: topology.netns_name(place.netns), dev: topology.dev_name(place) }
+    let named = |place: &Place| NamedPlace {
+        netns: topology.netns_name(place.netns),
+        dev: topology.dev_name(*place),
     };
+    let end = |place: Option<&Place>| named(&place.copied().unwrap_or_default());
     let total_ns = path.total.sum_ns() as f64;
     let rows: Vec<(&Row, HopId)> =
         path.rows.iter().filter_map(|row| Some((row, row.key.hop?))).collect();
@@ -129,8 +130,9 @@ fn path(path: &Path, ledger: &Ledger, since_ns: u64) -> PathReport {
         name: path_name(&path.key.places, topology),
         direction: path.key.direction.key().to_owned(),
         end: end_name(path.key.end).to_owned(),
-        from: named(path.key.places.first()),
-        to: named(path.key.places.last()),
+        from: end(path.key.places.first()),
+        to: end(path.key.places.last()),
+        places: path.key.places.iter().map(named).collect(),
         packets: path.total.count(),
         replies: path.replies,
         translated: path.translated,
