@@ -5,6 +5,8 @@
 //! Times are ns; means are exact, percentiles have two digits.
 
 mod build;
+mod causes;
+mod round_trips;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use build::build;
 
+pub use crate::session::ProbeCost;
 use crate::{host::HostFacts, ledger::Coverage};
 
 /// The version of the JSON form.
@@ -60,14 +63,6 @@ pub struct Snapshot {
 
 /// Flows in a snapshot.
 pub const FLOWS_SHOWN: usize = 100;
-
-/// The cost of one recorded event, ns.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct ProbeCost {
-    pub mean: f64,
-    pub stddev: f64,
-}
 
 /// Shares of one CPU: 1 is a whole one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -274,6 +269,8 @@ pub struct HopReport {
     pub times: Summary,
     /// Of the mean total of the path's packets, 0 to 1.
     pub share: f64,
+    /// The mean with the probes' cost taken out, ns.
+    pub compensated_ns: f64,
     pub causes: BTreeMap<String, serde_json::Value>,
     pub histogram: Vec<Bucket>,
 }

@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::time::{ClockId, clock_gettime};
+
 use super::{args, exit::Status, interrupt, output::Sink, topo::select};
 use crate::{
     host::HostFacts,
@@ -80,7 +82,8 @@ fn attach(args: &args::Gather) -> anyhow::Result<(Tracer, Session)> {
     kernel::check_rights()?;
     interrupt::catch()?;
     let (topology, netns) = select(&args.selection)?;
-    let mut options = Options { log_kernel: args.log_kernel, ..Options::default() };
+    let mut options =
+        Options { log_kernel: args.log_kernel, calibrate: true, ..Options::default() };
     if !args.backend.is_empty() {
         options.backends = args.backend.iter().map(|b| b.0).collect();
     }
@@ -92,6 +95,7 @@ fn attach(args: &args::Gather) -> anyhow::Result<(Tracer, Session)> {
     session.host = HostFacts::read(&topology, tracer.plan());
     session.serving = tracer.serving().clone();
     session.drop_reasons = tracer.drop_reasons();
+    session.probe_cost = tracer.cost().unwrap_or_default();
     session.notes = tracer.refused().to_vec();
     tracing::info!(
         "{} attached, {} devices in {} namespaces",
@@ -119,6 +123,7 @@ fn gather(
     mut poll: impl FnMut(&mut Tracer) -> anyhow::Result<Progress>,
 ) -> anyhow::Result<Ending> {
     let started = Instant::now();
+    let cpu = own_cpu_ns();
     let mut pause = POLL_MAX;
     let mut notes = Vec::new();
     loop {
@@ -147,9 +152,16 @@ fn gather(
     poll(tracer)?;
     Ok(Ending {
         duration_ns: u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX),
+        own_cpu_ns: own_cpu_ns().saturating_sub(cpu),
         lost: tracer.lost(),
         notes,
     })
+}
+
+/// CPU time that this process has used, user and system, ns.
+fn own_cpu_ns() -> u64 {
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)
+        .map_or(0, |t| u64::try_from(Duration::from(t).as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// What a reader of the report should know.
