@@ -13,6 +13,7 @@
 
 pub mod cli;
 pub mod decode;
+pub mod fail_if;
 pub mod flight;
 pub mod hooks;
 pub mod host;
@@ -23,6 +24,8 @@ pub mod netns;
 pub mod packet;
 pub mod pipeline;
 pub mod recording;
+pub mod replay;
+pub mod report;
 pub mod serving;
 pub mod session;
 pub mod snapshot;

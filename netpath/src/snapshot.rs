@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use build::build;
+pub(crate) use build::named;
 
 pub use crate::session::ProbeCost;
 use crate::{host::HostFacts, ledger::Coverage};
@@ -297,10 +298,15 @@ impl Snapshot {
 impl HopReport {
     /// Where it is, for people: `host/veth0`, `host PREROUTING`, `host`.
     pub fn place(&self) -> String {
-        match (&self.dev, &self.hook) {
-            (_, Some(hook)) => format!("{} {hook}", self.netns),
-            (Some(dev), None) => format!("{}/{dev}", self.netns),
-            (None, None) => self.netns.clone(),
-        }
+        placed(&self.netns, self.dev.as_deref(), self.hook.as_deref())
+    }
+}
+
+/// A hop's place, for people.
+pub(crate) fn placed(netns: &str, dev: Option<&str>, hook: Option<&str>) -> String {
+    match (dev, hook) {
+        (_, Some(hook)) => format!("{netns} {hook}"),
+        (Some(dev), None) => format!("{netns}/{dev}"),
+        (None, None) => netns.to_owned(),
     }
 }

@@ -210,25 +210,46 @@ fn histogram(times: &Times) -> Vec<Bucket> {
     times.buckets().into_iter().map(|(upto_ns, count)| Bucket { upto_ns, count }).collect()
 }
 
-fn hop(row: &Row, id: HopId, total_ns: f64, ledger: &Ledger, cost: ProbeCost) -> HopReport {
+/// Where a row is, in names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) netns: String,
+    pub(crate) dev: Option<String>,
+    pub(crate) hook: Option<String>,
+    /// Which part of the hop it is, such as the table's name.
+    pub(crate) part: Option<String>,
+}
+
+/// Names the place of a row that a hop is booked in.
+pub(crate) fn named(key: &RowKey, id: HopId, ledger: &Ledger) -> Named {
     let info = id.info();
-    let key = &row.key;
-    let share = if total_ns > 0.0 { row.times.sum_ns() as f64 / total_ns } else { 0.0 };
-    let qdisc = (info.group == Group::Qdisc)
-        .then(|| ledger.topology.device(key.place).map(|d| d.qdisc.as_str()))
-        .flatten();
     let stage = key.hook.and_then(|hook| {
         let at = HookKey { netns: key.place.netns, family: key.family, hook: hook as u8 };
         ledger.hooks.points.get(&at)?.stages.get(usize::from(key.stage))
     });
-    HopReport {
-        hop: info.key.to_owned(),
-        group: info.group.key().to_owned(),
-        kind: info.kind.key().to_owned(),
+    Named {
         netns: ledger.topology.netns_name(key.place.netns),
         dev: (info.place == Where::Device).then(|| ledger.topology.dev_name(key.place)),
         hook: key.hook.map(Hook::name).map(str::to_owned),
         part: stage.map(|s| s.label.clone()).filter(|label| *label != info.group.label()),
+    }
+}
+
+fn hop(row: &Row, id: HopId, total_ns: f64, ledger: &Ledger, cost: ProbeCost) -> HopReport {
+    let info = id.info();
+    let share = if total_ns > 0.0 { row.times.sum_ns() as f64 / total_ns } else { 0.0 };
+    let qdisc = (info.group == Group::Qdisc)
+        .then(|| ledger.topology.device(row.key.place).map(|d| d.qdisc.as_str()))
+        .flatten();
+    let Named { netns, dev, hook, part } = named(&row.key, id, ledger);
+    HopReport {
+        hop: info.key.to_owned(),
+        group: info.group.key().to_owned(),
+        kind: info.kind.key().to_owned(),
+        netns,
+        dev,
+        hook,
+        part,
         count: row.times.count(),
         times: summary(&row.times),
         share,
