@@ -145,6 +145,11 @@ impl Ledger {
         Some(format!("{what} in this time; {why}"))
     }
 
+    /// Says that no more flights come: round trips that are under way are booked.
+    pub fn finish(&mut self) {
+        self.transactions.finish();
+    }
+
     /// Books a flight.
     pub fn add(&mut self, flight: &Flight) {
         let is_ip = flight.headers.as_ref().is_none_or(|h| h.tuple.is_some());

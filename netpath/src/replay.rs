@@ -18,6 +18,7 @@ pub fn snapshot(file: &Path) -> Result<Snapshot, RecordingError> {
     let mut reader = Reader::open(file)?;
     let mut ledger = ledger(&reader.session);
     let pipeline = run(&mut reader, |flight| ledger.add(flight));
+    ledger.finish();
     let mut ending = reader.ending.take().unwrap_or_else(|| Ending {
         duration_ns: pipeline.1.saturating_sub(reader.session.since_ns),
         notes: vec!["the recording has no end: its writer was killed or its disk was full".into()],

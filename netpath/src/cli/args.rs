@@ -35,6 +35,8 @@ pub enum Command {
     Record(Record),
     /// Render a recording.
     Report(Report),
+    /// Say in sentences what costs, why, and what would help; from a recording or live.
+    Explain(Explain),
     /// Show the path that packets of an interface take on this machine.
     Topo(Topo),
     /// Ready-made topologies and traffic, in network namespaces of their own.
@@ -101,6 +103,24 @@ pub struct Report {
     pub file: PathBuf,
     #[command(flatten)]
     pub output: Output,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Explain {
+    /// A recording of `netpath record`. Without one, an interface is traced.
+    pub file: Option<PathBuf>,
+    #[command(flatten)]
+    pub gather: Option<Gather>,
+    /// Write the report, with its findings, as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Write to a file instead of stdout.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub thresholds: Thresholds,
+    #[command(flatten)]
+    pub look: Look,
 }
 
 /// Where results go, and how.
