@@ -21,7 +21,9 @@ mod shown;
 mod times;
 mod transactions;
 
-use netpath_common::hop::HopId;
+use std::collections::BTreeSet;
+
+use netpath_common::hop::{HopId, RuleSet};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
@@ -110,6 +112,11 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// The rules that packets have walked.
+    pub fn rules(&self) -> BTreeSet<(RuleSet, u64)> {
+        self.paths().iter().flat_map(|p| &p.rows).filter_map(|row| row.key.rules).collect()
+    }
+
     pub fn new(topology: Topology, hooks: HookPlan) -> Self {
         Self { topology, hooks, ..Self::default() }
     }

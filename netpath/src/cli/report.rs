@@ -24,6 +24,12 @@ pub(super) fn replay(file: &std::path::Path) -> anyhow::Result<Snapshot> {
     let mut pipeline = Pipeline::of(&reader.session);
     let mut last_ns = reader.session.since_ns;
     while let Some(step) = reader.step() {
+        if step.changed {
+            ledger.hooks.clone_from(&reader.session.hooks);
+            if let Some(window) = reader.session.unsure.last() {
+                pipeline.unsure(*window);
+            }
+        }
         for chunk in step.chunks() {
             pipeline.chunk(chunk);
         }

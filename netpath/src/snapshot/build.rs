@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     flight::End,
-    hooks::HookKey,
+    hooks::priority_name,
     ledger::{Ledger, Path, Row, RowKey, Specimen, Times},
     packet::Tuple,
     session::{Ending, Session},
@@ -26,7 +26,7 @@ use crate::{
 /// Makes a snapshot.
 pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
     let mut paths: Vec<PathReport> =
-        ledger.paths().iter().map(|p| path(p, ledger, session)).collect();
+        ledger.paths().iter().map(|p| path(p, ledger, session, &ending.rules)).collect();
     let transactions = round_trips::build(ledger.transactions.done(), &paths, session.probe_cost);
     paths.sort_by(|a, b| b.packets.cmp(&a.packets).then_with(|| b.direction.cmp(&a.direction)));
     let (mut backends, mut absent) = (BTreeMap::new(), BTreeMap::new());
@@ -152,7 +152,12 @@ fn example(before: &Tuple, after: Option<&Tuple>) -> FlowExample {
     FlowExample { before: before.to_string(), after: after.map(ToString::to_string) }
 }
 
-fn path(path: &Path, ledger: &Ledger, session: &Session) -> PathReport {
+fn path(
+    path: &Path,
+    ledger: &Ledger,
+    session: &Session,
+    rules: &BTreeMap<u64, String>,
+) -> PathReport {
     let topology = &ledger.topology;
     let named = |place: Option<&Place>| {
         let place = place.copied().unwrap_or_default();
@@ -178,7 +183,7 @@ fn path(path: &Path, ledger: &Ledger, session: &Session) -> PathReport {
         unattributed_ns: path.unattributed.mean_ns(),
         hops: rows
             .iter()
-            .map(|(row, id)| hop(row, *id, total_ns, ledger, session.probe_cost))
+            .map(|(row, id)| hop(row, *id, total_ns, ledger, session.probe_cost, rules))
             .collect(),
         histogram: histogram(&path.total),
         packets_shown: [
@@ -211,17 +216,22 @@ fn histogram(times: &Times) -> Vec<Bucket> {
     times.buckets().into_iter().map(|(upto_ns, count)| Bucket { upto_ns, count }).collect()
 }
 
-fn hop(row: &Row, id: HopId, total_ns: f64, ledger: &Ledger, cost: ProbeCost) -> HopReport {
+fn hop(
+    row: &Row,
+    id: HopId,
+    total_ns: f64,
+    ledger: &Ledger,
+    cost: ProbeCost,
+    rules: &BTreeMap<u64, String>,
+) -> HopReport {
     let info = id.info();
     let key = &row.key;
     let share = if total_ns > 0.0 { row.times.sum_ns() as f64 / total_ns } else { 0.0 };
     let qdisc = (info.group == Group::Qdisc)
         .then(|| ledger.topology.device(key.place).map(|d| d.qdisc.as_str()))
         .flatten();
-    let stage = key.hook.and_then(|hook| {
-        let at = HookKey { netns: key.place.netns, family: key.family, hook: hook as u8 };
-        ledger.hooks.points.get(&at)?.stages.get(usize::from(key.stage))
-    });
+    let walked = key.rules.and_then(|(_, at)| rules.get(&at)).filter(|name| !name.is_empty());
+    let part = walked.cloned().or_else(|| key.stage.map(priority_name));
     HopReport {
         hop: info.key.to_owned(),
         group: info.group.key().to_owned(),
@@ -229,7 +239,7 @@ fn hop(row: &Row, id: HopId, total_ns: f64, ledger: &Ledger, cost: ProbeCost) ->
         netns: ledger.topology.netns_name(key.place.netns),
         dev: (info.place == Where::Device).then(|| ledger.topology.dev_name(key.place)),
         hook: key.hook.map(Hook::name).map(str::to_owned),
-        part: stage.map(|s| s.label.clone()).filter(|label| *label != info.group.label()),
+        part: part.filter(|part| *part != info.group.label()),
         count: row.times.count(),
         times: summary(&row.times),
         share,
