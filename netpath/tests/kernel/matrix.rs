@@ -131,9 +131,10 @@ fn hops_of(snapshot: &Snapshot) -> impl Iterator<Item = &HopReport> {
 
 fn every_hop_is_seen(rules: &RuleSet) {
     let lab = lab(rules);
-    // A short queue, so that it delays none for long.
-    let queue = ["tc", "qdisc", "add", "dev", "up0", "root", "pfifo", "limit", "50"];
-    lab.command("host", &queue).expect("every kernel has pfifo");
+    // A queue that no packet bypasses, and that delays none for long.
+    let tbf = ["tc", "qdisc", "add", "dev", "up0", "root", "tbf"];
+    let fast = ["rate", "1gbit", "burst", "1mb", "limit", "1mb"];
+    lab.command("host", &[&tbf[..], &fast[..]].concat()).expect("every kernel has tbf");
     let served = doctor(&[]);
     for v6 in [false, true] {
         let snapshot = traced(&lab, v6, &[]);
