@@ -21,7 +21,7 @@ mod shown;
 mod times;
 mod transactions;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use netpath_common::hop::{HopId, RuleSet};
 use rustc_hash::FxHashMap;
@@ -64,6 +64,7 @@ impl Direction {
 
 /// How many flights there were, of which sort.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Coverage {
     /// Packets that passed the interface that was asked for.
     pub seen: u64,
@@ -86,6 +87,15 @@ pub struct Coverage {
     pub other_paths: u64,
 }
 
+/// One flight's way and time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cutting {
+    pub direction: Direction,
+    /// The devices passed, in order.
+    pub places: Vec<Place>,
+    pub specimen: Specimen,
+}
+
 /// A drop: where, and the kernel's reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DropKey {
@@ -102,6 +112,8 @@ pub struct DropKey {
 pub struct Ledger {
     pub topology: Topology,
     pub hooks: HookPlan,
+    /// What the rules are called that packets walk, by their address.
+    pub rule_names: BTreeMap<u64, String>,
     pub coverage: Coverage,
     pub drops: FxHashMap<DropKey, u64>,
     pub flows: Flows,
@@ -124,6 +136,27 @@ impl Ledger {
     /// Paths in the order in which they were first seen.
     pub fn paths(&self) -> &[Path] {
         &self.paths
+    }
+
+    /// What a reader of the report should know.
+    pub fn notes(&self) -> Option<String> {
+        if !self.paths.is_empty() {
+            return None;
+        }
+        let what =
+            if self.coverage.seen == 0 { "no packets passed" } else { "no packet got through" };
+        let why = if self.topology.device(self.topology.focus).is_some_and(|d| !d.up) {
+            "the interface is down"
+        } else {
+            "is there traffic, and does it pass this interface? `netpath topo` shows the path that \
+             was watched"
+        };
+        Some(format!("{what} in this time; {why}"))
+    }
+
+    /// Says that no more flights come: round trips that are under way are booked.
+    pub fn finish(&mut self) {
+        self.transactions.finish();
     }
 
     /// Books a flight.
@@ -157,6 +190,22 @@ impl Ledger {
                 self.book(flight, direction);
             }
         }
+    }
+
+    /// How the time of a flight that passed the interface divides, without booking it; `None`
+    /// where it didn't, or is not IP.
+    pub fn cut(&mut self, flight: &Flight) -> Option<Cutting> {
+        flight.headers.as_ref()?.tuple?;
+        let scratch = &mut self.scratch;
+        classify::classify(flight, &self.topology, &mut scratch.steps);
+        let direction = path::direction(&scratch.steps, &self.topology)?;
+        attribute::attribute(&self.hooks, &self.topology, scratch);
+        let total_ns = scratch.cuts.iter().map(|c| c.ns).sum();
+        Some(Cutting {
+            direction,
+            places: path::key(&scratch.steps, direction, flight.end).places,
+            specimen: shown::specimen(&scratch.steps, &scratch.cuts, total_ns),
+        })
     }
 
     fn book(&mut self, flight: &Flight, direction: Direction) {

@@ -86,7 +86,7 @@ impl Pipeline {
     /// Says that nothing more comes: everything is booked, and open flights are closed.
     pub fn finish(&mut self, ledger: &mut Ledger) {
         self.finish_with(|flight| ledger.add(flight));
-        ledger.transactions.finish();
+        ledger.finish();
     }
 
     /// Like [`Self::finish`], with the flights given to `done`.
@@ -98,6 +98,12 @@ impl Pipeline {
     /// Says that flights that were under way between these times, ns, may lack marks.
     pub fn unsure(&mut self, (from_ns, until_ns): (u64, u64)) {
         self.assembler.lost_between(from_ns, until_ns);
+    }
+
+    /// What a reader of the report should know.
+    pub fn notes(&self) -> Option<String> {
+        let error = self.last_error.as_ref()?;
+        Some(format!("{} chunks of events were bad: {error}", self.bad_chunks))
     }
 
     pub fn assembler(&self) -> &Assembler {

@@ -34,7 +34,7 @@ const REFRESH: Duration = Duration::from_secs(1);
 
 /// `netpath trace`.
 pub(super) fn run(args: &args::Trace) -> anyhow::Result<ExitCode> {
-    let mut sink = Sink::open(&args.output)?;
+    let mut sink = Sink::open(&args.output)?.of_snapshots()?;
     let (mut tracer, mut session) = attach(&args.gather)?;
     let mut watch = Watch::new(&mut session.topology);
     let mut ledger = Ledger::new(session.topology.clone(), session.hooks.clone());
@@ -52,10 +52,11 @@ pub(super) fn run(args: &args::Trace) -> anyhow::Result<ExitCode> {
         Ok(Progress { fill: polled.fill, seen: ledger.coverage.seen })
     })?;
     pipeline.finish(&mut ledger);
-    ending.rules.clone_from(tracer.rule_names(ledger.rules()));
-    ending.notes.extend(notes(&pipeline, &ledger));
-    sink.write(&snapshot::build(&ledger, &session, &ending))?;
-    Ok(Status::Fine.into())
+    ledger.rule_names.clone_from(tracer.rule_names(ledger.rules()));
+    ending.rules.clone_from(&ledger.rule_names);
+    ending.notes.extend(ledger.notes().into_iter().chain(pipeline.notes()));
+    let status = sink.write(&snapshot::build(&ledger, &session, &ending))?;
+    Ok(status.into())
 }
 
 /// `netpath record`.
@@ -103,8 +104,12 @@ fn attach(args: &args::Gather) -> anyhow::Result<(Tracer, Session)> {
     kernel::check_rights()?;
     interrupt::catch()?;
     let (topology, netns) = select(&args.selection)?;
-    let mut options =
-        Options { log_kernel: args.log_kernel, calibrate: true, ..Options::default() };
+    let mut options = Options {
+        log_kernel: args.log_kernel,
+        calibrate: !args.inert,
+        inert: args.inert,
+        ..Options::default()
+    };
     if !args.backend.is_empty() {
         options.backends = args.backend.iter().map(|b| b.0).collect();
     }
@@ -211,26 +216,4 @@ fn gather(
 fn own_cpu_ns() -> u64 {
     clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)
         .map_or(0, |t| u64::try_from(Duration::from(t).as_nanos()).unwrap_or(u64::MAX))
-}
-
-/// What a reader of the report should know.
-pub(super) fn notes(pipeline: &Pipeline, ledger: &Ledger) -> Vec<String> {
-    let mut notes = Vec::new();
-    if ledger.paths().is_empty() {
-        let focus = ledger.topology.focus;
-        let what =
-            if ledger.coverage.seen == 0 { "no packets passed" } else { "no packet got through" };
-        let mut text = format!("{what} in this time");
-        if ledger.topology.device(focus).is_some_and(|d| !d.up) {
-            text += "; the interface is down";
-        } else {
-            text += "; is there traffic, and does it pass this interface? `netpath topo` shows the \
-                     path that was watched";
-        }
-        notes.push(text);
-    }
-    if let Some(error) = &pipeline.last_error {
-        notes.push(format!("{} chunks of events were bad: {error}", pipeline.bad_chunks));
-    }
-    notes
 }

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 /// What was listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Rules {
     pub chains: Vec<Chain>,
     /// Sets and maps, with how many elements each has.
@@ -24,6 +25,7 @@ pub struct Rules {
 
 /// A chain.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Chain {
     /// `ip`, `ip6`, `inet`, `bridge`.
     pub family: String,
@@ -37,7 +39,7 @@ pub struct Chain {
     /// Rules in it and in the chains that it leads to, each chain counted once.
     pub reach: usize,
     #[serde(skip)]
-    leads_to: BTreeSet<String>,
+    pub(crate) leads_to: BTreeSet<String>,
 }
 
 /// Lists them.

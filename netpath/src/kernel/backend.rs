@@ -40,6 +40,7 @@ impl Backend {
 
 /// What the user asked of the kernel side.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches of the command line")]
 pub struct Options {
     /// Only these; where there are none, what serves most at least cost.
     pub backends: Vec<Backend>,
@@ -47,6 +48,8 @@ pub struct Options {
     pub ring_bytes: u32,
     /// Let the programs log.
     pub log_kernel: bool,
+    /// Attach everything, with programs that do nothing.
+    pub inert: bool,
     /// Measure what an event costs.
     pub calibrate: bool,
     /// Probe also what no packet of the topology can pass.
@@ -59,6 +62,7 @@ impl Default for Options {
             backends: Vec::new(),
             ring_bytes: 8 << 20,
             log_kernel: false,
+            inert: false,
             calibrate: false,
             everything: false,
         }

@@ -33,6 +33,8 @@ pub struct RowKey {
     pub hook: Option<Hook>,
     /// [`netpath_common::point::Family`] as a number, for a hook.
     pub family: u8,
+    /// In a bridge's hands: br_netfilter runs the IP hooks there.
+    pub bridged: bool,
     /// The priority of the hook's stage, between two links.
     pub stage: Option<i32>,
     /// The address of the rules that are walked, where it is known.
@@ -41,7 +43,7 @@ pub struct RowKey {
 
 impl RowKey {
     pub(super) fn at(hop: HopOrNone, place: Place) -> Self {
-        Self { hop, place, hook: None, family: 0, stage: None, rules: None }
+        Self { hop, place, hook: None, family: 0, bridged: false, stage: None, rules: None }
     }
 }
 

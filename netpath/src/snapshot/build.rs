@@ -15,6 +15,7 @@ use super::{
     facts, round_trips,
 };
 use crate::{
+    explain,
     flight::End,
     hooks::priority_name,
     ledger::{Ledger, Path, Row, RowKey, Specimen, Times},
@@ -26,7 +27,7 @@ use crate::{
 /// Makes a snapshot.
 pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
     let mut paths: Vec<PathReport> =
-        ledger.paths().iter().map(|p| path(p, ledger, session, &ending.rules)).collect();
+        ledger.paths().iter().map(|p| path(p, ledger, session)).collect();
     let transactions = round_trips::build(ledger.transactions.done(), &paths, session.probe_cost);
     paths.sort_by(|a, b| b.packets.cmp(&a.packets).then_with(|| b.direction.cmp(&a.direction)));
     let (mut backends, mut absent) = (BTreeMap::new(), BTreeMap::new());
@@ -39,7 +40,7 @@ pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
             Err(why) => absent.insert(hop.key.to_owned(), why),
         };
     }
-    Snapshot {
+    let mut snapshot = Snapshot {
         schema: SCHEMA.to_owned(),
         version: session.version.clone(),
         started: humantime::format_rfc3339_seconds(session.started()).to_string(),
@@ -63,7 +64,10 @@ pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
         softnet: facts::softnet(&session.facts, &ending.facts),
         containers: session.containers.clone(),
         notes: session.notes.iter().chain(&ending.notes).cloned().collect(),
-    }
+    };
+    // From all the rest, so last.
+    snapshot.findings = explain::explain(&snapshot).findings;
+    snapshot
 }
 
 /// Of 1.96 standard deviations, a normal distribution holds 95 %.
@@ -152,17 +156,13 @@ fn example(before: &Tuple, after: Option<&Tuple>) -> FlowExample {
     FlowExample { before: before.to_string(), after: after.map(ToString::to_string) }
 }
 
-fn path(
-    path: &Path,
-    ledger: &Ledger,
-    session: &Session,
-    rules: &BTreeMap<u64, String>,
-) -> PathReport {
+fn path(path: &Path, ledger: &Ledger, session: &Session) -> PathReport {
     let topology = &ledger.topology;
-    let named = |place: Option<&Place>| {
-        let place = place.copied().unwrap_or_default();
-        NamedPlace { netns: topology.netns_name(place.netns), dev: topology.dev_name(place) }
+    let named = |place: &Place| NamedPlace {
+        netns: topology.netns_name(place.netns),
+        dev: topology.dev_name(*place),
     };
+    let end = |place: Option<&Place>| named(&place.copied().unwrap_or_default());
     let total_ns = path.total.sum_ns() as f64;
     let rows: Vec<(&Row, HopId)> =
         path.rows.iter().filter_map(|row| Some((row, row.key.hop?))).collect();
@@ -171,8 +171,9 @@ fn path(
         name: path_name(&path.key.places, topology),
         direction: path.key.direction.key().to_owned(),
         end: end_name(path.key.end).to_owned(),
-        from: named(path.key.places.first()),
-        to: named(path.key.places.last()),
+        from: end(path.key.places.first()),
+        to: end(path.key.places.last()),
+        places: path.key.places.iter().map(named).collect(),
         packets: path.total.count(),
         replies: path.replies,
         translated: path.translated,
@@ -183,7 +184,7 @@ fn path(
         unattributed_ns: path.unattributed.mean_ns(),
         hops: rows
             .iter()
-            .map(|(row, id)| hop(row, *id, total_ns, ledger, session.probe_cost, rules))
+            .map(|(row, id)| hop(row, *id, total_ns, ledger, session.probe_cost))
             .collect(),
         histogram: histogram(&path.total),
         packets_shown: [
@@ -216,30 +217,46 @@ fn histogram(times: &Times) -> Vec<Bucket> {
     times.buckets().into_iter().map(|(upto_ns, count)| Bucket { upto_ns, count }).collect()
 }
 
-fn hop(
-    row: &Row,
-    id: HopId,
-    total_ns: f64,
-    ledger: &Ledger,
-    cost: ProbeCost,
-    rules: &BTreeMap<u64, String>,
-) -> HopReport {
+/// Where a row is, in names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) netns: String,
+    pub(crate) dev: Option<String>,
+    pub(crate) hook: Option<String>,
+    /// Which part of the hop it is, such as the table's name.
+    pub(crate) part: Option<String>,
+}
+
+/// Names the place of a row that a hop is booked in.
+pub(crate) fn named(key: &RowKey, id: HopId, ledger: &Ledger) -> Named {
     let info = id.info();
-    let key = &row.key;
-    let share = if total_ns > 0.0 { row.times.sum_ns() as f64 / total_ns } else { 0.0 };
-    let qdisc = (info.group == Group::Qdisc)
-        .then(|| ledger.topology.device(key.place).map(|d| d.qdisc.as_str()))
-        .flatten();
-    let walked = key.rules.and_then(|(_, at)| rules.get(&at)).filter(|name| !name.is_empty());
-    let part = walked.cloned().or_else(|| key.stage.map(priority_name));
-    HopReport {
-        hop: info.key.to_owned(),
-        group: info.group.key().to_owned(),
-        kind: info.kind.key().to_owned(),
+    let walked = key.rules.and_then(|(_, at)| ledger.rule_names.get(&at));
+    let walked = walked.filter(|name| !name.is_empty()).cloned();
+    let part = walked.or_else(|| key.stage.map(priority_name));
+    Named {
         netns: ledger.topology.netns_name(key.place.netns),
         dev: (info.place == Where::Device).then(|| ledger.topology.dev_name(key.place)),
         hook: key.hook.map(Hook::name).map(str::to_owned),
         part: part.filter(|part| *part != info.group.label()),
+    }
+}
+
+fn hop(row: &Row, id: HopId, total_ns: f64, ledger: &Ledger, cost: ProbeCost) -> HopReport {
+    let info = id.info();
+    let share = if total_ns > 0.0 { row.times.sum_ns() as f64 / total_ns } else { 0.0 };
+    let qdisc = (info.group == Group::Qdisc)
+        .then(|| ledger.topology.device(row.key.place).map(|d| d.qdisc.as_str()))
+        .flatten();
+    let Named { netns, dev, hook, part } = named(&row.key, id, ledger);
+    HopReport {
+        hop: info.key.to_owned(),
+        group: info.group.key().to_owned(),
+        kind: info.kind.key().to_owned(),
+        netns,
+        dev,
+        hook,
+        bridged: row.key.bridged,
+        part,
         count: row.times.count(),
         times: summary(&row.times),
         share,

@@ -89,7 +89,9 @@ fn markdown(columns: &[Column], order: &[String]) -> String {
     let mut text = String::new();
     let all = order.len();
     text += "| kernel | |";
-    WAYS.iter().for_each(|(letter, ..)| text += &format!(" {letter} |"));
+    for (letter, ..) in WAYS {
+        text += &format!(" {letter} |");
+    }
     text += &format!("\n| --- | --- |{}\n", " --- |".repeat(WAYS.len()));
     for column in columns {
         text += &format!("| {} | {} |", column.release, column.whose);
@@ -104,7 +106,9 @@ fn markdown(columns: &[Column], order: &[String]) -> String {
         text += &format!("- **{letter}**: {what}\n");
     }
     text += "\n| hop |";
-    columns.iter().for_each(|column| text += &format!(" {} |", column.release));
+    for column in columns {
+        text += &format!(" {} |", column.release);
+    }
     text += &format!("\n| --- |{}\n", " --- |".repeat(columns.len()));
     for hop in order {
         text += &format!("| `{hop}` |");
