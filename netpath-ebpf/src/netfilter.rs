@@ -1,9 +1,13 @@
-//! Netfilter links, and the reader of a namespace's registered hooks.
+//! Netfilter links, and readers of what stands in kernel memory: a namespace's registered hooks,
+//! rules' names.
 
 use aya_ebpf::{helpers::generated::bpf_get_current_task, macros::map, maps::Array};
 use netpath_common::{
     place::DevId,
-    point::{Family, HOOK_ENTRIES, HOOK_LISTS, HOOK_SLOT, Hook, HookAux, HookEntry, HookList},
+    point::{
+        Family, HOOK_ENTRIES, HOOK_LISTS, HOOK_SLOT, Hook, HookAux, HookEntry, HookList,
+        PEEK_BYTES, Peek,
+    },
 };
 
 use crate::{
@@ -119,4 +123,22 @@ fn read_list(list: *mut HookList, entries: u64) {
         }
         (*list).count = count;
     }
+}
+
+/// What [`peek_memory`] is asked, and answers.
+#[map]
+static PEEK: Array<Peek> = Array::with_max_entries(1, 0);
+
+/// Reads kernel memory at the address in [`PEEK`], up to where it can be read. Run by user space
+/// through `BPF_PROG_TEST_RUN`.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "raw_tp")]
+pub(crate) extern "C" fn peek_memory(_ctx: *const u64) -> i32 {
+    let Some(asked) = PEEK.get_ptr_mut(0) else { return 1 };
+    // SAFETY: a map value that user space leaves alone while it waits for this program.
+    let read = unsafe { peek::<PEEK_BYTES>((*asked).address) };
+    let Some(bytes) = read else { return 1 };
+    // SAFETY: as above.
+    unsafe { (*asked).bytes = bytes };
+    0
 }

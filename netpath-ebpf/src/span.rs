@@ -76,7 +76,7 @@ pub(crate) fn enter<A: Args, const INDEX: usize>(ctx: *const u64) {
     }
     let rules = rules::<A, INDEX>(ctx);
     let (aux, mut arg) = place::<A, INDEX>(ctx, packet);
-    if let Note::Rules = SPANS[INDEX].span.note {
+    if let Note::Rules(_) = SPANS[INDEX].span.note {
         arg = rules;
     }
     let wanted = record(packet, entry(INDEX), Known::Followed, aux, arg);
@@ -147,7 +147,7 @@ fn place<A: Args, const INDEX: usize>(ctx: *const u64, packet: Ptr) -> (u16, u64
 /// The rules that are walked; 0 where there are none.
 #[inline(always)]
 fn rules<A: Args, const INDEX: usize>(ctx: *const u64) -> u64 {
-    if let Note::Rules = SPANS[INDEX].span.note {
+    if let Note::Rules(_) = SPANS[INDEX].span.note {
         number::<A>(ctx, span_row(INDEX), SPAN_RULES)
     } else {
         0

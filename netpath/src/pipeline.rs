@@ -95,6 +95,11 @@ impl Pipeline {
         self.assembler.finish_all(done);
     }
 
+    /// Says that flights that were under way between these times, ns, may lack marks.
+    pub fn unsure(&mut self, (from_ns, until_ns): (u64, u64)) {
+        self.assembler.lost_between(from_ns, until_ns);
+    }
+
     /// What a reader of the report should know.
     pub fn notes(&self) -> Option<String> {
         let error = self.last_error.as_ref()?;
