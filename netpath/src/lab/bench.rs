@@ -155,8 +155,12 @@ fn start(
 ) -> Result<(Vec<Traffic>, Vec<Traffic>), LabError> {
     let how = |i: usize| How {
         v6: false,
-        // Every other sender is at the other CPU.
-        cpus: settings.cpus.map(|(c, s)| if i.is_multiple_of(2) { (c, s) } else { (s, c) }),
+        cpus: settings.cpus.map(|(c, s)| match (measure.apart, i % 2) {
+            (false, _) => (s, s),
+            (true, 0) => (c, s),
+            // Every other sender is at the other CPU.
+            (true, _) => (s, c),
+        }),
     };
     let background = (0..measure.background)
         .map(|_| Traffic::start_as(lab, Load::TcpBulk, how(0)))

@@ -3,6 +3,10 @@
 //! In: snapshots of two traced runs of the same load. Out: rows that sum to the difference of what
 //! was traced. A round trip is what its packets spend in both directions; hops are summed over the
 //! places where they are met, so that paths of different shape can be held against each other.
+//!
+//! A hop counts with its median: on a machine that does other things as well, one process that has
+//! to wait for a CPU moves a mean by more than any hop costs. So what is traced is a typical round
+//! trip, as the medians are that it is held against.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +51,7 @@ pub struct Difference {
 /// A hop's part of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// Key of the hop table, or `unattributed`.
+    /// Key of the hop table.
     pub hop: String,
     pub group: String,
     pub label: String,
@@ -73,9 +77,6 @@ pub struct Spent {
     lost_events: u64,
 }
 
-/// Not a hop.
-const UNATTRIBUTED: &str = "unattributed";
-
 impl Spent {
     /// Of a traced run; `None` where no packet was seen.
     pub fn of(snapshot: &Snapshot, per: Per) -> Option<Self> {
@@ -92,15 +93,13 @@ impl Spent {
             ..Self::default()
         };
         for path in &snapshot.paths {
-            this.total_ns += path.total.mean_ns * path.packets as f64 / trips;
             for hop in &path.hops {
                 let (ns, times) = this.hops.entry(hop.hop.clone()).or_default();
-                *ns += hop.times.mean_ns * hop.count as f64 / trips;
+                *ns += hop.times.p50_ns as f64 * hop.count as f64 / trips;
                 *times += hop.count as f64 / trips;
             }
-            let (ns, _) = this.hops.entry(UNATTRIBUTED.to_owned()).or_default();
-            *ns += path.unattributed_ns * path.packets as f64 / trips;
         }
+        this.total_ns = this.hops.values().map(|(ns, _)| ns).sum();
         Some(this)
     }
 
@@ -117,7 +116,7 @@ impl Spent {
                 let info = HopId::from_key(key).map(HopId::info);
                 Row {
                     hop: key.clone(),
-                    group: info.map_or(UNATTRIBUTED, |i| i.group.key()).to_owned(),
+                    group: info.map_or("", |i| i.group.key()).to_owned(),
                     label: info.map_or_else(
                         || key.clone(),
                         |i| {

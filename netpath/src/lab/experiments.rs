@@ -58,6 +58,9 @@ pub struct Measure {
     pub parallel: usize,
     /// How many TCP bulk transfers go on meanwhile.
     pub background: usize,
+    /// Client and server on CPUs of their own. On one CPU nothing but the network's own work is
+    /// measured: no other CPU has to be woken.
+    pub apart: bool,
     pub figures: &'static [Figure],
 }
 
@@ -158,6 +161,7 @@ pub const TCP_RR: Measure = Measure {
     load: Load::TcpRequests(Sizes::IBM),
     parallel: 1,
     background: 0,
+    apart: false,
     figures: &[Figure::RoundTrip],
 };
 
@@ -165,6 +169,13 @@ pub const UDP_RR: Measure = Measure {
     key: "udp-rr",
     what: "UDP request/reply, 100 B and 200 B, one in flight",
     load: Load::UdpRequests(Sizes::IBM),
+    ..TCP_RR
+};
+
+pub const TCP_RR_APART: Measure = Measure {
+    key: "tcp-rr-apart",
+    what: "TCP request/reply, client and server on CPUs of their own",
+    apart: true,
     ..TCP_RR
 };
 
@@ -180,6 +191,7 @@ pub const TCP_RR_LOADED: Measure = Measure {
     key: "tcp-rr-loaded",
     what: "TCP request/reply while two TCP bulk transfers go the same way",
     background: 2,
+    apart: true,
     figures: &[Figure::RoundTrip, Figure::RoundTripP99],
     ..TCP_RR
 };
@@ -195,6 +207,7 @@ pub const BULK: Measure = Measure {
     key: "bulk",
     what: "TCP, as much as one connection takes",
     load: Load::TcpBulk,
+    apart: true,
     figures: &[Figure::Goodput, Figure::CpuPerByte],
     ..TCP_RR
 };
@@ -203,6 +216,7 @@ pub const FLOOD: Measure = Measure {
     key: "udp-flood",
     what: "UDP datagrams of 64 B, as many as one sender can send",
     load: Load::UdpFlood { bytes: 64, rate: None },
+    apart: true,
     figures: &[Figure::Arrived],
     ..TCP_RR
 };

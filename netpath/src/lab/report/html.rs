@@ -19,7 +19,7 @@ pub fn render(report: &Report) -> String {
     let m = &report.machine;
     let cpus = report.cpus.map_or_else(
         || "the scheduler chose the CPUs".to_owned(),
-        |(c, s)| format!("clients on CPU {c}, servers on CPU {s}"),
+        |(c, s)| format!("clients and servers on CPU {s}; where apart, clients on CPU {c}"),
     );
     let mut out = format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
