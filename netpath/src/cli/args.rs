@@ -69,6 +69,9 @@ pub struct Gather {
     /// Let the programs in the kernel log to stderr. This costs time.
     #[arg(long)]
     pub log_kernel: bool,
+    /// Attach everything and record nothing: what attaching alone costs.
+    #[arg(long, hide_short_help = true)]
+    pub inert: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -310,6 +310,11 @@ impl Traffic {
         self.sent.load(Ordering::Relaxed)
     }
 
+    /// Bytes that the receiving end has read so far.
+    pub fn received_bytes(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
     /// Stops, and says what was measured.
     pub fn stop(&mut self) -> Result<Measured, LabError> {
         self.stop.request();
