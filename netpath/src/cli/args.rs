@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::kernel::Backend;
-pub use lab::{Lab, LabBench, LabCommand, LabCompare, LabMatrix, LabRun, LoadArg};
+pub use lab::{Lab, LabBench, LabCommand, LabCompare, LabFormat, LabMatrix, LabRun, LoadArg};
 
 /// Where a packet's time goes, hop by hop, and why.
 ///

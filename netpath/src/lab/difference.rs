@@ -6,11 +6,14 @@
 //!
 //! A hop counts with its median: on a machine that does other things as well, one process that has
 //! to wait for a CPU moves a mean by more than any hop costs. So what is traced is a typical round
-//! trip, as the medians are that it is held against.
+//! trip, as the medians are that it is held against. The probes' own cost is taken out.
 
 use std::collections::BTreeMap;
 
-use netpath_common::hop::{HopId, Kind};
+use netpath_common::{
+    group::Group,
+    hop::{HopId, Kind},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::snapshot::Snapshot;
@@ -35,7 +38,7 @@ pub struct Difference {
     pub per: String,
     /// Between the medians of the clients' own clocks, without tracing.
     pub measured_ns: f64,
-    /// Between the traced runs; the rows sum to it.
+    /// Between the traced runs, less the probes; the rows sum to it.
     pub traced_ns: f64,
     /// Dearest first.
     pub rows: Vec<Row>,
@@ -95,7 +98,8 @@ impl Spent {
         for path in &snapshot.paths {
             for hop in &path.hops {
                 let (ns, times) = this.hops.entry(hop.hop.clone()).or_default();
-                *ns += hop.times.p50_ns as f64 * hop.count as f64 / trips;
+                let probes_ns = hop.times.mean_ns - hop.compensated_ns;
+                *ns += (hop.times.p50_ns as f64 - probes_ns) * hop.count as f64 / trips;
                 *times += hop.count as f64 / trips;
             }
         }
@@ -148,5 +152,45 @@ impl Spent {
             complete_share: self.complete_share,
             lost_events: self.lost_events,
         }
+    }
+}
+
+/// What people are shown of a difference: hops of a kind together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    pub label: String,
+    /// A cost group, for its colour.
+    pub group: String,
+    /// `span` or `wait`.
+    pub kind: String,
+    pub more_ns: f64,
+}
+
+impl Difference {
+    /// The rows in parts, dearest first. Hops of a group are one part, but a socket's work and its
+    /// wait; and routing is part of IP, since where no hook stands between the two they can't be
+    /// told apart.
+    pub fn parts(&self) -> Vec<Part> {
+        let mut parts: Vec<Part> = Vec::new();
+        for row in &self.rows {
+            let info = HopId::from_key(&row.hop).map(HopId::info);
+            let label = match (info.map(|i| i.group), row.kind == Kind::Wait.key()) {
+                (Some(Group::Ip | Group::Routing), _) => "ip and routing".to_owned(),
+                (Some(Group::Socket), true) => "socket wake-up".to_owned(),
+                (Some(group), _) => group.label().to_owned(),
+                (None, _) => row.label.clone(),
+            };
+            match parts.iter_mut().find(|p| p.label == label) {
+                Some(part) => part.more_ns += row.more_ns,
+                None => parts.push(Part {
+                    label,
+                    group: row.group.clone(),
+                    kind: row.kind.clone(),
+                    more_ns: row.more_ns,
+                }),
+            }
+        }
+        parts.sort_by(|a, b| b.more_ns.abs().total_cmp(&a.more_ns.abs()));
+        parts
     }
 }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
-use super::{Format, Output, duration};
+use super::{Output, duration};
 
 #[derive(Debug, ClapArgs)]
 pub struct Lab {
@@ -94,14 +94,22 @@ pub struct LabBench {
     #[arg(long)]
     pub no_trace: bool,
     /// How results are written.
-    #[arg(long, value_enum, default_value_t = Format::Summary)]
-    pub format: Format,
+    #[arg(long, value_enum, default_value_t = LabFormat::Summary)]
+    pub format: LabFormat,
     /// The same as --format json.
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
     /// Write lab.html, lab.json and lab.txt into this directory as well.
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LabFormat {
+    /// Tables for people.
+    Summary,
+    /// netpath.lab/1.
+    Json,
 }
 
 #[derive(Debug, ClapArgs)]
