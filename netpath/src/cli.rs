@@ -3,6 +3,7 @@
 pub mod args;
 mod doctor;
 mod exit;
+mod explain;
 mod hops;
 mod interrupt;
 mod lab;
@@ -28,6 +29,7 @@ pub fn main() -> ExitCode {
         Command::Trace(trace) => trace::run(&trace),
         Command::Record(record) => trace::record(&record),
         Command::Report(report) => report::run(&report),
+        Command::Explain(explain) => explain::run(explain),
         Command::Topo(topo) => topo::run(&topo),
         Command::Lab(lab) => lab::run(&lab),
         Command::Hops(hops) => hops::run(&hops),

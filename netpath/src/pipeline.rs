@@ -86,13 +86,19 @@ impl Pipeline {
     /// Says that nothing more comes: everything is booked, and open flights are closed.
     pub fn finish(&mut self, ledger: &mut Ledger) {
         self.finish_with(|flight| ledger.add(flight));
-        ledger.transactions.finish();
+        ledger.finish();
     }
 
     /// Like [`Self::finish`], with the flights given to `done`.
     pub fn finish_with(&mut self, mut done: impl FnMut(&Flight)) {
         self.advance_with(u64::MAX, &mut done);
         self.assembler.finish_all(done);
+    }
+
+    /// What a reader of the report should know.
+    pub fn notes(&self) -> Option<String> {
+        let error = self.last_error.as_ref()?;
+        Some(format!("{} chunks of events were bad: {error}", self.bad_chunks))
     }
 
     pub fn assembler(&self) -> &Assembler {

@@ -46,6 +46,7 @@ pub struct Session {
 
 /// The cost of one recorded event, ns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ProbeCost {
     pub mean: f64,
     pub stddev: f64,

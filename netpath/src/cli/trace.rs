@@ -32,7 +32,7 @@ const FILL_LOW: f64 = 0.05;
 
 /// `netpath trace`.
 pub(super) fn run(args: &args::Trace) -> anyhow::Result<ExitCode> {
-    let mut sink = Sink::open(&args.output)?;
+    let mut sink = Sink::open(&args.output)?.of_snapshots()?;
     let (mut tracer, mut session) = attach(&args.gather)?;
     let mut watch = Watch::new(&mut session.topology);
     let mut ledger = Ledger::new(session.topology.clone(), session.hooks.clone());
@@ -43,9 +43,9 @@ pub(super) fn run(args: &args::Trace) -> anyhow::Result<ExitCode> {
         Ok(Progress { fill: polled.fill, seen: ledger.coverage.seen })
     })?;
     pipeline.finish(&mut ledger);
-    ending.notes.extend(notes(&pipeline, &ledger));
-    sink.write(&snapshot::build(&ledger, &session, &ending))?;
-    Ok(Status::Fine.into())
+    ending.notes.extend(ledger.notes().into_iter().chain(pipeline.notes()));
+    let status = sink.write(&snapshot::build(&ledger, &session, &ending))?;
+    Ok(status.into())
 }
 
 /// `netpath record`.
@@ -184,26 +184,4 @@ fn gather(
 fn own_cpu_ns() -> u64 {
     clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)
         .map_or(0, |t| u64::try_from(Duration::from(t).as_nanos()).unwrap_or(u64::MAX))
-}
-
-/// What a reader of the report should know.
-pub(super) fn notes(pipeline: &Pipeline, ledger: &Ledger) -> Vec<String> {
-    let mut notes = Vec::new();
-    if ledger.paths().is_empty() {
-        let focus = ledger.topology.focus;
-        let what =
-            if ledger.coverage.seen == 0 { "no packets passed" } else { "no packet got through" };
-        let mut text = format!("{what} in this time");
-        if ledger.topology.device(focus).is_some_and(|d| !d.up) {
-            text += "; the interface is down";
-        } else {
-            text += "; is there traffic, and does it pass this interface? `netpath topo` shows the \
-                     path that was watched";
-        }
-        notes.push(text);
-    }
-    if let Some(error) = &pipeline.last_error {
-        notes.push(format!("{} chunks of events were bad: {error}", pipeline.bad_chunks));
-    }
-    notes
 }

@@ -104,11 +104,12 @@ pub struct LabBench {
     pub output: Option<PathBuf>,
 }
 
+/// How figures are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LabFormat {
     /// Tables for people.
     Summary,
-    /// netpath.lab/1.
+    /// All figures, as netpath.lab/1.
     Json,
 }
 
