@@ -60,6 +60,17 @@ const AGE_MAX: u32 = 16;
 #[map]
 static AGES: Array<u32> = Array::with_max_entries(AGE_SLOTS, 0);
 
+/// Not 0 where programs do nothing at all. Set by user space before loading.
+#[unsafe(no_mangle)]
+static INERT: u32 = 0;
+
+/// Whether programs do nothing: known to the verifier, which then cuts off the rest.
+#[inline(always)]
+pub(crate) fn inert() -> bool {
+    // SAFETY: a static; the volatile read keeps the initializer from being folded in.
+    unsafe { (&raw const INERT).read_volatile() != 0 }
+}
+
 /// How a program knows whether the packet is wanted.
 #[derive(Clone, Copy)]
 pub(crate) enum Known {

@@ -6,6 +6,7 @@
 
 mod build;
 mod causes;
+mod facts;
 mod round_trips;
 
 use std::collections::BTreeMap;
@@ -14,15 +15,16 @@ use serde::{Deserialize, Serialize};
 
 pub use build::build;
 pub(crate) use build::named;
+pub use facts::{NetnsReport, QdiscReport};
 
 pub use crate::session::ProbeCost;
-use crate::{host::HostFacts, ledger::Coverage};
+use crate::{facts::Softnet, host::HostFacts, ledger::Coverage};
 
 /// The version of the JSON form.
 pub const SCHEMA: &str = "netpath.report/1";
 
 /// Everything that a run has found out.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Snapshot {
     pub schema: String,
@@ -56,6 +58,10 @@ pub struct Snapshot {
     pub drops: Vec<DropReport>,
     /// What costs, why, and what to do about it; dearest first.
     pub findings: Vec<Finding>,
+    /// By network namespace on the path: what explains figures there.
+    pub netns_facts: BTreeMap<String, NetnsReport>,
+    /// Of all CPUs, while tracing.
+    pub softnet: Softnet,
     /// By network namespace: the container or process that lives there, such as `docker:web`.
     pub containers: BTreeMap<String, String>,
     /// What went wrong on the way without ending the run, in sentences.
@@ -76,7 +82,7 @@ pub struct OwnCost {
 }
 
 /// A device by name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct NamedPlace {
     pub netns: String,
@@ -84,7 +90,7 @@ pub struct NamedPlace {
 }
 
 /// A path's ledger.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PathReport {
     pub name: String,
@@ -101,6 +107,8 @@ pub struct PathReport {
     pub replies: u64,
     /// Of these, how many NAT gave other addresses.
     pub translated: u64,
+    /// Segments per packet: what GSO will make of it, or GRO has merged into it.
+    pub segments_per_packet: f64,
     /// One flow of the path, before and after NAT.
     pub example: Option<FlowExample>,
     pub total: Summary,
@@ -209,6 +217,8 @@ pub struct Finding {
     /// Its anchor in docs/findings.md.
     pub id: String,
     pub title: String,
+    /// What was seen, in a sentence with figures.
+    pub summary: String,
     pub group: String,
     /// Of a mean packet (or round trip, where it says so), ns.
     pub cost_ns: f64,
@@ -261,6 +271,9 @@ pub struct HopReport {
     pub dev: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hook: Option<String>,
+    /// Whether a bridge ran the hook, by br_netfilter.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bridged: bool,
     /// Which part of the hop this is, such as the table's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub part: Option<String>,

@@ -1,5 +1,7 @@
 //! The command line's definition: help, man page and completions derive from it.
 
+mod lab;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
@@ -9,6 +11,8 @@ use crate::{
     kernel::Backend,
     report::{FORMATS, Format},
 };
+
+pub use lab::{Lab, LabBench, LabCommand, LabCompare, LabMatrix, LabRun, LoadArg, TableFormat};
 
 /// Where a packet's time goes, hop by hop, and why.
 ///
@@ -70,6 +74,9 @@ pub struct Gather {
     /// Let the programs in the kernel log to stderr. This costs time.
     #[arg(long)]
     pub log_kernel: bool,
+    /// Attach everything and record nothing: what attaching alone costs.
+    #[arg(long, hide_short_help = true)]
+    pub inert: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -220,31 +227,6 @@ pub struct Topo {
     /// Write JSON.
     #[arg(long)]
     pub json: bool,
-}
-
-#[derive(Debug, ClapArgs)]
-pub struct Lab {
-    #[command(subcommand)]
-    pub command: LabCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum LabCommand {
-    /// List the topologies.
-    List,
-    /// Bring one up, send request/reply traffic through it, and trace it.
-    Run(LabRun),
-}
-
-#[derive(Debug, ClapArgs)]
-pub struct LabRun {
-    /// Which, as `netpath lab list` shows them.
-    pub name: String,
-    /// How long to trace.
-    #[arg(long = "for", value_name = "DUR", value_parser = duration, default_value = "5s")]
-    pub for_: Duration,
-    #[command(flatten)]
-    pub output: Output,
 }
 
 #[derive(Debug, ClapArgs)]

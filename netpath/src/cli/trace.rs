@@ -1,6 +1,7 @@
 //! `netpath trace` and `netpath record`: attach, gather, detach, show or keep.
 
 use std::{
+    collections::BTreeMap,
     process::ExitCode,
     thread,
     time::{Duration, Instant},
@@ -10,6 +11,7 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::{args, exit::Status, interrupt, output::Sink, topo::select};
 use crate::{
+    containers, facts,
     host::HostFacts,
     kernel::{self, Options, Tracer},
     ledger::Ledger,
@@ -17,7 +19,7 @@ use crate::{
     recording::Writer,
     session::{Ending, Session},
     snapshot,
-    topo::{Gone, Watch},
+    topo::{Gone, Topology, Watch},
     view::units::{count, time},
 };
 
@@ -82,8 +84,12 @@ fn attach(args: &args::Gather) -> anyhow::Result<(Tracer, Session)> {
     kernel::check_rights()?;
     interrupt::catch()?;
     let (topology, netns) = select(&args.selection)?;
-    let mut options =
-        Options { log_kernel: args.log_kernel, calibrate: true, ..Options::default() };
+    let mut options = Options {
+        log_kernel: args.log_kernel,
+        calibrate: !args.inert,
+        inert: args.inert,
+        ..Options::default()
+    };
     if !args.backend.is_empty() {
         options.backends = args.backend.iter().map(|b| b.0).collect();
     }
@@ -104,9 +110,24 @@ fn attach(args: &args::Gather) -> anyhow::Result<(Tracer, Session)> {
         topology.hosts.len()
     );
     tracer.begin(&topology)?;
+    // While packets are being recorded already: this takes a while.
+    let handles =
+        topology.hosts.iter().filter_map(|(cookie, h)| Some((*cookie, h.handle.as_ref()?)));
+    let plan = &session.hooks;
+    session.facts = facts::read(handles, |netns| plan.has_rules(netns));
+    session.containers = containers(&topology);
     session.topology = topology;
     session.since_ns = tracer.since_ns();
     Ok((tracer, session))
+}
+
+/// By a namespace's name: who lives there.
+fn containers(topology: &Topology) -> BTreeMap<String, String> {
+    let handles: Vec<_> = topology.hosts.values().filter_map(|h| h.handle.as_ref()).collect();
+    let inodes: Vec<u64> = handles.iter().map(|netns| netns.inode).collect();
+    let found = containers::find(&inodes);
+    let named = handles.iter().filter_map(|n| Some((n.name.clone(), found.get(&n.inode)?.clone())));
+    named.collect()
 }
 
 /// What a poll tells the loop.
@@ -153,6 +174,7 @@ fn gather(
     Ok(Ending {
         duration_ns: u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX),
         own_cpu_ns: own_cpu_ns().saturating_sub(cpu),
+        facts: facts::read(watch.namespaces(), |_| false),
         lost: tracer.lost(),
         notes,
     })

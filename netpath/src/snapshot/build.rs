@@ -12,9 +12,10 @@ use netpath_common::{
 use super::{
     Bucket, Compensated, DropReport, FLOWS_SHOWN, FlowExample, FlowReport, HopReport, NamedPlace,
     OwnCost, PacketReport, PathReport, PieceReport, ProbeCost, SCHEMA, Snapshot, Summary, causes,
-    round_trips,
+    facts, round_trips,
 };
 use crate::{
+    explain,
     flight::End,
     hooks::HookKey,
     ledger::{Ledger, Path, Row, RowKey, Specimen, Times},
@@ -39,7 +40,7 @@ pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
             Err(why) => absent.insert(hop.key.to_owned(), why),
         };
     }
-    Snapshot {
+    let mut snapshot = Snapshot {
         schema: SCHEMA.to_owned(),
         version: session.version.clone(),
         started: humantime::format_rfc3339_seconds(session.started()).to_string(),
@@ -59,9 +60,14 @@ pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
         flows: flows(ledger),
         drops: drops(ledger, session),
         findings: Vec::new(),
-        containers: BTreeMap::new(),
+        netns_facts: facts::build(&ledger.topology, &session.facts, &ending.facts),
+        softnet: facts::softnet(&session.facts, &ending.facts),
+        containers: session.containers.clone(),
         notes: session.notes.iter().chain(&ending.notes).cloned().collect(),
-    }
+    };
+    // From all the rest, so last.
+    snapshot.findings = explain::explain(&snapshot).findings;
+    snapshot
 }
 
 /// Of 1.96 standard deviations, a normal distribution holds 95 %.
@@ -171,6 +177,7 @@ fn path(path: &Path, ledger: &Ledger, session: &Session) -> PathReport {
         packets: path.total.count(),
         replies: path.replies,
         translated: path.translated,
+        segments_per_packet: path.segments as f64 / path.total.count().max(1) as f64,
         example: path.example.as_ref().map(|(before, after)| example(before, after.as_ref())),
         total: summary(&path.total),
         compensated: compensated(&path.total, path.events, 1, session.probe_cost),
@@ -249,6 +256,7 @@ fn hop(row: &Row, id: HopId, total_ns: f64, ledger: &Ledger, cost: ProbeCost) ->
         netns,
         dev,
         hook,
+        bridged: row.key.bridged,
         part,
         count: row.times.count(),
         times: summary(&row.times),
