@@ -11,8 +11,7 @@ use crate::{
     kernel::Backend,
     report::{FORMATS, Format},
 };
-
-pub use lab::{Lab, LabBench, LabCommand, LabCompare, LabMatrix, LabRun, LoadArg, TableFormat};
+pub use lab::{Lab, LabBench, LabCommand, LabCompare, LabFormat, LabMatrix, LabRun, LoadArg};
 
 /// Where a packet's time goes, hop by hop, and why.
 ///

@@ -40,6 +40,7 @@ impl Backend {
 
 /// What the user asked of the kernel side.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches of the command line")]
 pub struct Options {
     /// Only these; where there are none, what serves most at least cost.
     pub backends: Vec<Backend>,

@@ -77,15 +77,6 @@ pub enum LoadArg {
     Ping,
 }
 
-/// How a comparison is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum TableFormat {
-    /// Tables for a terminal.
-    Summary,
-    /// All figures.
-    Json,
-}
-
 /// How figures are made.
 #[derive(Debug, ClapArgs)]
 pub struct LabBench {
@@ -103,14 +94,23 @@ pub struct LabBench {
     #[arg(long)]
     pub no_trace: bool,
     /// How results are written.
-    #[arg(long, value_enum, default_value_t = TableFormat::Summary)]
-    pub format: TableFormat,
+    #[arg(long, value_enum, default_value_t = LabFormat::Summary)]
+    pub format: LabFormat,
     /// The same as --format json.
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
     /// Write lab.html, lab.json and lab.txt into this directory as well.
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
+}
+
+/// How figures are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LabFormat {
+    /// Tables for people.
+    Summary,
+    /// All figures.
+    Json,
 }
 
 #[derive(Debug, ClapArgs)]

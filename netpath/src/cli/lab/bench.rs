@@ -17,7 +17,7 @@ use nix::{
 
 use super::{
     super::{
-        args::{LabBench, LabCompare, LabMatrix, TableFormat},
+        args::{LabBench, LabCompare, LabFormat, LabMatrix},
         exit::Status,
         interrupt,
         output::print,
@@ -118,9 +118,9 @@ fn write(report: &Report, args: &LabBench) -> anyhow::Result<()> {
             put(&dir.join(name), &text)?;
         }
     }
-    match if args.json { TableFormat::Json } else { args.format } {
-        TableFormat::Json => print(&json()?),
-        TableFormat::Summary => print(&summary),
+    match if args.json { LabFormat::Json } else { args.format } {
+        LabFormat::Json => print(&json()?),
+        LabFormat::Summary => print(&summary),
     }
 }
 

@@ -21,9 +21,10 @@ impl RuleSet {
 /// The bridge-nat topology without its rules.
 pub(crate) fn bare() -> &'static Topology {
     let like = topologies::find("bridge-nat").expect("it is in the table");
-    let steps: Vec<Step> =
-        like.steps.iter().filter(|s| !matches!(s, Step::Command(..))).copied().collect();
-    Box::leak(Box::new(Topology { steps: steps.leak(), ..*like }))
+    let steps = like.steps.iter().copied().flatten();
+    let steps: Vec<Step> = steps.filter(|s| !matches!(s, Step::Command(..))).copied().collect();
+    let steps: &'static [Step] = steps.leak();
+    Box::leak(Box::new(Topology { steps: vec![steps].leak(), ..*like }))
 }
 
 /// A row of commands for iptables of a kind.
