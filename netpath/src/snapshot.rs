@@ -319,6 +319,15 @@ impl TransactionPart {
     }
 }
 
+impl Bucket {
+    /// Where it begins, ns: its octave is cut into eight equal parts.
+    pub fn begin_ns(&self) -> f64 {
+        let end = self.upto_ns as f64 + 1.0;
+        let octave = (end - 0.5).log2().floor().exp2();
+        (end - (octave / 8.0).max(1.0)).max(0.0)
+    }
+}
+
 impl HopReport {
     /// Where it is, for people: `host/veth0`, `host PREROUTING`, `host`.
     pub fn place(&self) -> String {

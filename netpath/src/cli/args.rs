@@ -37,6 +37,8 @@ pub enum Command {
     Report(Report),
     /// Say in sentences what costs, why, and what would help; from a recording or live.
     Explain(Explain),
+    /// Say what changed between two recordings or reports, hop by hop, and how surely.
+    Diff(Diff),
     /// Show the path that packets of an interface take on this machine.
     Topo(Topo),
     /// Ready-made topologies and traffic, in network namespaces of their own.
@@ -95,6 +97,35 @@ pub struct Record {
     /// The recording.
     #[arg(short, long, value_name = "FILE.npz")]
     pub output: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Diff {
+    /// A recording, or a report in JSON.
+    pub a: PathBuf,
+    /// Another one.
+    pub b: PathBuf,
+    /// How the difference is written.
+    #[arg(long, value_enum, default_value_t = DiffFormatArg::Summary)]
+    pub format: DiffFormatArg,
+    /// Write to a file instead of stdout.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub look: Look,
+}
+
+/// How a difference is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DiffFormatArg {
+    /// Tables of what changed.
+    Summary,
+    /// All hops, with figures, uncertainties and verdicts.
+    Json,
+    /// A differential flame graph.
+    Svg,
+    /// A page.
+    Html,
 }
 
 #[derive(Debug, ClapArgs)]
