@@ -14,6 +14,8 @@ use aya::{
 use aya_log::EbpfLogger;
 use netpath_common::{
     args::Positions,
+    control::Control,
+    filter::Program,
     layout::Layout,
     place::{Bucket, DevId, WANTED_BUCKETS, WANTED_WAYS, insert},
     point::{HookList, POINTS_MAX},
@@ -36,7 +38,14 @@ macro_rules! pod {
     )*};
 }
 
-pod! { LayoutPod(Layout), PositionsPod(Positions), BucketPod(Bucket), HookListPod(HookList) }
+pod! {
+    LayoutPod(Layout),
+    PositionsPod(Positions),
+    BucketPod(Bucket),
+    HookListPod(HookList),
+    ControlPod(Control),
+    ProgramPod(Program),
+}
 
 /// The loaded object.
 pub(super) struct Object {
