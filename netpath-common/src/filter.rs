@@ -5,6 +5,11 @@
 //!
 //! A test jumps forward only, and what a field means is fixed here, next to who fills it in.
 
+#![allow(
+    clippy::inline_always,
+    reason = "in the kernel a call costs, and the verifier bounds its depth"
+)]
+
 /// What a test looks at. Each is a word of [`Facts`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]

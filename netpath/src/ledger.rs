@@ -62,6 +62,7 @@ impl Direction {
 
 /// How many flights there were, of which sort.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Coverage {
     /// Packets that passed the interface that was asked for.
     pub seen: u64,
@@ -82,6 +83,15 @@ pub struct Coverage {
     pub negative: u64,
     /// Flights on paths beyond [`PATHS_MAX`].
     pub other_paths: u64,
+}
+
+/// One flight's way and time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cutting {
+    pub direction: Direction,
+    /// The devices passed, in order.
+    pub places: Vec<Place>,
+    pub specimen: Specimen,
 }
 
 /// A drop: where, and the kernel's reason.
@@ -119,6 +129,22 @@ impl Ledger {
         &self.paths
     }
 
+    /// What a reader of the report should know.
+    pub fn notes(&self) -> Option<String> {
+        if !self.paths.is_empty() {
+            return None;
+        }
+        let what =
+            if self.coverage.seen == 0 { "no packets passed" } else { "no packet got through" };
+        let why = if self.topology.device(self.topology.focus).is_some_and(|d| !d.up) {
+            "the interface is down"
+        } else {
+            "is there traffic, and does it pass this interface? `netpath topo` shows the path that \
+             was watched"
+        };
+        Some(format!("{what} in this time; {why}"))
+    }
+
     /// Books a flight.
     pub fn add(&mut self, flight: &Flight) {
         let is_ip = flight.headers.as_ref().is_none_or(|h| h.tuple.is_some());
@@ -150,6 +176,22 @@ impl Ledger {
                 self.book(flight, direction);
             }
         }
+    }
+
+    /// How the time of a flight that passed the interface divides, without booking it; `None`
+    /// where it didn't, or is not IP.
+    pub fn cut(&mut self, flight: &Flight) -> Option<Cutting> {
+        flight.headers.as_ref()?.tuple?;
+        let scratch = &mut self.scratch;
+        classify::classify(flight, &self.topology, &mut scratch.steps);
+        let direction = path::direction(&scratch.steps, &self.topology)?;
+        attribute::attribute(&self.hooks, &self.topology, scratch);
+        let total_ns = scratch.cuts.iter().map(|c| c.ns).sum();
+        Some(Cutting {
+            direction,
+            places: path::key(&scratch.steps, direction, flight.end).places,
+            specimen: shown::specimen(&scratch.steps, &scratch.cuts, total_ns),
+        })
     }
 
     fn book(&mut self, flight: &Flight, direction: Direction) {

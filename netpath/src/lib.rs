@@ -12,7 +12,11 @@
 //! about programs; views see a [`snapshot::Snapshot`] and nothing else.
 
 pub mod cli;
+pub mod containers;
 pub mod decode;
+pub mod explain;
+pub mod facts;
+pub mod fail_if;
 pub mod filter;
 pub mod flight;
 pub mod hooks;
@@ -24,6 +28,8 @@ pub mod netns;
 pub mod packet;
 pub mod pipeline;
 pub mod recording;
+pub mod replay;
+pub mod report;
 pub mod serving;
 pub mod session;
 pub mod snapshot;

@@ -6,6 +6,7 @@
 
 mod build;
 mod causes;
+mod facts;
 mod round_trips;
 
 use std::collections::BTreeMap;
@@ -13,15 +14,18 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use build::build;
+pub(crate) use build::named;
+pub use facts::{NetnsReport, QdiscReport};
 
 pub use crate::session::ProbeCost;
-use crate::{host::HostFacts, ledger::Coverage};
+use crate::{facts::Softnet, host::HostFacts, ledger::Coverage};
 
 /// The version of the JSON form.
 pub const SCHEMA: &str = "netpath.report/1";
 
 /// Everything that a run has found out.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Snapshot {
     pub schema: String,
     /// netpath's version.
@@ -54,6 +58,10 @@ pub struct Snapshot {
     pub drops: Vec<DropReport>,
     /// What costs, why, and what to do about it; dearest first.
     pub findings: Vec<Finding>,
+    /// By network namespace on the path: what explains figures there.
+    pub netns_facts: BTreeMap<String, NetnsReport>,
+    /// Of all CPUs, while tracing.
+    pub softnet: Softnet,
     /// By network namespace: the container or process that lives there, such as `docker:web`.
     pub containers: BTreeMap<String, String>,
     /// What went wrong on the way without ending the run, in sentences.
@@ -65,6 +73,7 @@ pub const FLOWS_SHOWN: usize = 100;
 
 /// Shares of one CPU: 1 is a whole one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct OwnCost {
     /// Events recorded times their cost.
     pub kernel_cpus: f64,
@@ -73,14 +82,16 @@ pub struct OwnCost {
 }
 
 /// A device by name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct NamedPlace {
     pub netns: String,
     pub dev: String,
 }
 
 /// A path's ledger.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PathReport {
     pub name: String,
     /// `outbound` or `inbound`.
@@ -89,11 +100,15 @@ pub struct PathReport {
     pub end: String,
     pub from: NamedPlace,
     pub to: NamedPlace,
+    /// The devices that it passes, in order; the first is `from`, the last is `to`.
+    pub places: Vec<NamedPlace>,
     pub packets: u64,
     /// Of these, how many conntrack called replies.
     pub replies: u64,
     /// Of these, how many NAT gave other addresses.
     pub translated: u64,
+    /// Segments per packet: what GSO will make of it, or GRO has merged into it.
+    pub segments_per_packet: f64,
     /// One flow of the path, before and after NAT.
     pub example: Option<FlowExample>,
     pub total: Summary,
@@ -111,6 +126,7 @@ pub struct PathReport {
 
 /// What a total would be without netpath, ns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Compensated {
     pub mean_ns: f64,
     pub p50_ns: f64,
@@ -121,6 +137,7 @@ pub struct Compensated {
 /// One bucket of a histogram: packets with at most `upto_ns`, and more than the bucket before.
 /// Eight buckets double the time; empty ones are left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Bucket {
     pub upto_ns: u64,
     pub count: u64,
@@ -128,6 +145,7 @@ pub struct Bucket {
 
 /// One packet's passage, cut into pieces that sum to its total.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PacketReport {
     /// `typical`, `p99` or `slowest`.
     pub label: String,
@@ -139,6 +157,7 @@ pub struct PacketReport {
 
 /// A piece of a packet's time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PieceReport {
     /// Index in the path's `hops`; `None` is unattributed.
     pub hop: Option<usize>,
@@ -151,6 +170,7 @@ pub struct PieceReport {
 
 /// Packets of one flow in one direction on a path.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FlowReport {
     #[serde(flatten)]
     pub flow: FlowExample,
@@ -162,6 +182,7 @@ pub struct FlowReport {
 
 /// Round trips between two ends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TransactionReport {
     /// `client/eth0 ⇄ server/eth0 tcp`.
     pub name: String,
@@ -177,6 +198,7 @@ pub struct TransactionReport {
 
 /// A part of a round trip.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TransactionPart {
     /// `request`, `server`, `reply`.
     pub part: String,
@@ -190,10 +212,13 @@ pub struct TransactionPart {
 
 /// Something that costs, and why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Finding {
     /// Its anchor in docs/findings.md.
     pub id: String,
     pub title: String,
+    /// What was seen, in a sentence with figures.
+    pub summary: String,
     pub group: String,
     /// Of a mean packet (or round trip, where it says so), ns.
     pub cost_ns: f64,
@@ -209,6 +234,7 @@ pub struct Finding {
 
 /// A flow's addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FlowExample {
     pub before: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -217,6 +243,7 @@ pub struct FlowExample {
 
 /// A distribution's figures, ns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Summary {
     pub mean_ns: f64,
     pub p50_ns: u64,
@@ -232,6 +259,7 @@ pub struct Summary {
 /// Times are the hop's own: what is measured inside it as a hop of its own is left out. So all
 /// rows of a path and its `unattributed_ns` sum to the total.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HopReport {
     /// Key of the hop table.
     pub hop: String,
@@ -243,6 +271,9 @@ pub struct HopReport {
     pub dev: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hook: Option<String>,
+    /// Whether a bridge ran the hook, by br_netfilter.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bridged: bool,
     /// Which part of the hop this is, such as the table's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub part: Option<String>,
@@ -260,6 +291,7 @@ pub struct HopReport {
 
 /// Packets dropped at one place for one reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DropReport {
     /// As the kernel names it (`SKB_DROP_REASON_…` without the prefix).
     pub reason: String,
@@ -279,10 +311,15 @@ impl Snapshot {
 impl HopReport {
     /// Where it is, for people: `host/veth0`, `host PREROUTING`, `host`.
     pub fn place(&self) -> String {
-        match (&self.dev, &self.hook) {
-            (_, Some(hook)) => format!("{} {hook}", self.netns),
-            (Some(dev), None) => format!("{}/{dev}", self.netns),
-            (None, None) => self.netns.clone(),
-        }
+        placed(&self.netns, self.dev.as_deref(), self.hook.as_deref())
+    }
+}
+
+/// A hop's place, for people.
+pub(crate) fn placed(netns: &str, dev: Option<&str>, hook: Option<&str>) -> String {
+    match (dev, hook) {
+        (_, Some(hook)) => format!("{netns} {hook}"),
+        (Some(dev), None) => format!("{netns}/{dev}"),
+        (None, None) => netns.to_owned(),
     }
 }

@@ -7,5 +7,6 @@ mod kernel {
 
     mod bad_input;
     mod lifecycle;
+    mod matrix;
     mod paths;
 }

@@ -37,15 +37,11 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
-    /// Run all tests. Those that attach to the kernel need root.
-    Test {
-        /// Passed on to the test runner, such as a filter.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<OsString>,
-    },
+    /// Run all tests, here and on other kernels. Those that attach to this kernel need root.
+    Test(test::Args),
     /// Check formatting and run clippy.
     Lint,
-    /// Run a command on another kernel: one of Debian's, in QEMU without KVM.
+    /// Run the kernel tests, or a command, on another kernel: one of Debian's, in QEMU without KVM.
     Vm(vm::Args),
 }
 
@@ -57,7 +53,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }),
         Command::Demo { arguments } => demo(&arguments),
-        Command::Test { arguments } => setup::run().and_then(|tools| test::run(&tools, &arguments)),
+        Command::Test(args) => setup::run().and_then(|tools| test::run(&tools, &args)),
         Command::Lint => {
             setup::run().and_then(|tools| lint::run(&tools)).map(|()| ExitCode::SUCCESS)
         }

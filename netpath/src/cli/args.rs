@@ -1,10 +1,17 @@
 //! The command line's definition: help, man page and completions derive from it.
 
+mod lab;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use crate::kernel::Backend;
+use crate::{
+    fail_if::Condition,
+    kernel::Backend,
+    report::{FORMATS, Format},
+};
+pub use lab::{Lab, LabBench, LabCommand, LabCompare, LabFormat, LabMatrix, LabRun, LoadArg};
 
 /// Where a packet's time goes, hop by hop, and why.
 ///
@@ -100,38 +107,93 @@ pub struct Report {
 #[derive(Clone, Debug, ClapArgs)]
 pub struct Output {
     /// How results are written.
-    #[arg(long, value_enum, default_value_t = Format::Summary)]
-    pub format: Format,
+    #[arg(long, value_enum, default_value_t = FormatArg(Format::Summary))]
+    pub format: FormatArg,
     /// The same as --format json.
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
     /// Write to a file instead of stdout.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Write the HTML report to a file, too.
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
+    #[command(flatten)]
+    pub thresholds: Thresholds,
+    #[command(flatten)]
+    pub look: Look,
+}
+
+/// How results look on a terminal.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub struct Look {
+    /// Whether to colour what a terminal shows. NO_COLOR in the environment means never.
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
+    pub color: Color,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    Always,
+    Never,
+}
+
+/// What must hold, for CI.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct Thresholds {
+    /// Exit with status 5 where this holds, such as 'conntrack.p99 > 2us' or 'lost > 0'. A hop, a
+    /// group or total, with .mean, .p50, .p90, .p99, .p999, .max, .count or .share; or lost, drops,
+    /// incomplete, vanished, negative. Can be given several times.
+    #[arg(long = "fail-if", value_name = "COND")]
+    pub fail_if: Vec<Condition>,
 }
 
 impl Output {
     /// Gives the same choices to another netpath.
     pub fn pass_on(&self, command: &mut std::process::Command) {
-        if let Some(format) = self.format().to_possible_value() {
-            command.arg("--format").arg(format.get_name());
+        command.arg("--format").arg(self.format().info().key);
+        for (flag, path) in [("--output", &self.output), ("--report", &self.report)] {
+            if let Some(path) = path {
+                command.arg(flag).arg(path);
+            }
         }
-        if let Some(path) = &self.output {
-            command.arg("--output").arg(path);
+        for condition in &self.thresholds.fail_if {
+            command.arg("--fail-if").arg(&condition.text);
+        }
+        if let Some(color) = self.look.color.to_possible_value() {
+            command.arg("--color").arg(color.get_name());
         }
     }
 
     pub fn format(&self) -> Format {
-        if self.json { Format::Json } else { self.format }
+        if self.json { Format::Json } else { self.format.0 }
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// Tables for people.
-    Summary,
-    /// The report, as docs/report.schema.json describes it.
-    Json,
+/// [`Format`] by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FormatArg(pub Format);
+
+impl ValueEnum for FormatArg {
+    fn value_variants<'a>() -> &'a [Self] {
+        const ALL: [FormatArg; FORMATS.len()] = {
+            let mut all = [FormatArg(FORMATS[0].format); FORMATS.len()];
+            let mut i = 0;
+            while i < all.len() {
+                all[i] = FormatArg(FORMATS[i].format);
+                i += 1;
+            }
+            all
+        };
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        let info = self.0.info();
+        Some(clap::builder::PossibleValue::new(info.key).help(info.what))
+    }
 }
 
 /// [`Backend`] by name.
@@ -164,31 +226,6 @@ pub struct Topo {
     /// Write JSON.
     #[arg(long)]
     pub json: bool,
-}
-
-#[derive(Debug, ClapArgs)]
-pub struct Lab {
-    #[command(subcommand)]
-    pub command: LabCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum LabCommand {
-    /// List the topologies.
-    List,
-    /// Bring one up, send request/reply traffic through it, and trace it.
-    Run(LabRun),
-}
-
-#[derive(Debug, ClapArgs)]
-pub struct LabRun {
-    /// Which, as `netpath lab list` shows them.
-    pub name: String,
-    /// How long to trace.
-    #[arg(long = "for", value_name = "DUR", value_parser = duration, default_value = "5s")]
-    pub for_: Duration,
-    #[command(flatten)]
-    pub output: Output,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -16,6 +16,7 @@ pub(super) enum Status {
     Usage = 2,
     Kernel = 3,
     Permission = 4,
+    Threshold = 5,
     Interrupted = 130,
 }
 

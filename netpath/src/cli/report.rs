@@ -1,44 +1,40 @@
 //! `netpath report`: a recording, rendered.
 
-use std::process::ExitCode;
+use std::{io::Write as _, process::ExitCode};
 
-use super::{args, exit::Status, output::Sink, trace::notes};
+use super::{args, output::Sink};
 use crate::{
-    ledger::Ledger,
-    pipeline::Pipeline,
     recording::Reader,
-    session::Ending,
-    snapshot::{self, Snapshot},
+    replay,
+    report::{Format, ReportError, passage, pcapng::Capture},
 };
 
 pub(super) fn run(args: &args::Report) -> anyhow::Result<ExitCode> {
     let mut sink = Sink::open(&args.output)?;
-    sink.write(&replay(&args.file)?)?;
-    Ok(Status::Fine.into())
+    if sink.format() == Format::Pcapng {
+        capture(args, &mut sink)?;
+    }
+    let status = sink.write(&replay::snapshot(&args.file)?)?;
+    Ok(status.into())
 }
 
-/// Runs a recording through the same stages as live events.
-pub(super) fn replay(file: &std::path::Path) -> anyhow::Result<Snapshot> {
-    let mut reader = Reader::open(file)?;
-    let mut ledger = Ledger::new(reader.session.topology.clone(), reader.session.hooks.clone());
-    let mut pipeline = Pipeline::of(&reader.session);
-    let mut last_ns = reader.session.since_ns;
-    while let Some(step) = reader.step() {
-        for chunk in step.chunks() {
-            pipeline.chunk(chunk);
+/// Writes the recording's packets one by one.
+fn capture(args: &args::Report, sink: &mut Sink) -> anyhow::Result<()> {
+    let mut reader = Reader::open(&args.file)?;
+    let session = reader.session.clone();
+    let mut capture = Capture::begin(sink.bytes(), &session)?;
+    let mut result: Result<(), ReportError> = Ok(());
+    replay::flights(&mut reader, |flight, ledger| {
+        if result.is_ok()
+            && let Some(passage) = passage::of(flight, ledger, &session)
+        {
+            result = capture.add(&passage);
         }
-        pipeline.advance(step.watermark_ns, &mut ledger);
-        last_ns = last_ns.max(step.watermark_ns);
-    }
-    pipeline.finish(&mut ledger);
-    let mut ending = reader.ending.take().unwrap_or_else(|| Ending {
-        duration_ns: last_ns - reader.session.since_ns,
-        notes: vec!["the recording has no end: its writer was killed or its disk was full".into()],
-        ..Ending::default()
     });
+    result?;
+    sink.bytes().flush()?;
     if let Some(damage) = &reader.damage {
-        ending.notes.push(format!("{damage}; what precedes it is shown"));
+        writeln!(std::io::stderr(), "netpath: {damage}; what precedes it is in the capture")?;
     }
-    ending.notes.extend(notes(&pipeline, &ledger));
-    Ok(snapshot::build(&ledger, &reader.session, &ending))
+    Ok(())
 }

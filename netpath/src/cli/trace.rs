@@ -1,6 +1,7 @@
 //! `netpath trace` and `netpath record`: attach, gather, detach, show or keep.
 
 use std::{
+    collections::BTreeMap,
     process::ExitCode,
     thread,
     time::{Duration, Instant},
@@ -10,6 +11,7 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::{args, exit::Status, interrupt, output::Sink, topo::select};
 use crate::{
+    containers, facts,
     host::HostFacts,
     kernel::{self, Options, Tracer},
     ledger::Ledger,
@@ -17,7 +19,7 @@ use crate::{
     recording::Writer,
     session::{Ending, Session},
     snapshot,
-    topo::{Gone, Watch},
+    topo::{Gone, Topology, Watch},
     view::units::{count, time},
 };
 
@@ -30,7 +32,7 @@ const FILL_LOW: f64 = 0.05;
 
 /// `netpath trace`.
 pub(super) fn run(args: &args::Trace) -> anyhow::Result<ExitCode> {
-    let mut sink = Sink::open(&args.output)?;
+    let mut sink = Sink::open(&args.output)?.of_snapshots()?;
     let (mut tracer, mut session) = attach(&args.gather)?;
     let mut watch = Watch::new(&mut session.topology);
     let mut ledger = Ledger::new(session.topology.clone(), session.hooks.clone());
@@ -41,9 +43,9 @@ pub(super) fn run(args: &args::Trace) -> anyhow::Result<ExitCode> {
         Ok(Progress { fill: polled.fill, seen: ledger.coverage.seen })
     })?;
     pipeline.finish(&mut ledger);
-    ending.notes.extend(notes(&pipeline, &ledger));
-    sink.write(&snapshot::build(&ledger, &session, &ending))?;
-    Ok(Status::Fine.into())
+    ending.notes.extend(ledger.notes().into_iter().chain(pipeline.notes()));
+    let status = sink.write(&snapshot::build(&ledger, &session, &ending))?;
+    Ok(status.into())
 }
 
 /// `netpath record`.
@@ -108,9 +110,24 @@ fn attach(args: &args::Gather) -> anyhow::Result<(Tracer, Session)> {
         topology.hosts.len()
     );
     tracer.begin(&topology)?;
+    // While packets are being recorded already: this takes a while.
+    let handles =
+        topology.hosts.iter().filter_map(|(cookie, h)| Some((*cookie, h.handle.as_ref()?)));
+    let plan = &session.hooks;
+    session.facts = facts::read(handles, |netns| plan.has_rules(netns));
+    session.containers = containers(&topology);
     session.topology = topology;
     session.since_ns = tracer.since_ns();
     Ok((tracer, session))
+}
+
+/// By a namespace's name: who lives there.
+fn containers(topology: &Topology) -> BTreeMap<String, String> {
+    let handles: Vec<_> = topology.hosts.values().filter_map(|h| h.handle.as_ref()).collect();
+    let inodes: Vec<u64> = handles.iter().map(|netns| netns.inode).collect();
+    let found = containers::find(&inodes);
+    let named = handles.iter().filter_map(|n| Some((n.name.clone(), found.get(&n.inode)?.clone())));
+    named.collect()
 }
 
 /// What a poll tells the loop.
@@ -157,6 +174,7 @@ fn gather(
     Ok(Ending {
         duration_ns: u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX),
         own_cpu_ns: own_cpu_ns().saturating_sub(cpu),
+        facts: facts::read(watch.namespaces(), |_| false),
         lost: tracer.lost(),
         notes,
     })
@@ -166,26 +184,4 @@ fn gather(
 fn own_cpu_ns() -> u64 {
     clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)
         .map_or(0, |t| u64::try_from(Duration::from(t).as_nanos()).unwrap_or(u64::MAX))
-}
-
-/// What a reader of the report should know.
-pub(super) fn notes(pipeline: &Pipeline, ledger: &Ledger) -> Vec<String> {
-    let mut notes = Vec::new();
-    if ledger.paths().is_empty() {
-        let focus = ledger.topology.focus;
-        let what =
-            if ledger.coverage.seen == 0 { "no packets passed" } else { "no packet got through" };
-        let mut text = format!("{what} in this time");
-        if ledger.topology.device(focus).is_some_and(|d| !d.up) {
-            text += "; the interface is down";
-        } else {
-            text += "; is there traffic, and does it pass this interface? `netpath topo` shows the \
-                     path that was watched";
-        }
-        notes.push(text);
-    }
-    if let Some(error) = &pipeline.last_error {
-        notes.push(format!("{} chunks of events were bad: {error}", pipeline.bad_chunks));
-    }
-    notes
 }

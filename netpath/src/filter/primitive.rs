@@ -390,7 +390,7 @@ fn host(direction: Direction, address: IpAddr, len: Option<u32>) -> Expr {
 fn ports(q: Qualifiers, first: u16, last: u16) -> Expr {
     let carried = |number: u8| Expr::equal(Field::Proto, number.into());
     let [tcp, udp, sctp] = WITH_PORTS.map(carried);
-    let carrier = q.transport.map_or_else(|| tcp.or(udp).or(sctp), carried);
+    let transport = q.transport.map_or_else(|| tcp.or(udp).or(sctp), carried);
     let end = |field| match (u32::from(first), u32::from(last)) {
         (first, last) if first == last => Expr::equal(field, first),
         (first, last) => Expr::at_least(field, u32::MAX, first)
@@ -398,7 +398,7 @@ fn ports(q: Qualifiers, first: u16, last: u16) -> Expr {
     };
     let directed = q.direction.of(end(Field::Sport), end(Field::Dport));
     // Only of IP packets there is a protocol known.
-    directed.and(carrier).and(has_transport())
+    directed.and(transport).and(has_transport())
 }
 
 /// A service's port, as /etc/services has it.

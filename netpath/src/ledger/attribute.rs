@@ -139,7 +139,9 @@ fn between(from: &Step, to: &Step, hooks: &HookPlan, topology: &Topology) -> Row
         && after == before
         && from.place.netns == to.place.netns
     {
-        return stage(from.place, a, b, hooks);
+        let key = stage(from.place, a, b, hooks);
+        let bridged = matches!(after, At::BrPre | At::BrFwd | At::BrPost);
+        return RowKey { bridged, ..key };
     }
     let hop = EDGES[after as usize][before as usize];
     let place = match hop {

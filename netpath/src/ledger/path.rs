@@ -30,6 +30,8 @@ pub struct RowKey {
     pub hook: Option<Hook>,
     /// [`netpath_common::point::Family`] as a number, for a hook.
     pub family: u8,
+    /// In a bridge's hands: br_netfilter runs the IP hooks there.
+    pub bridged: bool,
     /// Which stage of the hook, between two links.
     pub stage: u8,
     /// `struct xt_table *` or `struct nft_chain *`, where rules are walked and which is known.
@@ -41,7 +43,7 @@ pub(super) const NO_STAGE: u8 = u8::MAX;
 
 impl RowKey {
     pub(super) fn at(hop: HopOrNone, place: Place) -> Self {
-        Self { hop, place, hook: None, family: 0, stage: NO_STAGE, rules: 0 }
+        Self { hop, place, hook: None, family: 0, bridged: false, stage: NO_STAGE, rules: 0 }
     }
 }
 

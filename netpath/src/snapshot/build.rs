@@ -12,9 +12,10 @@ use netpath_common::{
 use super::{
     Bucket, Compensated, DropReport, FLOWS_SHOWN, FlowExample, FlowReport, HopReport, NamedPlace,
     OwnCost, PacketReport, PathReport, PieceReport, ProbeCost, SCHEMA, Snapshot, Summary, causes,
-    round_trips,
+    facts, round_trips,
 };
 use crate::{
+    explain,
     flight::End,
     hooks::HookKey,
     ledger::{Ledger, Path, Row, RowKey, Specimen, Times},
@@ -39,7 +40,7 @@ pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
             Err(why) => absent.insert(hop.key.to_owned(), why),
         };
     }
-    Snapshot {
+    let mut snapshot = Snapshot {
         schema: SCHEMA.to_owned(),
         version: session.version.clone(),
         started: humantime::format_rfc3339_seconds(session.started()).to_string(),
@@ -59,9 +60,14 @@ pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
         flows: flows(ledger),
         drops: drops(ledger, session),
         findings: Vec::new(),
-        containers: BTreeMap::new(),
+        netns_facts: facts::build(&ledger.topology, &session.facts, &ending.facts),
+        softnet: facts::softnet(&session.facts, &ending.facts),
+        containers: session.containers.clone(),
         notes: session.notes.iter().chain(&ending.notes).cloned().collect(),
-    }
+    };
+    // From all the rest, so last.
+    snapshot.findings = explain::explain(&snapshot).findings;
+    snapshot
 }
 
 /// Of 1.96 standard deviations, a normal distribution holds 95 %.
@@ -152,10 +158,11 @@ fn example(before: &Tuple, after: Option<&Tuple>) -> FlowExample {
 
 fn path(path: &Path, ledger: &Ledger, session: &Session) -> PathReport {
     let topology = &ledger.topology;
-    let named = |place: Option<&Place>| {
-        let place = place.copied().unwrap_or_default();
-        NamedPlace { netns: topology.netns_name(place.netns), dev: topology.dev_name(place) }
+    let named = |place: &Place| NamedPlace {
+        netns: topology.netns_name(place.netns),
+        dev: topology.dev_name(*place),
     };
+    let end = |place: Option<&Place>| named(&place.copied().unwrap_or_default());
     let total_ns = path.total.sum_ns() as f64;
     let rows: Vec<(&Row, HopId)> =
         path.rows.iter().filter_map(|row| Some((row, row.key.hop?))).collect();
@@ -164,11 +171,13 @@ fn path(path: &Path, ledger: &Ledger, session: &Session) -> PathReport {
         name: path_name(&path.key.places, topology),
         direction: path.key.direction.key().to_owned(),
         end: end_name(path.key.end).to_owned(),
-        from: named(path.key.places.first()),
-        to: named(path.key.places.last()),
+        from: end(path.key.places.first()),
+        to: end(path.key.places.last()),
+        places: path.key.places.iter().map(named).collect(),
         packets: path.total.count(),
         replies: path.replies,
         translated: path.translated,
+        segments_per_packet: path.segments as f64 / path.total.count().max(1) as f64,
         example: path.example.as_ref().map(|(before, after)| example(before, after.as_ref())),
         total: summary(&path.total),
         compensated: compensated(&path.total, path.events, 1, session.probe_cost),
@@ -208,25 +217,47 @@ fn histogram(times: &Times) -> Vec<Bucket> {
     times.buckets().into_iter().map(|(upto_ns, count)| Bucket { upto_ns, count }).collect()
 }
 
-fn hop(row: &Row, id: HopId, total_ns: f64, ledger: &Ledger, cost: ProbeCost) -> HopReport {
+/// Where a row is, in names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) netns: String,
+    pub(crate) dev: Option<String>,
+    pub(crate) hook: Option<String>,
+    /// Which part of the hop it is, such as the table's name.
+    pub(crate) part: Option<String>,
+}
+
+/// Names the place of a row that a hop is booked in.
+pub(crate) fn named(key: &RowKey, id: HopId, ledger: &Ledger) -> Named {
     let info = id.info();
-    let key = &row.key;
-    let share = if total_ns > 0.0 { row.times.sum_ns() as f64 / total_ns } else { 0.0 };
-    let qdisc = (info.group == Group::Qdisc)
-        .then(|| ledger.topology.device(key.place).map(|d| d.qdisc.as_str()))
-        .flatten();
     let stage = key.hook.and_then(|hook| {
         let at = HookKey { netns: key.place.netns, family: key.family, hook: hook as u8 };
         ledger.hooks.points.get(&at)?.stages.get(usize::from(key.stage))
     });
-    HopReport {
-        hop: info.key.to_owned(),
-        group: info.group.key().to_owned(),
-        kind: info.kind.key().to_owned(),
+    Named {
         netns: ledger.topology.netns_name(key.place.netns),
         dev: (info.place == Where::Device).then(|| ledger.topology.dev_name(key.place)),
         hook: key.hook.map(Hook::name).map(str::to_owned),
         part: stage.map(|s| s.label.clone()).filter(|label| *label != info.group.label()),
+    }
+}
+
+fn hop(row: &Row, id: HopId, total_ns: f64, ledger: &Ledger, cost: ProbeCost) -> HopReport {
+    let info = id.info();
+    let share = if total_ns > 0.0 { row.times.sum_ns() as f64 / total_ns } else { 0.0 };
+    let qdisc = (info.group == Group::Qdisc)
+        .then(|| ledger.topology.device(row.key.place).map(|d| d.qdisc.as_str()))
+        .flatten();
+    let Named { netns, dev, hook, part } = named(&row.key, id, ledger);
+    HopReport {
+        hop: info.key.to_owned(),
+        group: info.group.key().to_owned(),
+        kind: info.kind.key().to_owned(),
+        netns,
+        dev,
+        hook,
+        bridged: row.key.bridged,
+        part,
         count: row.times.count(),
         times: summary(&row.times),
         share,

@@ -18,11 +18,13 @@ const MINOR_SHARE: f64 = 0.005;
 pub struct Style {
     /// Columns of the terminal.
     pub width: usize,
+    /// Whether escape sequences may be used.
+    pub color: bool,
 }
 
 impl Default for Style {
     fn default() -> Self {
-        Self { width: 100 }
+        Self { width: 100, color: false }
     }
 }
 

@@ -43,6 +43,18 @@ pub(crate) struct Guest {
     pub(crate) show: bool,
 }
 
+impl Default for Guest {
+    fn default() -> Self {
+        Self {
+            command: Vec::new(),
+            files: Vec::new(),
+            out: None,
+            timeout: Duration::from_mins(20),
+            show: true,
+        }
+    }
+}
+
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -87,10 +99,7 @@ impl fmt::Display for End {
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
     pub(crate) end: End,
-    #[expect(dead_code, reason = "for tests; `cargo xtask vm` shows it while it comes")]
     pub(crate) stdout: Vec<u8>,
-    #[expect(dead_code, reason = "as stdout")]
-    pub(crate) stderr: Vec<u8>,
     /// What `uname -r` says in the guest; empty where it did not come that far.
     pub(crate) kernel_version: String,
     /// What its console says of a fault; where the command did not end, its last lines at least.
@@ -155,7 +164,7 @@ pub(crate) fn run(image: &Image, guest: &Guest) -> anyhow::Result<Outcome> {
     }
     let kernel_version = said(&control.seen, "booted ").unwrap_or_default().to_owned();
     let console = last_words(dir, &end);
-    Ok(Outcome { end, stdout: stdout.seen, stderr: stderr.seen, kernel_version, console, elapsed })
+    Ok(Outcome { end, stdout: stdout.seen, kernel_version, console, elapsed })
 }
 
 /// Set by Ctrl-C and by a request to end, from the first guest on.
