@@ -11,7 +11,7 @@ use netpath_common::{
 };
 
 use crate::{
-    recorder::{Known, Look, record},
+    recorder::{self, Known, Look, record},
     skb::{Network, Ptr, netns_of, offset, peek},
 };
 
@@ -38,17 +38,24 @@ pub(crate) fn hook_of(state: Ptr, skb: Ptr, slot: u8) -> (u16, DevId) {
 pub(crate) fn slot<const SLOT: u8>(ctx: *const u64) {
     // SAFETY: the context holds two pointers.
     let (state, skb) = unsafe { (Ptr::typed(ctx.read()), Ptr::typed(ctx.add(1).read())) };
+    let here = if SLOT == 0 { recorder::enter_birth(skb) } else { recorder::enter(skb, HOOK_SLOT) };
+    let Some(here) = here else { return };
     let (aux, dev) = hook_of(state, skb, SLOT);
+    if SLOT != 0 {
+        // The first link has seen it.
+        record(here, skb, HOOK_SLOT, Known::Followed, aux, dev.to_arg());
+        return;
+    }
     let hook = HookAux::unpack(aux);
-    // Delivered here: what DNAT made of it is not looked at later.
-    let again = SLOT == 0 && hook.hook == Hook::Input as u8 && hook.ctinfo.is_some();
-    let look = Look { network: Network::Header, again };
-    let known = if SLOT == 0 && hook.hook == Hook::Output as u8 {
-        Known::Born(dev, look)
-    } else {
-        Known::ByDevice(dev, look)
-    };
-    record(skb, HOOK_SLOT, known, aux, dev.to_arg());
+    if hook.hook == Hook::Output as u8 {
+        let look = Look { network: Network::Header, again: false };
+        record(here, skb, HOOK_SLOT, Known::Born(dev, look), aux, dev.to_arg());
+    } else if here.goes_on(HOOK_SLOT) {
+        // Delivered here: what DNAT made of it is not looked at later.
+        let again = hook.hook == Hook::Input as u8 && hook.ctinfo.is_some();
+        let look = Look { network: Network::Header, again };
+        record(here, skb, HOOK_SLOT, Known::ByDevice(dev, look), aux, dev.to_arg());
+    }
 }
 
 /// What [`netns_hooks`] found, family first.

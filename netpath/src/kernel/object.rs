@@ -13,6 +13,8 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use netpath_common::{
+    control::Control,
+    filter::Program,
     layout::Layout,
     place::{Bucket, DevId, WANTED_BUCKETS, WANTED_WAYS, insert},
     point::{HookList, PEEK_BYTES, POINTS_MAX, Peek},
@@ -35,7 +37,14 @@ macro_rules! pod {
     )*};
 }
 
-pod! { LayoutPod(Layout), BucketPod(Bucket), HookListPod(HookList), PeekPod(Peek) }
+pod! {
+    LayoutPod(Layout),
+    BucketPod(Bucket),
+    HookListPod(HookList),
+    PeekPod(Peek),
+    ControlPod(Control),
+    ProgramPod(Program),
+}
 
 /// The loaded object.
 pub(super) struct Object {
