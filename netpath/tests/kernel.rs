@@ -6,6 +6,7 @@ mod kernel {
     pub(crate) mod support;
 
     mod bad_input;
+    mod causes;
     mod lab;
     mod lifecycle;
     mod matrix;

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Paths with a smaller share of the packets than this are counted, not shown.
-const MINOR_SHARE: f64 = 0.005;
+pub(crate) const MINOR_SHARE: f64 = 0.005;
 
 /// `1 packet`, `2 packets`.
 pub(crate) fn counted(n: u64, what: &str) -> String {
