@@ -23,7 +23,10 @@ mod transactions;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use netpath_common::hop::{HopId, RuleSet};
+use netpath_common::{
+    hop::{HopId, RuleSet},
+    point::QDISC_ENQUEUE,
+};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +40,8 @@ pub use transactions::{RoundTrips, Transactions};
 use crate::{
     flight::{End, Flight},
     hooks::HookPlan,
+    serving::Source,
+    session::Session,
     topo::{Place, Topology},
 };
 
@@ -118,6 +123,8 @@ pub struct Ledger {
     pub drops: FxHashMap<DropKey, u64>,
     pub flows: Flows,
     pub transactions: Transactions,
+    /// Packets are not seen to enter queues: no tracepoint of theirs is there, or was asked for.
+    queues_unseen: bool,
     paths: Vec<Path>,
     by_key: FxHashMap<PathKey, usize>,
     scratch: attribute::Scratch,
@@ -131,6 +138,14 @@ impl Ledger {
 
     pub fn new(topology: Topology, hooks: HookPlan) -> Self {
         Self { topology, hooks, ..Self::default() }
+    }
+
+    /// A ledger for a session's flights.
+    pub fn of(session: &Session) -> Self {
+        let enqueued = session.serving.points.get(&QDISC_ENQUEUE);
+        let queues_unseen = matches!(enqueued, Some(Source::Absent(_)));
+        let this = Self::new(session.topology.clone(), session.hooks.clone());
+        Self { queues_unseen, ..this }
     }
 
     /// Paths in the order in which they were first seen.
@@ -199,7 +214,12 @@ impl Ledger {
         let scratch = &mut self.scratch;
         classify::classify(flight, &self.topology, &mut scratch.steps);
         let direction = path::direction(&scratch.steps, &self.topology)?;
-        attribute::attribute(&self.hooks, &self.topology, scratch);
+        let seen = attribute::Seen {
+            hooks: &self.hooks,
+            topology: &self.topology,
+            queues: !self.queues_unseen,
+        };
+        attribute::attribute(&seen, scratch);
         let total_ns = scratch.cuts.iter().map(|c| c.ns).sum();
         Some(Cutting {
             direction,
@@ -209,7 +229,12 @@ impl Ledger {
     }
 
     fn book(&mut self, flight: &Flight, direction: Direction) {
-        attribute::attribute(&self.hooks, &self.topology, &mut self.scratch);
+        let seen = attribute::Seen {
+            hooks: &self.hooks,
+            topology: &self.topology,
+            queues: !self.queues_unseen,
+        };
+        attribute::attribute(&seen, &mut self.scratch);
         let Scratch { steps, cuts, .. } = &self.scratch;
         self.coverage.negative += cuts.iter().filter(|c| c.ns < 0).count() as u64;
         let key = path::key(steps, direction, flight.end);

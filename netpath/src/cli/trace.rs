@@ -37,7 +37,7 @@ pub(super) fn run(args: &args::Trace) -> anyhow::Result<ExitCode> {
     let mut sink = Sink::open(&args.output)?.of_snapshots()?;
     let (mut tracer, mut session) = attach(&args.gather)?;
     let mut watch = Watch::new(&mut session.topology);
-    let mut ledger = Ledger::new(session.topology.clone(), session.hooks.clone());
+    let mut ledger = Ledger::of(&session);
     let mut pipeline = Pipeline::of(&session);
     let topology = session.topology.clone();
     let mut ending = gather(&args.gather, &mut tracer, &mut watch, &topology, |tracer, news| {
@@ -66,7 +66,7 @@ pub(super) fn record(args: &args::Record) -> anyhow::Result<ExitCode> {
     let mut watch = Watch::new(&mut session.topology);
     writer.session(&session)?;
     // Only to know how many packets there were.
-    let mut ledger = Ledger::new(session.topology.clone(), session.hooks.clone());
+    let mut ledger = Ledger::of(&session);
     let mut pipeline = Pipeline::of(&session);
     let topology = session.topology.clone();
     let mut ending = gather(&args.gather, &mut tracer, &mut watch, &topology, |tracer, news| {
@@ -202,6 +202,7 @@ fn gather(
     }
     tracer.end()?;
     poll(tracer, None)?;
+    notes.extend(tracer.notes());
     Ok(Ending {
         duration_ns: u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX),
         own_cpu_ns: own_cpu_ns().saturating_sub(cpu),
