@@ -124,7 +124,8 @@ const HEADROOM: f64 = 1.25;
 
 fn figure_table(o: &Outcome, measure: &MeasureOutcome, figure: &FigureOutcome) -> String {
     let of = |v: &VariantOutcome| v.figure(&measure.key, &figure.figure).cloned();
-    let most = o.variants.iter().filter_map(|v| Some(of(v)?.estimate?.high)).fold(0.0, f64::max);
+    let most = HEADROOM
+        * o.variants.iter().filter_map(|v| Some(of(v)?.estimate?.median)).fold(0.0, f64::max);
     let mut out = format!(
         "<h3>{} <small>{}, {}</small></h3>\n<table class=\"figures\">\n<tr><th><th><th class=\"n\">median\
          <th>spread<th>ratio here<th>published\n",
