@@ -145,7 +145,7 @@ pub struct CpuBuffer {
     pub busy: u32,
     /// The last point of `skb`.
     pub last_point: u16,
-    /// 1 where `skb` is wanted.
+    /// Whether `skb` is wanted: 1, or 2 where it was refused.
     pub wanted: u16,
     /// The sk_buff that the last event was about; 0 when it has ended.
     pub skb: u64,

@@ -4,6 +4,7 @@ pub mod args;
 mod diff;
 mod doctor;
 mod exit;
+mod explain;
 mod hops;
 mod interrupt;
 mod lab;
@@ -29,6 +30,7 @@ pub fn main() -> ExitCode {
         Command::Trace(trace) => trace::run(&trace),
         Command::Record(record) => trace::record(&record),
         Command::Report(report) => report::run(&report),
+        Command::Explain(explain) => explain::run(explain),
         Command::Diff(diff) => diff::run(&diff),
         Command::Topo(topo) => topo::run(&topo),
         Command::Lab(lab) => lab::run(&lab),

@@ -11,6 +11,7 @@
 //! - [`source`], [`raw`]: loading and linking what aya has no way for;
 //! - [`hooks`]: reading which netfilter hooks a namespace has;
 //! - [`late`]: modules and hooks that come while a trace goes on;
+//! - [`rules`]: names of the rules that packets walk;
 //! - [`reader`]: the ring buffer and the CPUs' unfinished chunks;
 //! - [`calibrate`]: what recording an event costs;
 //! - [`rights`]: what the process is allowed to do.
@@ -30,6 +31,7 @@ mod probes;
 mod raw;
 mod reader;
 mod rights;
+mod rules;
 mod source;
 mod symbols;
 mod way;
@@ -46,6 +48,7 @@ pub use rights::check as check_rights;
 
 use crate::{
     hooks::{HookPlan, Registered},
+    netns::Netns,
     serving::{Serving, Source as Served},
     session::ProbeCost,
     topo::{Place, Topology},
@@ -79,6 +82,8 @@ pub struct Tracer {
     missed_before: BTreeMap<u16, u64>,
     /// What there was to attach to when it was last looked at.
     seen: late::Seen,
+    /// Rules by address.
+    rule_names: BTreeMap<u64, String>,
     options: Options,
 }
 
@@ -162,9 +167,12 @@ impl Tracer {
             cost: None,
             missed_before: BTreeMap::new(),
             seen: late::Seen::default(),
+            rule_names: BTreeMap::new(),
             options: options.clone(),
         };
-        let surveyed = match hooks::survey(&mut this.object, topology) {
+        let namespaces: Vec<Netns> =
+            topology.hosts.values().filter_map(|host| host.handle.clone()).collect();
+        let surveyed = match hooks::survey(&mut this.object, &namespaces) {
             Ok(surveyed) => Some(surveyed),
             Err(error) => {
                 this.refused.push(error.to_string());
@@ -197,7 +205,7 @@ impl Tracer {
         if options.log_kernel {
             this.logger = this.object.logger();
         }
-        this.seen = late::Seen::now(&mut this.object, topology, btf.modules());
+        this.seen = late::Seen::now(&mut this.object, &namespaces, btf.modules());
         Ok(this)
     }
 

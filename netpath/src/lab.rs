@@ -41,8 +41,9 @@ pub enum LabError {
     System { what: String, source: io::Error },
     #[error("cannot {what} in namespace {host}: {reason}")]
     Netlink { what: String, host: String, reason: String },
-    #[error("{program} is not installed; this topology needs it (Debian's package {package})")]
-    MissingTool { program: String, package: &'static str },
+    #[error("{program} is not installed (Debian's package {package}); without it these can't be \
+             run: {}", costs.join(", "))]
+    MissingTool { program: String, package: &'static str, costs: Vec<String> },
     #[error("`{command}` failed in namespace {host}: {output}")]
     Command { command: String, host: String, output: String },
     #[error("no lab {name}{hint}; `netpath lab list` shows them", hint = suggestion(close))]

@@ -21,7 +21,9 @@ mod shown;
 mod times;
 mod transactions;
 
-use netpath_common::hop::HopId;
+use std::collections::{BTreeMap, BTreeSet};
+
+use netpath_common::hop::{HopId, RuleSet};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
@@ -110,6 +112,8 @@ pub struct DropKey {
 pub struct Ledger {
     pub topology: Topology,
     pub hooks: HookPlan,
+    /// What the rules are called that packets walk, by their address.
+    pub rule_names: BTreeMap<u64, String>,
     pub coverage: Coverage,
     pub drops: FxHashMap<DropKey, u64>,
     pub flows: Flows,
@@ -120,6 +124,11 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// The rules that packets have walked.
+    pub fn rules(&self) -> BTreeSet<(RuleSet, u64)> {
+        self.paths().iter().flat_map(|p| &p.rows).filter_map(|row| row.key.rules).collect()
+    }
+
     pub fn new(topology: Topology, hooks: HookPlan) -> Self {
         Self { topology, hooks, ..Self::default() }
     }
@@ -143,6 +152,11 @@ impl Ledger {
              was watched"
         };
         Some(format!("{what} in this time; {why}"))
+    }
+
+    /// Says that no more flights come: round trips that are under way are booked.
+    pub fn finish(&mut self) {
+        self.transactions.finish();
     }
 
     /// Books a flight.

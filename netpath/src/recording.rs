@@ -10,7 +10,7 @@
 //!
 //! | kind | payload |
 //! | --- | --- |
-//! | 1 session | JSON, [`crate::session::Session`] |
+//! | 1 session | JSON, [`crate::session::Session`]; once more where it changes |
 //! | 2 events | the watermark (u64, ns), then chunks, each after its length (u32) |
 //! | 3 ending | JSON, [`crate::session::Ending`] |
 

@@ -21,6 +21,7 @@ use std::io::{self, Write};
 use thiserror::Error;
 
 use crate::{
+    explain::{self, bill},
     snapshot::Snapshot,
     view::summary::{self, Style},
 };
@@ -29,6 +30,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     Summary,
+    Explain,
     Json,
     Markdown,
     Html,
@@ -52,6 +54,11 @@ pub struct FormatInfo {
 /// All forms, in the order in which help shows them.
 pub const FORMATS: &[FormatInfo] = &[
     FormatInfo { format: Format::Summary, key: "summary", what: "Tables for a terminal" },
+    FormatInfo {
+        format: Format::Explain,
+        key: "explain",
+        what: "What costs, why, and what would help, in sentences",
+    },
     FormatInfo {
         format: Format::Json,
         key: "json",
@@ -124,6 +131,10 @@ pub fn write(
 ) -> Result<(), ReportError> {
     match format {
         Format::Summary => out.write_all(summary::render(snapshot, style).as_bytes())?,
+        Format::Explain => {
+            let text = bill::render(snapshot, &explain::explain(snapshot));
+            out.write_all(text.as_bytes())?;
+        }
         Format::Json => {
             serde_json::to_writer_pretty(&mut *out, snapshot).map_err(json)?;
             writeln!(out)?;

@@ -35,6 +35,8 @@ pub enum Command {
     Record(Record),
     /// Render a recording, or a report in JSON.
     Report(Report),
+    /// Say in sentences what costs, why, and what would help; from a recording or live.
+    Explain(Explain),
     /// Say what changed between two recordings or reports, hop by hop, and how surely.
     Diff(Diff),
     /// Show the path that packets of an interface take on this machine.
@@ -132,6 +134,24 @@ pub struct Report {
     pub file: PathBuf,
     #[command(flatten)]
     pub output: Output,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Explain {
+    /// A recording of `netpath record`. Without one, an interface is traced.
+    pub file: Option<PathBuf>,
+    #[command(flatten)]
+    pub gather: Option<Gather>,
+    /// Write the report, with its findings, as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Write to a file instead of stdout.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub thresholds: Thresholds,
+    #[command(flatten)]
+    pub look: Look,
 }
 
 /// Where results go, and how.

@@ -49,8 +49,10 @@ fn status(error: &anyhow::Error) -> Status {
         if let Some(TopoError::NoInterface { .. }) = cause.downcast_ref() {
             return Status::Usage;
         }
-        if let Some(LabError::Unknown { .. }) = cause.downcast_ref() {
-            return Status::Usage;
+        match cause.downcast_ref() {
+            Some(LabError::Unknown { .. }) => return Status::Usage,
+            Some(LabError::Lacks(_)) => return Status::Kernel,
+            _ => {}
         }
         if let Some(NetnsError::NotFound { .. }) = cause.downcast_ref() {
             return Status::Usage;

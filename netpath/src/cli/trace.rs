@@ -13,7 +13,7 @@ use super::{args, exit::Status, interrupt, output::Sink, topo::select};
 use crate::{
     containers, facts,
     host::HostFacts,
-    kernel::{self, Options, Tracer},
+    kernel::{self, Options, Refreshed, Tracer},
     ledger::Ledger,
     pipeline::Pipeline,
     recording::Writer,
@@ -29,6 +29,8 @@ const POLL_MAX: Duration = Duration::from_millis(50);
 /// How full the ring may get between polls before they come faster.
 const FILL_HIGH: f64 = 0.2;
 const FILL_LOW: f64 = 0.05;
+/// How often to look for what can be attached to by now.
+const REFRESH: Duration = Duration::from_secs(1);
 
 /// `netpath trace`.
 pub(super) fn run(args: &args::Trace) -> anyhow::Result<ExitCode> {
@@ -37,12 +39,21 @@ pub(super) fn run(args: &args::Trace) -> anyhow::Result<ExitCode> {
     let mut watch = Watch::new(&mut session.topology);
     let mut ledger = Ledger::new(session.topology.clone(), session.hooks.clone());
     let mut pipeline = Pipeline::of(&session);
-    let mut ending = gather(&args.gather, &mut tracer, &mut watch, |tracer| {
+    let topology = session.topology.clone();
+    let mut ending = gather(&args.gather, &mut tracer, &mut watch, &topology, |tracer, news| {
         let polled = tracer.poll(|chunk| pipeline.chunk(chunk));
         pipeline.advance(polled.watermark_ns, &mut ledger);
+        if let Some(news) = news {
+            session.refreshed(tracer.plan(), tracer.serving(), news.unsure);
+            pipeline.unsure(news.unsure);
+            ledger.hooks.clone_from(&session.hooks);
+        }
+        tracer.rule_names(ledger.rules());
         Ok(Progress { fill: polled.fill, seen: ledger.coverage.seen })
     })?;
     pipeline.finish(&mut ledger);
+    ledger.rule_names.clone_from(tracer.rule_names(ledger.rules()));
+    ending.rules.clone_from(&ledger.rule_names);
     ending.notes.extend(ledger.notes().into_iter().chain(pipeline.notes()));
     let status = sink.write(&snapshot::build(&ledger, &session, &ending))?;
     Ok(status.into())
@@ -57,16 +68,25 @@ pub(super) fn record(args: &args::Record) -> anyhow::Result<ExitCode> {
     // Only to know how many packets there were.
     let mut ledger = Ledger::new(session.topology.clone(), session.hooks.clone());
     let mut pipeline = Pipeline::of(&session);
-    let ending = gather(&args.gather, &mut tracer, &mut watch, |tracer| {
+    let topology = session.topology.clone();
+    let mut ending = gather(&args.gather, &mut tracer, &mut watch, &topology, |tracer, news| {
         let polled = tracer.poll(|chunk| {
             pipeline.chunk(chunk);
             writer.chunk(chunk);
         });
         pipeline.advance(polled.watermark_ns, &mut ledger);
         writer.advance(polled.watermark_ns)?;
+        if let Some(news) = news {
+            session.refreshed(tracer.plan(), tracer.serving(), news.unsure);
+            writer.session(&session)?;
+            pipeline.unsure(news.unsure);
+            ledger.hooks.clone_from(&session.hooks);
+        }
+        tracer.rule_names(ledger.rules());
         Ok(Progress { fill: polled.fill, seen: ledger.coverage.seen })
     })?;
     pipeline.finish(&mut ledger);
+    ending.rules.clone_from(tracer.rule_names(ledger.rules()));
     drop(tracer);
     let bytes = writer.end(&ending)?;
     eprintln!(
@@ -141,14 +161,25 @@ fn gather(
     args: &args::Gather,
     tracer: &mut Tracer,
     watch: &mut Watch,
-    mut poll: impl FnMut(&mut Tracer) -> anyhow::Result<Progress>,
+    topology: &Topology,
+    mut poll: impl FnMut(&mut Tracer, Option<&Refreshed>) -> anyhow::Result<Progress>,
 ) -> anyhow::Result<Ending> {
+    let mut refreshed = Instant::now();
     let started = Instant::now();
     let cpu = own_cpu_ns();
     let mut pause = POLL_MAX;
     let mut notes = Vec::new();
     loop {
-        let progress = poll(tracer)?;
+        let mut news = None;
+        if refreshed.elapsed() >= REFRESH {
+            refreshed = Instant::now();
+            news = tracer.refresh(topology, watch.namespaces().map(|(_, netns)| netns))?;
+        }
+        for note in news.iter().flat_map(|news| &news.notes) {
+            tracing::info!("{note}");
+            notes.push(note.clone());
+        }
+        let progress = poll(tracer, news.as_ref())?;
         for gone in watch.look() {
             if let Gone::Netns { cookie, .. } = gone {
                 tracer.release(cookie);
@@ -170,12 +201,13 @@ fn gather(
         thread::sleep(left.map_or(pause, |left| pause.min(left)));
     }
     tracer.end()?;
-    poll(tracer)?;
+    poll(tracer, None)?;
     Ok(Ending {
         duration_ns: u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX),
         own_cpu_ns: own_cpu_ns().saturating_sub(cpu),
         facts: facts::read(watch.namespaces(), |_| false),
         lost: tracer.lost(),
+        rules: BTreeMap::new(),
         notes,
     })
 }

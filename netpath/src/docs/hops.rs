@@ -51,7 +51,7 @@ fn section(out: &mut String, hop: &Hop) {
 }
 
 fn words(measure: &Measure) -> String {
-    let names = |all: &[At]| all.iter().map(|at| at.name()).collect::<Vec<_>>().join("*, *");
+    let names = |all: &[At]| all.iter().map(|at| at.name()).collect::<Vec<_>>().join("* or *");
     match measure {
         Measure::Between(edges) => {
             let edges: Vec<String> = edges

@@ -120,7 +120,11 @@ impl Site<'_> {
         match measured {
             Ok(m) => {
                 for (values, figure) in self.values[i].iter_mut().zip(measure.figures) {
-                    values.push(value(*figure, &m));
+                    let value = value(*figure, &m);
+                    if value.is_none() {
+                        self.failed[i] = Some("nothing came through in a run".to_owned());
+                    }
+                    values.push(value.unwrap_or(f64::NAN));
                 }
             }
             Err(e) => {
@@ -134,7 +138,7 @@ impl Site<'_> {
 
     /// Puts the connection table back to what it is to be.
     fn mend(&self, lab: &Lab, measure: &Measure) -> Result<(), LabError> {
-        if !matches!(measure.load, Load::NewConnections(_)) {
+        if !matches!(measure.load, Load::OneWay { new: true, .. }) {
             return Ok(());
         }
         let mut steps = self.way.also.iter().copied().flatten();
@@ -155,8 +159,12 @@ fn start(
 ) -> Result<(Vec<Traffic>, Vec<Traffic>), LabError> {
     let how = |i: usize| How {
         v6: false,
-        // Every other sender is at the other CPU.
-        cpus: settings.cpus.map(|(c, s)| if i.is_multiple_of(2) { (c, s) } else { (s, c) }),
+        cpus: settings.cpus.map(|(c, s)| match (measure.apart, i % 2) {
+            (false, _) => (s, s),
+            (true, 0) => (c, s),
+            // Every other sender is at the other CPU.
+            (true, _) => (s, c),
+        }),
     };
     let background = (0..measure.background)
         .map(|_| Traffic::start_as(lab, Load::TcpBulk, how(0)))
@@ -174,12 +182,12 @@ pub fn measure_once(
     settings: &Settings,
 ) -> Result<Measured, LabError> {
     let (mut own, mut background) = start(lab, measure, settings)?;
-    let ends_itself = matches!(measure.load, Load::NewConnections(_));
+    let ends_itself = matches!(measure.load, Load::OneWay { .. });
     if !ends_itself {
         thread::sleep(settings.warm_up);
         own.iter_mut().for_each(Traffic::begin);
     }
-    let deadline = Instant::now() + if ends_itself { LONG } else { settings.run };
+    let deadline = Instant::now() + if ends_itself { LONG } else { settings.run * measure.longer };
     while Instant::now() < deadline && !own.iter().all(Traffic::finished) {
         let left = deadline.saturating_duration_since(Instant::now());
         thread::sleep(if ends_itself { left.min(Duration::from_millis(1)) } else { left });
@@ -193,6 +201,7 @@ pub fn measure_once(
         all.next().ok_or_else(|| LabError::Traffic("no load was asked for".to_owned()))?;
     for one in all {
         sum.count += one.count;
+        sum.elapsed = sum.elapsed.max(one.elapsed);
         sum.bytes += one.bytes;
         sum.received_bytes += one.received_bytes;
         // The histograms are of one precision and grow by themselves.
@@ -204,22 +213,30 @@ pub fn measure_once(
 /// Loads that end by themselves are given this long.
 const LONG: Duration = Duration::from_secs(10);
 
-fn value(figure: Figure, m: &Measured) -> f64 {
+/// A figure; `None` where nothing came through to read it off.
+fn value(figure: Figure, m: &Measured) -> Option<f64> {
+    let nothing = match m.load {
+        Load::TcpBulk | Load::UdpFlood { .. } => m.received_bytes == 0,
+        _ => m.count == 0,
+    };
+    if nothing {
+        return None;
+    }
     let seconds = m.elapsed.as_secs_f64().max(1e-9);
     let us = |quantile| m.round_trips.value_at_quantile(quantile) as f64 / 1e3;
     let datagram = match m.load {
         Load::UdpFlood { bytes, .. } => bytes as f64,
         _ => 1.0,
     };
-    match figure {
-        Figure::RoundTrip => us(0.5),
+    Some(match figure {
+        Figure::RoundTrip | Figure::Each => us(0.5),
         Figure::RoundTripP99 => us(0.99),
         Figure::Rate => m.per_second() / 1e3,
         Figure::Arrived => m.received_bytes as f64 / datagram / seconds / 1e3,
         Figure::Goodput => m.goodput_bps() / 1e9,
         Figure::CpuPerByte => m.cpu.as_nanos() as f64 / m.received_bytes.max(1) as f64,
         Figure::CpuPerOne => m.cpu.as_nanos() as f64 / m.count.max(1) as f64 / 1e3,
-    }
+    })
 }
 
 /// Traces a measure's load, and says what a round trip or a segment of it spends where.

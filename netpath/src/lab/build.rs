@@ -11,7 +11,7 @@ use std::{fs, net::IpAddr};
 use rtnetlink::{LinkUnspec, LinkVxlan, RouteMessageBuilder};
 
 use super::{
-    Lab, LabError,
+    Lab, LabError, experiments,
     topologies::{End, Step},
     traffic,
 };
@@ -117,6 +117,12 @@ fn sysctl(host: &str, netns: &Netns, path: &str, value: &str) -> Result<(), LabE
     netns
         .run(|| fs::write(&file, value))?
         .map_err(|e| LabError::system(format!("set {path} = {value} in namespace {host}"), e))
+}
+
+/// The error where a program is not there, with what that costs.
+fn missing(program: &str, package: &'static str) -> LabError {
+    let costs = experiments::using(program);
+    LabError::MissingTool { program: program.to_owned(), package, costs }
 }
 
 fn bad_address(text: impl std::fmt::Display) -> LabError {

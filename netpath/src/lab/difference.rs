@@ -3,10 +3,17 @@
 //! In: snapshots of two traced runs of the same load. Out: rows that sum to the difference of what
 //! was traced. A round trip is what its packets spend in both directions; hops are summed over the
 //! places where they are met, so that paths of different shape can be held against each other.
+//!
+//! A hop counts with its median: on a machine that does other things as well, one process that has
+//! to wait for a CPU moves a mean by more than any hop costs. So what is traced is a typical round
+//! trip, as the medians are that it is held against. The probes' own cost is taken out.
 
 use std::collections::BTreeMap;
 
-use netpath_common::hop::{HopId, Kind};
+use netpath_common::{
+    group::Group,
+    hop::{HopId, Kind},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::snapshot::Snapshot;
@@ -31,7 +38,7 @@ pub struct Difference {
     pub per: String,
     /// Between the medians of the clients' own clocks, without tracing.
     pub measured_ns: f64,
-    /// Between the traced runs; the rows sum to it.
+    /// Between the traced runs, less the probes; the rows sum to it.
     pub traced_ns: f64,
     /// Dearest first.
     pub rows: Vec<Row>,
@@ -47,7 +54,7 @@ pub struct Difference {
 /// A hop's part of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// Key of the hop table, or `unattributed`.
+    /// Key of the hop table.
     pub hop: String,
     pub group: String,
     pub label: String,
@@ -73,9 +80,6 @@ pub struct Spent {
     lost_events: u64,
 }
 
-/// Not a hop.
-const UNATTRIBUTED: &str = "unattributed";
-
 impl Spent {
     /// Of a traced run; `None` where no packet was seen.
     pub fn of(snapshot: &Snapshot, per: Per) -> Option<Self> {
@@ -92,15 +96,14 @@ impl Spent {
             ..Self::default()
         };
         for path in &snapshot.paths {
-            this.total_ns += path.total.mean_ns * path.packets as f64 / trips;
             for hop in &path.hops {
                 let (ns, times) = this.hops.entry(hop.hop.clone()).or_default();
-                *ns += hop.times.mean_ns * hop.count as f64 / trips;
+                let probes_ns = hop.times.mean_ns - hop.compensated_ns;
+                *ns += (hop.times.p50_ns as f64 - probes_ns) * hop.count as f64 / trips;
                 *times += hop.count as f64 / trips;
             }
-            let (ns, _) = this.hops.entry(UNATTRIBUTED.to_owned()).or_default();
-            *ns += path.unattributed_ns * path.packets as f64 / trips;
         }
+        this.total_ns = this.hops.values().map(|(ns, _)| ns).sum();
         Some(this)
     }
 
@@ -117,7 +120,7 @@ impl Spent {
                 let info = HopId::from_key(key).map(HopId::info);
                 Row {
                     hop: key.clone(),
-                    group: info.map_or(UNATTRIBUTED, |i| i.group.key()).to_owned(),
+                    group: info.map_or("", |i| i.group.key()).to_owned(),
                     label: info.map_or_else(
                         || key.clone(),
                         |i| {
@@ -149,5 +152,45 @@ impl Spent {
             complete_share: self.complete_share,
             lost_events: self.lost_events,
         }
+    }
+}
+
+/// What people are shown of a difference: hops of a kind together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    pub label: String,
+    /// A cost group, for its colour.
+    pub group: String,
+    /// `span` or `wait`.
+    pub kind: String,
+    pub more_ns: f64,
+}
+
+impl Difference {
+    /// The rows in parts, dearest first. Hops of a group are one part, but a socket's work and its
+    /// wait; and routing is part of IP, since where no hook stands between the two they can't be
+    /// told apart.
+    pub fn parts(&self) -> Vec<Part> {
+        let mut parts: Vec<Part> = Vec::new();
+        for row in &self.rows {
+            let info = HopId::from_key(&row.hop).map(HopId::info);
+            let label = match (info.map(|i| i.group), row.kind == Kind::Wait.key()) {
+                (Some(Group::Ip | Group::Routing), _) => "ip and routing".to_owned(),
+                (Some(Group::Socket), true) => "socket wake-up".to_owned(),
+                (Some(group), _) => group.label().to_owned(),
+                (None, _) => row.label.clone(),
+            };
+            match parts.iter_mut().find(|p| p.label == label) {
+                Some(part) => part.more_ns += row.more_ns,
+                None => parts.push(Part {
+                    label,
+                    group: row.group.clone(),
+                    kind: row.kind.clone(),
+                    more_ns: row.more_ns,
+                }),
+            }
+        }
+        parts.sort_by(|a, b| b.more_ns.abs().total_cmp(&a.more_ns.abs()));
+        parts
     }
 }

@@ -58,6 +58,11 @@ pub struct Measure {
     pub parallel: usize,
     /// How many TCP bulk transfers go on meanwhile.
     pub background: usize,
+    /// Client and server on CPUs of their own. On one CPU nothing but the network's own work is
+    /// measured: no other CPU has to be woken.
+    pub apart: bool,
+    /// How many times as long as others a run is.
+    pub longer: u32,
     pub figures: &'static [Figure],
 }
 
@@ -78,10 +83,12 @@ pub enum Figure {
     CpuPerByte,
     /// CPU time for a transaction or datagram, µs.
     CpuPerOne,
+    /// Median time of a datagram by its sender's clock, µs.
+    Each,
 }
 
 impl Figure {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::RoundTrip,
         Self::RoundTripP99,
         Self::Rate,
@@ -89,6 +96,7 @@ impl Figure {
         Self::Goodput,
         Self::CpuPerByte,
         Self::CpuPerOne,
+        Self::Each,
     ];
 
     pub fn key(self) -> &'static str {
@@ -100,12 +108,13 @@ impl Figure {
             Self::Goodput => "goodput",
             Self::CpuPerByte => "cpu-per-byte",
             Self::CpuPerOne => "cpu-per-one",
+            Self::Each => "each",
         }
     }
 
     pub fn unit(self) -> &'static str {
         match self {
-            Self::RoundTrip | Self::RoundTripP99 | Self::CpuPerOne => "µs",
+            Self::RoundTrip | Self::RoundTripP99 | Self::CpuPerOne | Self::Each => "µs",
             Self::Rate | Self::Arrived => "k/s",
             Self::Goodput => "Gb/s",
             Self::CpuPerByte => "ns/B",
@@ -121,6 +130,7 @@ impl Figure {
             Self::Goodput => "goodput",
             Self::CpuPerByte => "CPU per byte",
             Self::CpuPerOne => "CPU each",
+            Self::Each => "median of each",
         }
     }
 }
@@ -158,6 +168,8 @@ pub const TCP_RR: Measure = Measure {
     load: Load::TcpRequests(Sizes::IBM),
     parallel: 1,
     background: 0,
+    apart: false,
+    longer: 1,
     figures: &[Figure::RoundTrip],
 };
 
@@ -165,6 +177,13 @@ pub const UDP_RR: Measure = Measure {
     key: "udp-rr",
     what: "UDP request/reply, 100 B and 200 B, one in flight",
     load: Load::UdpRequests(Sizes::IBM),
+    ..TCP_RR
+};
+
+pub const TCP_RR_APART: Measure = Measure {
+    key: "tcp-rr-apart",
+    what: "TCP request/reply, client and server on CPUs of their own",
+    apart: true,
     ..TCP_RR
 };
 
@@ -180,6 +199,7 @@ pub const TCP_RR_LOADED: Measure = Measure {
     key: "tcp-rr-loaded",
     what: "TCP request/reply while two TCP bulk transfers go the same way",
     background: 2,
+    apart: true,
     figures: &[Figure::RoundTrip, Figure::RoundTripP99],
     ..TCP_RR
 };
@@ -195,23 +215,27 @@ pub const BULK: Measure = Measure {
     key: "bulk",
     what: "TCP, as much as one connection takes",
     load: Load::TcpBulk,
+    apart: true,
+    // A lost segment is sent again after 200 ms.
+    longer: 2,
     figures: &[Figure::Goodput, Figure::CpuPerByte],
     ..TCP_RR
 };
 
-pub const FLOOD: Measure = Measure {
-    key: "udp-flood",
-    what: "UDP datagrams of 64 B, as many as one sender can send",
-    load: Load::UdpFlood { bytes: 64, rate: None },
-    figures: &[Figure::Arrived],
+pub const ONE_WAY: Measure = Measure {
+    key: "one-way",
+    what: "20,000 UDP datagrams of 64 B to a server that throws them away",
+    load: Load::OneWay { datagrams: 20_000, new: false },
+    figures: &[Figure::Each],
     ..TCP_RR
 };
 
-pub const FLOODS: Measure = Measure {
-    key: "udp-flood-2",
-    what: "UDP datagrams of 64 B, as many as two senders on two CPUs can send",
+pub const ONE_WAY_TWICE: Measure = Measure {
+    key: "one-way-2",
+    what: "20,000 UDP datagrams of 64 B to a server that throws them away, by each of two CPUs",
     parallel: 2,
-    ..FLOOD
+    apart: true,
+    ..ONE_WAY
 };
 
 /// No facts beyond the figures.
@@ -240,8 +264,7 @@ pub fn setting(name: &str) -> Result<Setting, LabError> {
     if let Some(topology) = topologies::find(name) {
         return Ok(Setting { topology, also: &[], what: topology.what });
     }
-    if let Some((e, v)) = variant(name) {
-        let _ = e;
+    if let Some(v) = variant(name) {
         return Ok(Setting { topology: v.topology, also: v.also, what: v.what });
     }
     let names = all_names();
@@ -252,10 +275,28 @@ pub fn setting(name: &str) -> Result<Setting, LabError> {
 }
 
 /// The variant with the name `experiment/variant`.
-pub fn variant(name: &str) -> Option<(&'static Experiment, &'static Variant)> {
+fn variant(name: &str) -> Option<&'static Variant> {
     let (experiment, variant) = name.split_once('/')?;
     let experiment = EXPERIMENTS.iter().copied().find(|e| e.name == experiment)?;
-    Some((experiment, experiment.variants.iter().find(|v| v.name == variant)?))
+    experiment.variants.iter().find(|v| v.name == variant)
+}
+
+/// The variants that call a program of the system; an experiment's name alone where all of its do.
+pub fn using(program: &str) -> Vec<String> {
+    let uses = |v: &Variant| {
+        let also = v.also.iter().copied().flatten();
+        v.topology.steps().chain(also).any(|step| step.programs().contains(&program))
+    };
+    let mut names = Vec::new();
+    for e in EXPERIMENTS {
+        let using: Vec<_> = e.variants.iter().filter(|v| uses(v)).collect();
+        if using.len() == e.variants.len() {
+            names.push(e.name.to_owned());
+        } else {
+            names.extend(using.iter().map(|v| format!("{}/{}", e.name, v.name)));
+        }
+    }
+    names
 }
 
 /// Every name that [`setting`] knows.
@@ -300,5 +341,14 @@ mod tests {
         }
         let Err(LabError::Unknown { close, .. }) = setting("qdisc/uplink-tfb") else { panic!() };
         assert_eq!(close[0], "qdisc/uplink-tbf");
+    }
+
+    #[test]
+    fn what_a_missing_program_costs_is_known() {
+        assert_eq!(using("ovs-vsctl"), ["switch/ovs"]);
+        let ethtool = using("ethtool");
+        assert_eq!(ethtool.len(), 4, "{ethtool:?}");
+        assert!(using("nft").contains(&"rules/nft-1000".to_owned()));
+        assert!(using("no-such-program").is_empty());
     }
 }

@@ -5,14 +5,14 @@ pub mod html;
 pub mod text;
 
 use super::{
-    difference::{Difference, Row},
+    difference::{Difference, Part},
     stats::Estimate,
 };
 
-/// Rows of a difference that are named; the others are summed.
-const ROWS_NAMED: usize = 4;
-/// Rows below this share of the difference are not named.
-const ROW_SHARE: f64 = 0.04;
+/// Parts of a difference that are named; the others are summed.
+const PARTS_NAMED: usize = 5;
+/// Parts below this share of the difference are not named.
+const PART_SHARE: f64 = 0.04;
 
 /// Three significant digits.
 fn digits(value: f64) -> String {
@@ -40,20 +40,21 @@ fn signed(ns: f64) -> String {
     format!("{sign}{}", crate::view::units::time(ns.abs()))
 }
 
-/// The rows of a difference that matter, and what the others sum to.
-fn named(d: &Difference) -> (Vec<&Row>, f64) {
-    let floor = d.traced_ns.abs() * ROW_SHARE;
-    let named: Vec<&Row> =
-        d.rows.iter().filter(|r| r.more_ns.abs() >= floor).take(ROWS_NAMED).collect();
-    let rest = d.traced_ns - named.iter().map(|r| r.more_ns).sum::<f64>();
+/// The parts of a difference that matter, and what the others sum to.
+fn named(d: &Difference) -> (Vec<Part>, f64) {
+    let floor = d.traced_ns.abs() * PART_SHARE;
+    let mut named = d.parts();
+    named.truncate(PARTS_NAMED);
+    named.retain(|p| p.more_ns.abs() >= floor);
+    let rest = d.traced_ns - named.iter().map(|p| p.more_ns).sum::<f64>();
     (named, rest)
 }
 
 /// What makes up a difference, in one sentence.
 fn why(d: &Difference) -> String {
-    let (rows, rest) = named(d);
+    let (parts, rest) = named(d);
     let mut words: Vec<String> =
-        rows.iter().map(|r| format!("{} {}", r.label, signed(r.more_ns))).collect();
+        parts.iter().map(|p| format!("{} {}", p.label, signed(p.more_ns))).collect();
     if rest.abs() >= 1.0 {
         words.push(format!("all else {}", signed(rest)));
     }

@@ -71,6 +71,10 @@ pub enum Need {
     Cpus(usize),
 }
 
+pub(super) const OPEN_VSWITCH: &[&str] = &["ovs-vswitchd", "ovsdb-server", "ovs-vsctl"];
+pub(super) const DOCKER: &[&str] = &["dockerd", "docker", "containerd"];
+pub(super) const QEMU: &[&str] = &["qemu-system-x86_64"];
+
 /// A device of a host.
 #[derive(Clone, Copy, Debug)]
 pub struct End(pub &'static str, pub &'static str);
@@ -149,6 +153,20 @@ impl Step {
             | Self::Rules(host, ..)
             | Self::Connections(host, _) => vec![host],
             Self::Needs(_) => Vec::new(),
+        }
+    }
+
+    /// The programs of the system that a step calls.
+    pub fn programs(&self) -> &'static [&'static str] {
+        match *self {
+            Self::Command(_, words) => &words[..words.len().min(1)],
+            Self::Rules(_, Flavour::Legacy, _) => &["iptables-legacy-restore"],
+            Self::Rules(_, Flavour::Compat, _) => &["iptables-nft-restore"],
+            Self::Rules(..) => &["nft"],
+            Self::Needs(Need::OpenVswitch) => OPEN_VSWITCH,
+            Self::Needs(Need::Docker) => DOCKER,
+            Self::Needs(Need::Guest) => QEMU,
+            _ => &[],
         }
     }
 }

@@ -54,8 +54,9 @@ pub enum Load {
     UdpFlood { bytes: usize, rate: Option<u64> },
     /// TCP, as much as there can be.
     TcpBulk,
-    /// UDP datagrams, each of a connection of its own, to a server that answers none: this many.
-    NewConnections(u32),
+    /// So many UDP datagrams to a server that throws them away, each of a connection of its own
+    /// where `new`. The sender's CPU takes them all the way: nobody is woken.
+    OneWay { datagrams: u32, new: bool },
 }
 
 /// Bytes of a request and of its reply.
@@ -90,7 +91,7 @@ impl Load {
             Self::UdpFlood { .. } => "UDP flood",
             Self::TcpBulk => "TCP bulk",
             Self::Ping { .. } => "ping",
-            Self::NewConnections(_) => "new connections",
+            Self::OneWay { .. } => "UDP one way",
         }
     }
 }
@@ -209,7 +210,7 @@ impl Traffic {
                         }
                         Load::TcpBulk => tcp::sink(any, &listening, &s, &r),
                         // The server's kernel answers, or nobody.
-                        Load::Ping { .. } | Load::NewConnections(_) => {
+                        Load::Ping { .. } | Load::OneWay { .. } => {
                             let _ = listening.send(0);
                             Ok(())
                         }
@@ -272,7 +273,9 @@ impl Traffic {
                         Load::TcpConnects(sizes) => tcp::connect(to, sizes, &mut client),
                         Load::TcpBulk => tcp::bulk(to, &mut client),
                         Load::Ping { bytes } => ping::request(to, bytes, &mut client),
-                        Load::NewConnections(n) => connections::open(n, &mut client),
+                        Load::OneWay { datagrams, new } => {
+                            connections::send(datagrams, new, &mut client)
+                        }
                     }
                 })
                 .map_err(|e| e.to_string())?

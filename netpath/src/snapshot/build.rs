@@ -17,7 +17,7 @@ use super::{
 use crate::{
     explain,
     flight::End,
-    hooks::HookKey,
+    hooks::priority_name,
     ledger::{Ledger, Path, Row, RowKey, Specimen, Times},
     packet::Tuple,
     session::{Ending, Session},
@@ -230,15 +230,14 @@ pub(crate) struct Named {
 /// Names the place of a row that a hop is booked in.
 pub(crate) fn named(key: &RowKey, id: HopId, ledger: &Ledger) -> Named {
     let info = id.info();
-    let stage = key.hook.and_then(|hook| {
-        let at = HookKey { netns: key.place.netns, family: key.family, hook: hook as u8 };
-        ledger.hooks.points.get(&at)?.stages.get(usize::from(key.stage))
-    });
+    let walked = key.rules.and_then(|(_, at)| ledger.rule_names.get(&at));
+    let walked = walked.filter(|name| !name.is_empty()).cloned();
+    let part = walked.or_else(|| key.stage.map(priority_name));
     Named {
         netns: ledger.topology.netns_name(key.place.netns),
         dev: (info.place == Where::Device).then(|| ledger.topology.dev_name(key.place)),
         hook: key.hook.map(Hook::name).map(str::to_owned),
-        part: stage.map(|s| s.label.clone()).filter(|label| *label != info.group.label()),
+        part: part.filter(|part| *part != info.group.label()),
     }
 }
 

@@ -86,8 +86,8 @@ pub struct LabBench {
     /// How long each run is.
     #[arg(long, value_name = "DUR", value_parser = duration)]
     pub run_time: Option<Duration>,
-    /// The CPUs of clients and servers. Default: the first two, or the scheduler's choice where
-    /// there is one only.
+    /// The CPUs of clients and servers, where a load keeps them apart; elsewhere both are on the
+    /// server's. Default: the first two; the scheduler's choice where there is one only.
     #[arg(long, value_name = "CLIENT,SERVER", value_parser = cpus)]
     pub cpus: Option<(usize, usize)>,
     /// Leave out the traced runs, which say which hops make a difference.
@@ -109,7 +109,7 @@ pub struct LabBench {
 pub enum LabFormat {
     /// Tables for people.
     Summary,
-    /// All figures.
+    /// All figures, as netpath.lab/1.
     Json,
 }
 

@@ -51,7 +51,7 @@ pub(super) fn matrix(args: &LabMatrix) -> anyhow::Result<ExitCode> {
 }
 
 fn settings(args: &LabBench, quick: bool) -> anyhow::Result<Settings> {
-    let (runs, run_ms, traced_ms) = if quick { (3, 100, 300) } else { (7, 200, 500) };
+    let (runs, run_ms, traced_ms) = if quick { (3, 100, 300) } else { (5, 200, 500) };
     Ok(Settings {
         runs: args.runs.map_or(runs, usize::from),
         run: args.run_time.unwrap_or(Duration::from_millis(run_ms)),
@@ -103,7 +103,9 @@ fn run(plans: &[Plan], args: &LabBench, quick: bool) -> anyhow::Result<ExitCode>
     report.complete = !watcher.stop();
     report.took_s = since.elapsed().as_secs_f64();
     write(&report, args)?;
-    Ok(Status::Fine.into())
+    let mut variants = report.experiments.iter().flat_map(|e| &e.variants);
+    let nothing = report.complete && variants.all(|v| v.not_run.is_some());
+    Ok(if nothing { Status::Kernel } else { Status::Fine }.into())
 }
 
 fn write(report: &Report, args: &LabBench) -> anyhow::Result<()> {
@@ -118,10 +120,7 @@ fn write(report: &Report, args: &LabBench) -> anyhow::Result<()> {
             put(&dir.join(name), &text)?;
         }
     }
-    match if args.json { LabFormat::Json } else { args.format } {
-        LabFormat::Json => print(&json()?),
-        LabFormat::Summary => print(&summary),
-    }
+    if args.json || args.format == LabFormat::Json { print(&json()?) } else { print(&summary) }
 }
 
 fn put(path: &Path, text: &str) -> anyhow::Result<()> {

@@ -5,7 +5,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use super::super::LabError;
+use super::{super::LabError, missing};
 use crate::netns::Netns;
 
 /// Debian's packages of the programs that topologies call.
@@ -32,9 +32,7 @@ pub(in crate::lab) fn command(
     let output = output.map_err(|e| {
         let package = PACKAGES.iter().find(|(name, _)| name == program);
         match (e.kind(), package) {
-            (io::ErrorKind::NotFound, Some((_, package))) => {
-                LabError::MissingTool { program: (*program).to_owned(), package }
-            }
+            (io::ErrorKind::NotFound, Some((_, package))) => missing(program, package),
             _ => LabError::system(format!("run {program}"), e),
         }
     })?;

@@ -2,7 +2,11 @@
 
 use std::{env, fs, path::Path};
 
-use super::super::{LabError, topologies::Need};
+use super::super::{
+    LabError,
+    topologies::{DOCKER, Need, OPEN_VSWITCH, QEMU},
+};
+use super::missing;
 
 /// Whether it is here; the error says what isn't, and what would help.
 pub(super) fn check(need: Need) -> Result<(), LabError> {
@@ -23,10 +27,10 @@ pub(super) fn check(need: Need) -> Result<(), LabError> {
             if !Path::new("/sys/module/openvswitch").exists() {
                 return Err(lacks("this kernel has no openvswitch module loaded"));
             }
-            programs(&["ovs-vswitchd", "ovsdb-server", "ovs-vsctl"], "openvswitch-switch")
+            programs(OPEN_VSWITCH, "openvswitch-switch")
         }
         Need::Docker => {
-            programs(&["dockerd", "docker", "containerd"], "docker.io")?;
+            programs(DOCKER, "docker.io")?;
             Err(lacks(
                 "the lab starts no Docker daemon of its own: trace a container that runs with \
                  netpath trace --iface, and hold it against bridge-nat",
@@ -36,7 +40,7 @@ pub(super) fn check(need: Need) -> Result<(), LabError> {
             if !Path::new("/dev/vhost-net").exists() {
                 return Err(lacks("/dev/vhost-net is not there: no vhost_net in this kernel"));
             }
-            programs(&["qemu-system-x86_64"], "qemu-system-x86")?;
+            programs(QEMU, "qemu-system-x86")?;
             Err(lacks(
                 "the lab has no guest of its own to start: trace the tap of one that runs with \
                  netpath trace --iface",
@@ -61,7 +65,7 @@ fn programs(names: &[&str], package: &'static str) -> Result<(), LabError> {
     let dirs: Vec<_> = env::split_paths(&path).collect();
     for name in names {
         if !dirs.iter().any(|dir| dir.join(name).is_file()) {
-            return Err(LabError::MissingTool { program: (*name).to_owned(), package });
+            return Err(missing(name, package));
         }
     }
     Ok(())

@@ -1,7 +1,8 @@
 //! What a container's network costs: veth, bridge and NAT, apart from each other.
 
 use super::{
-    BULK, CONNECT, Experiment, Figure, Published, TCP_RR, TCP_RR_MANY, UDP_RR, Variant, no_facts,
+    BULK, CONNECT, Experiment, Figure, Published, TCP_RR, TCP_RR_APART, TCP_RR_MANY, UDP_RR,
+    Variant, no_facts,
 };
 use crate::lab::topologies::container::{BRIDGE, BRIDGE_NAT, HOST_NET, NATIVE};
 
@@ -38,7 +39,7 @@ pub(super) const CONTAINER: Experiment = Experiment {
             against: "native",
         },
     ],
-    measures: &[TCP_RR, UDP_RR, CONNECT, TCP_RR_MANY, BULK],
+    measures: &[TCP_RR, UDP_RR, TCP_RR_APART, CONNECT, TCP_RR_MANY, BULK],
     published: &[
         Published {
             source: "IBM RC25482 (2014)",

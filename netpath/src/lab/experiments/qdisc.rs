@@ -1,7 +1,7 @@
 //! What a queueing discipline costs, on the container's veth and on the uplink, at rest and when
 //! several senders want it.
 
-use super::{BULK, Experiment, FLOODS, TCP_RR, TCP_RR_LOADED, Variant, no_facts};
+use super::{BULK, Experiment, ONE_WAY, ONE_WAY_TWICE, TCP_RR, TCP_RR_LOADED, Variant, no_facts};
 use crate::lab::topologies::{Step, container::BRIDGE};
 
 const fn at(name: &'static str, what: &'static str, also: &'static [&'static [Step]]) -> Variant {
@@ -71,7 +71,7 @@ pub(super) const QDISC: Experiment = Experiment {
             &[&[root!("host", "up0", "tbf", "rate", "1gbit", "burst", "128kb", "limit", "1mb")]],
         ),
     ],
-    measures: &[TCP_RR, TCP_RR_LOADED, FLOODS, BULK],
+    measures: &[TCP_RR, TCP_RR_LOADED, ONE_WAY, ONE_WAY_TWICE, BULK],
     // libcontainer#193 gives shares of cycles, not of time: 13.97 % in spin locks, 37.64 % of
     // them below dev_queue_xmit. docs/lab.md says what that is here.
     published: &[],

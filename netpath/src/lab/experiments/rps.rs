@@ -1,6 +1,6 @@
 //! Receive packet steering: moving softirq work to another CPU.
 
-use super::{BULK, Experiment, Figure, Published, TCP_RR, UDP_RR, Variant, no_facts};
+use super::{BULK, Experiment, Figure, Published, TCP_RR_APART, Variant, no_facts};
 use crate::lab::topologies::{Need, Step, container::BRIDGE};
 
 const fn at(name: &'static str, what: &'static str, also: &'static [&'static [Step]]) -> Variant {
@@ -34,7 +34,7 @@ pub(super) const RPS: Experiment = Experiment {
         at("other", "RPS to the CPU that did not send", &[steer!("2", "1")]),
         at("rfs", "RFS: RPS to the CPU where the flow is read", &[steer!("3", "3"), FLOWS]),
     ],
-    measures: &[TCP_RR, UDP_RR, BULK],
+    measures: &[TCP_RR_APART, BULK],
     published: &[
         Published {
             source: "Slim, NSDI'19 (overlay)",
@@ -47,7 +47,7 @@ pub(super) const RPS: Experiment = Experiment {
         },
         Published {
             source: "Slim, NSDI'19 (overlay)",
-            measure: "tcp-rr",
+            measure: "tcp-rr-apart",
             figure: Figure::RoundTrip,
             variant: "all",
             against: "off",

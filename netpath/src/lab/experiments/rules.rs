@@ -1,6 +1,6 @@
 //! What rules cost: an empty table, and each rule that a packet is held against.
 
-use super::{Experiment, FLOOD, Figure, TCP_RR, Variant};
+use super::{Experiment, Figure, ONE_WAY, TCP_RR, Variant};
 use crate::lab::{
     outcome::{Fact, Outcome},
     stats::Estimate,
@@ -46,15 +46,15 @@ pub(super) const RULES: Experiment = Experiment {
         with!("nft-set-5000", "one rule of nft with a set of 5,000 addresses", Set, 5000),
         with!("nft-map-5000", "one rule of nft with a map of 5,000 verdicts", Map, 5000),
     ],
-    measures: &[TCP_RR, FLOOD],
+    measures: &[TCP_RR, ONE_WAY],
     published: &[],
     facts,
 };
 
-/// Time of a datagram of the flood, by its sender's rate, ns.
+/// Time of a datagram, which passes FORWARD once, by its sender's clock, ns.
 fn packet_ns(outcome: &Outcome, variant: &str) -> Vec<f64> {
-    let rates = outcome.values(variant, FLOOD.key, Figure::Arrived.key());
-    rates.iter().map(|k| 1e6 / k).collect()
+    let each = outcome.values(variant, ONE_WAY.key, Figure::Each.key());
+    each.iter().map(|us| us * 1e3).collect()
 }
 
 fn facts(outcome: &Outcome) -> Vec<Fact> {
@@ -63,6 +63,7 @@ fn facts(outcome: &Outcome) -> Vec<Fact> {
         let each: Vec<f64> = with.iter().zip(&without).map(|(w, o)| (w - o) / by).collect();
         Estimate::of(&each)
     };
+    let hidden = |e: &Estimate| if e.low <= 0.0 { ": hidden by the spread" } else { "" };
     let mut facts = Vec::new();
     for (flavour, published) in [
         ("legacy", Some("26.8 ns a packet (xdp-project)".to_owned())),
@@ -70,12 +71,14 @@ fn facts(outcome: &Outcome) -> Vec<Fact> {
         ("nft", None),
     ] {
         if let Some(e) = more(&format!("{flavour}-0"), "none", 1.0) {
-            let hidden = if e.low <= 0.0 { ": hidden by the spread" } else { "" };
             facts.push(Fact {
                 what: format!("an empty table of {flavour}"),
                 here: format!(
-                    "{:.0} ns a packet ({:.0} to {:.0}){hidden}",
-                    e.median, e.low, e.high
+                    "{:.0} ns a packet ({:.0} to {:.0}){}",
+                    e.median,
+                    e.low,
+                    e.high,
+                    hidden(&e)
                 ),
                 published: published.clone(),
             });
@@ -84,7 +87,13 @@ fn facts(outcome: &Outcome) -> Vec<Fact> {
         if let Some(e) = more(&many, &format!("{flavour}-0"), 5000.0) {
             facts.push(Fact {
                 what: format!("each rule of {flavour}, from 0 to 5,000"),
-                here: format!("{:.2} ns a packet ({:.2} to {:.2})", e.median, e.low, e.high),
+                here: format!(
+                    "{:.2} ns a packet ({:.2} to {:.2}){}",
+                    e.median,
+                    e.low,
+                    e.high,
+                    hidden(&e)
+                ),
                 published: None,
             });
         }
@@ -93,7 +102,13 @@ fn facts(outcome: &Outcome) -> Vec<Fact> {
         if let Some(e) = more(&format!("nft-{what}-5000"), "nft-0", 1.0) {
             facts.push(Fact {
                 what: format!("an nft {what} of 5,000 instead of as many rules"),
-                here: format!("{:.0} ns a packet ({:.0} to {:.0})", e.median, e.low, e.high),
+                here: format!(
+                    "{:.0} ns a packet ({:.0} to {:.0}){}",
+                    e.median,
+                    e.low,
+                    e.high,
+                    hidden(&e)
+                ),
                 published: Some("maps are O(1), rules O(n) (kube-proxy)".to_owned()),
             });
         }

@@ -19,7 +19,7 @@ pub fn render(report: &Report) -> String {
     let m = &report.machine;
     let cpus = report.cpus.map_or_else(
         || "the scheduler chose the CPUs".to_owned(),
-        |(c, s)| format!("clients on CPU {c}, servers on CPU {s}"),
+        |(c, s)| format!("clients and servers on CPU {s}; where apart, clients on CPU {c}"),
     );
     let mut out = format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
@@ -200,9 +200,9 @@ fn differences(explained: &[(&VariantOutcome, &Difference)]) -> String {
             escape(&d.per),
             signed(d.traced_ns),
         );
-        let (rows, rest) = named(d);
+        let (parts, rest) = named(d);
         let others = (rest.abs() >= 1.0).then_some(("all else", "unattributed", "span", rest));
-        let rows = rows
+        let rows = parts
             .iter()
             .map(|r| (r.label.as_str(), r.group.as_str(), r.kind.as_str(), r.more_ns))
             .chain(others);
@@ -241,8 +241,9 @@ made without tracing, in turns, so that what else the machine did fell on all al
 the interval that holds the true median with the stated number of runs, taking no distribution for \
 granted; ratios are of runs made side by side. Where the interval of a ratio holds 1, the row is \
 grey and says ≈ 1: the spread hides whether there is a difference.</p>\n<p>The ledgers come from one \
-more run of each, with tracing. Their times include netpath's own probes; a way with more hops has \
-more of them, so traced differences are larger than measured ones. Client, host and server share \
+more run of each, with tracing, and are of medians of each hop; what netpath's own probes cost is \
+taken out. Where what was traced is far from what was measured, the machine was busier in one of \
+the two. Client, host and server share \
 this machine's CPUs and caches, and no wire and no network card is in between. So ratios between \
 ways are what can be held against published ones; absolute values can't.</p></section>\n";
 

@@ -30,7 +30,7 @@ fn head(r: &Report) -> String {
             if c == s {
                 format!("clients and servers on CPU {c}")
             } else {
-                format!("clients on CPU {c}, servers on CPU {s}")
+                format!("clients and servers on CPU {s}; where apart, clients on CPU {c}")
             }
         },
     );

@@ -104,7 +104,7 @@ pub(in crate::lab) const BRIDGE: Topology = Topology {
     name: "bridge",
     what: "a container behind veth and bridge, routed without NAT, and a server outside",
     hosts: &["client", "host", "server"],
-    steps: &[CONTAINER, WIRE, WAY_BACK],
+    steps: &[CONTAINER, WIRE, WAY_BACK, SINK],
     client: "client",
     server: "server",
     server_v4: "198.18.0.2",
