@@ -14,6 +14,8 @@
 pub mod cli;
 pub mod containers;
 pub mod decode;
+#[cfg(test)]
+mod docs;
 pub mod explain;
 pub mod facts;
 pub mod fail_if;

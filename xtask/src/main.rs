@@ -6,10 +6,12 @@
 //! - [`vm`]: other kernels, in QEMU.
 
 mod build;
+mod docs;
 mod ebpf;
 mod lint;
 mod setup;
 mod shell;
+mod shots;
 mod test;
 mod vm;
 
@@ -39,6 +41,13 @@ enum Command {
     },
     /// Run all tests, here and on other kernels. Those that attach to this kernel need root.
     Test(test::Args),
+    /// Write what is generated of docs/: hops, command line, man pages, completions, schema.
+    Docs,
+    /// Try the HTML report in a browser, and take pictures of it into target/shots.
+    Shots {
+        /// A page. Default: of the tests' recording.
+        page: Option<std::path::PathBuf>,
+    },
     /// Check formatting and run clippy.
     Lint,
     /// Run the kernel tests, or a command, on another kernel: one of Debian's, in QEMU without KVM.
@@ -54,6 +63,12 @@ fn main() -> ExitCode {
         }),
         Command::Demo { arguments } => demo(&arguments),
         Command::Test(args) => setup::run().and_then(|tools| test::run(&tools, &args)),
+        Command::Docs => {
+            setup::run().and_then(|tools| docs::run(&tools)).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Shots { page } => setup::run()
+            .and_then(|tools| shots::run(&tools, page.as_deref()))
+            .map(|()| ExitCode::SUCCESS),
         Command::Lint => {
             setup::run().and_then(|tools| lint::run(&tools)).map(|()| ExitCode::SUCCESS)
         }

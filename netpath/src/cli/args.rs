@@ -33,7 +33,7 @@ pub enum Command {
     Trace(Trace),
     /// Keep raw events in a file, with everything needed to replay them elsewhere.
     Record(Record),
-    /// Render a recording.
+    /// Render a recording, or a report in JSON.
     Report(Report),
     /// Say in sentences what costs, why, and what would help; from a recording or live.
     Explain(Explain),
@@ -130,7 +130,7 @@ pub enum DiffFormatArg {
 
 #[derive(Debug, ClapArgs)]
 pub struct Report {
-    /// A recording of `netpath record`.
+    /// A recording of `netpath record`, or a report in JSON.
     pub file: PathBuf,
     #[command(flatten)]
     pub output: Output,

@@ -191,8 +191,11 @@ fn sentences(path: &PathReport, snapshot: &Snapshot) -> String {
         })
         .collect();
     let _ = writeln!(out, "By group: {}.", groups.join(", "));
-    for finding in snapshot.findings.iter().take(FINDINGS) {
-        let _ = writeln!(out, "· {} ({})", finding.title, time(finding.cost_ns));
+    for finding in words::findings(snapshot).into_iter().take(FINDINGS) {
+        let _ = writeln!(out, "· {}: {}", finding.title, finding.summary);
+    }
+    if !snapshot.findings.is_empty() {
+        let _ = writeln!(out, "More: netpath explain · a page: --report FILE.html");
     }
     out
 }
