@@ -8,7 +8,15 @@ use std::{
 use netpath_common::wire::ABI;
 use serde::{Deserialize, Serialize};
 
-use crate::{facts::Facts, hooks::HookPlan, host::HostFacts, serving::Serving, topo::Topology};
+use crate::{
+    facts::Facts,
+    filter::Filter,
+    hooks::HookPlan,
+    host::HostFacts,
+    sample::{Births, Sampling},
+    serving::Serving,
+    topo::Topology,
+};
 
 /// What is known when recording begins.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -40,6 +48,11 @@ pub struct Session {
     /// By a namespace's name: the container or process that lives there.
     #[serde(default)]
     pub containers: BTreeMap<String, String>,
+    /// Only packets that match were asked for.
+    #[serde(default)]
+    pub filter: Option<Filter>,
+    #[serde(default)]
+    pub sampling: Sampling,
     /// What a reader should know, in sentences.
     pub notes: Vec<String>,
 }
@@ -62,6 +75,9 @@ pub struct Ending {
     /// When it ended.
     #[serde(default)]
     pub facts: Facts,
+    /// Packets that began while it ran.
+    #[serde(default)]
+    pub births: Births,
     /// Events lost, by point.
     pub lost: BTreeMap<u16, u64>,
     pub notes: Vec<String>,

@@ -9,4 +9,5 @@ mod kernel {
     mod lifecycle;
     mod matrix;
     mod paths;
+    mod selection;
 }
