@@ -14,6 +14,7 @@
 //! - [`rules`]: names of the rules that packets walk;
 //! - [`reader`]: the ring buffer and the CPUs' unfinished chunks;
 //! - [`calibrate`]: what recording an event costs;
+//! - [`selection`]: which packets the programs take;
 //! - [`rights`]: what the process is allowed to do.
 
 mod backend;
@@ -32,6 +33,7 @@ mod raw;
 mod reader;
 mod rights;
 mod rules;
+mod selection;
 mod source;
 mod symbols;
 mod way;
@@ -45,10 +47,12 @@ pub use error::KernelError;
 pub use late::Refreshed;
 pub use reader::Polled;
 pub use rights::check as check_rights;
+pub use selection::Selection;
 
 use crate::{
     hooks::{HookPlan, Registered},
     netns::Netns,
+    sample::Births,
     serving::{Serving, Source as Served},
     session::ProbeCost,
     topo::{Place, Topology},
@@ -70,6 +74,7 @@ pub struct Tracer {
     probes: probes::Probes,
     object: object::Object,
     reader: reader::Reader,
+    flows: selection::Flows,
     plan: HookPlan,
     serving: Serving,
     drop_reasons: BTreeMap<u16, String>,
@@ -153,11 +158,13 @@ impl Tracer {
         let symbols = Symbols::read();
         let mut object = object::Object::load(layout, options)?;
         let reader = reader::Reader::open(&mut object, options.ring_bytes)?;
+        let flows = selection::Flows::open(&mut object)?;
         let mut this = Self {
             links: links::Links::default(),
             probes: probes::Probes::default(),
             object,
             reader,
+            flows,
             plan: HookPlan::default(),
             serving: Serving::default(),
             drop_reasons: btf.drop_reasons(),
@@ -280,6 +287,22 @@ impl Tracer {
     /// Ends recording; what was recorded can still be read.
     pub fn end(&mut self) -> Result<(), KernelError> {
         self.object.want(std::iter::empty())
+    }
+
+    /// Which packets are recorded, from the next one on.
+    pub fn select(&mut self, selection: &Selection) -> Result<(), KernelError> {
+        selection::set(&mut self.object, selection)
+    }
+
+    /// Flows, as [`crate::filter::Filter::unwanted`] names them, whose packets need not be
+    /// recorded.
+    pub fn leave_out(&mut self, flows: impl Iterator<Item = (u32, u32)>) {
+        self.flows.leave_out(flows);
+    }
+
+    /// Packets that began so far.
+    pub fn births(&self) -> Births {
+        self.reader.births()
     }
 
     /// When recording began, on the events' clock, ns.

@@ -40,6 +40,7 @@ pub use transactions::{RoundTrips, Transactions};
 use crate::{
     flight::{End, Flight},
     hooks::HookPlan,
+    sample::Births,
     serving::Source,
     session::Session,
     topo::{Place, Topology},
@@ -99,6 +100,15 @@ pub struct Cutting {
     /// The devices passed, in order.
     pub places: Vec<Place>,
     pub specimen: Specimen,
+}
+
+impl Coverage {
+    /// With all packets that there were in `seen`, as far as can be told, where only some were
+    /// recorded.
+    #[must_use]
+    pub fn of_all(self, births: Births) -> Self {
+        Self { seen: births.estimate(self.sampled), ..self }
+    }
 }
 
 /// A drop: where, and the kernel's reason.

@@ -32,6 +32,7 @@ pub mod pipeline;
 pub mod recording;
 pub mod replay;
 pub mod report;
+pub mod sample;
 pub mod serving;
 pub mod session;
 pub mod snapshot;

@@ -11,4 +11,5 @@ mod kernel {
     mod lifecycle;
     mod matrix;
     mod paths;
+    mod selection;
 }

@@ -3,8 +3,10 @@
 //! - [`setup`]: what is needed beside a Rust toolchain, found or installed;
 //! - [`ebpf`]: the programs for the kernel, built for bpfel-unknown-none;
 //! - [`build`], [`demo`], [`test`], [`lint`]: what their names say;
+//! - [`bench`]: what netpath costs, beside other tools;
 //! - [`vm`]: other kernels, in QEMU.
 
+mod bench;
 mod build;
 mod docs;
 mod ebpf;
@@ -48,6 +50,12 @@ enum Command {
         /// A page. Default: of the tests' recording.
         page: Option<std::path::PathBuf>,
     },
+    /// Measure what netpath costs, beside other tools. Needs root, and a quiet machine.
+    Bench {
+        /// Passed on to the measurement, such as --rounds 15 or --only overhead; --help lists all.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Check formatting and run clippy.
     Lint,
     /// Run the kernel tests, or a command, on another kernel: one of Debian's, in QEMU without KVM.
@@ -69,6 +77,9 @@ fn main() -> ExitCode {
         Command::Shots { page } => setup::run()
             .and_then(|tools| shots::run(&tools, page.as_deref()))
             .map(|()| ExitCode::SUCCESS),
+        Command::Bench { arguments } => {
+            setup::run().and_then(|tools| bench::run(&tools, &arguments))
+        }
         Command::Lint => {
             setup::run().and_then(|tools| lint::run(&tools)).map(|()| ExitCode::SUCCESS)
         }

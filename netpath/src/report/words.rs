@@ -149,7 +149,7 @@ pub(crate) fn coverage(s: &Snapshot) -> String {
     let mut out = format!(
         "In {} netpath followed {} of the {} that passed {} in {} from end to end",
         time(s.duration_ns as f64),
-        if p.complete == p.seen { "all".to_owned() } else { count(p.complete) },
+        if p.complete == p.sampled { "all".to_owned() } else { count(p.complete) },
         counted(p.seen, "packet"),
         s.iface,
         s.netns,
