@@ -22,6 +22,9 @@ _netpath() {
             netpath,doctor)
                 cmd="netpath__subcmd__doctor"
                 ;;
+            netpath,explain)
+                cmd="netpath__subcmd__explain"
+                ;;
             netpath,help)
                 cmd="netpath__subcmd__help"
                 ;;
@@ -48,6 +51,9 @@ _netpath() {
                 ;;
             netpath__subcmd__help,doctor)
                 cmd="netpath__subcmd__help__subcmd__doctor"
+                ;;
+            netpath__subcmd__help,explain)
+                cmd="netpath__subcmd__help__subcmd__explain"
                 ;;
             netpath__subcmd__help,help)
                 cmd="netpath__subcmd__help__subcmd__help"
@@ -119,7 +125,7 @@ _netpath() {
 
     case "${cmd}" in
         netpath)
-            opts="-v -h -V --verbose --help --version trace record report diff topo lab hops doctor help"
+            opts="-v -h -V --verbose --help --version trace record report explain diff topo lab hops doctor help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -180,8 +186,78 @@ _netpath() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        netpath__subcmd__explain)
+            opts="-i -c -o -v -h --iface --netns --for --count --backend --log-kernel --sample --sample-by --budget --inert --json --output --fail-if --color --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --iface)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --netns)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --for)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --count)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --backend)
+                    COMPREPLY=($(compgen -W "tracepoint fentry kprobe netfilter-link" -- "${cur}"))
+                    return 0
+                    ;;
+                --sample)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sample-by)
+                    COMPREPLY=($(compgen -W "packet flow" -- "${cur}"))
+                    return 0
+                    ;;
+                --budget)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --fail-if)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         netpath__subcmd__help)
-            opts="trace record report diff topo lab hops doctor help"
+            opts="trace record report explain diff topo lab hops doctor help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -209,6 +285,20 @@ _netpath() {
             return 0
             ;;
         netpath__subcmd__help__subcmd__doctor)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        netpath__subcmd__help__subcmd__explain)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -610,7 +700,7 @@ _netpath() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "summary json markdown html folded svg speedscope perfetto pcapng" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "summary explain json markdown html folded svg speedscope perfetto pcapng" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -641,7 +731,7 @@ _netpath() {
             return 0
             ;;
         netpath__subcmd__record)
-            opts="-i -c -o -v -h --iface --netns --for --count --backend --log-kernel --inert --output --verbose --help"
+            opts="-i -c -o -v -h --iface --netns --for --count --backend --log-kernel --sample --sample-by --budget --inert --output --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -675,6 +765,18 @@ _netpath() {
                     COMPREPLY=($(compgen -W "tracepoint fentry kprobe netfilter-link" -- "${cur}"))
                     return 0
                     ;;
+                --sample)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sample-by)
+                    COMPREPLY=($(compgen -W "packet flow" -- "${cur}"))
+                    return 0
+                    ;;
+                --budget)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -698,7 +800,7 @@ _netpath() {
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -W "summary json markdown html folded svg speedscope perfetto pcapng" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "summary explain json markdown html folded svg speedscope perfetto pcapng" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -755,7 +857,7 @@ _netpath() {
             return 0
             ;;
         netpath__subcmd__trace)
-            opts="-i -c -o -v -h --iface --netns --for --count --backend --log-kernel --inert --format --json --output --report --fail-if --color --verbose --help"
+            opts="-i -c -o -v -h --iface --netns --for --count --backend --log-kernel --sample --sample-by --budget --inert --format --json --output --report --fail-if --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -789,8 +891,20 @@ _netpath() {
                     COMPREPLY=($(compgen -W "tracepoint fentry kprobe netfilter-link" -- "${cur}"))
                     return 0
                     ;;
+                --sample)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sample-by)
+                    COMPREPLY=($(compgen -W "packet flow" -- "${cur}"))
+                    return 0
+                    ;;
+                --budget)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --format)
-                    COMPREPLY=($(compgen -W "summary json markdown html folded svg speedscope perfetto pcapng" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "summary explain json markdown html folded svg speedscope perfetto pcapng" -- "${cur}"))
                     return 0
                     ;;
                 --output)

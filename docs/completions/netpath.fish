@@ -30,6 +30,7 @@ complete -c netpath -n "__fish_netpath_needs_command" -s V -l version -d 'Print 
 complete -c netpath -n "__fish_netpath_needs_command" -f -a "trace" -d 'Trace packets and show what each hop costs'
 complete -c netpath -n "__fish_netpath_needs_command" -f -a "record" -d 'Keep raw events in a file, with everything needed to replay them elsewhere'
 complete -c netpath -n "__fish_netpath_needs_command" -f -a "report" -d 'Render a recording, or a report in JSON'
+complete -c netpath -n "__fish_netpath_needs_command" -f -a "explain" -d 'Say in sentences what costs, why, and what would help; from a recording or live'
 complete -c netpath -n "__fish_netpath_needs_command" -f -a "diff" -d 'Say what changed between two recordings or reports, hop by hop, and how surely'
 complete -c netpath -n "__fish_netpath_needs_command" -f -a "topo" -d 'Show the path that packets of an interface take on this machine'
 complete -c netpath -n "__fish_netpath_needs_command" -f -a "lab" -d 'Ready-made topologies and traffic, in network namespaces of their own'
@@ -44,7 +45,12 @@ complete -c netpath -n "__fish_netpath_using_subcommand trace" -l backend -d 'Us
 fentry\t'function entry and exit, by BPF trampolines'
 kprobe\t'function entry and exit, by kprobes'
 netfilter-link\t'BPF links around netfilter hooks, Linux 6.4'"
+complete -c netpath -n "__fish_netpath_using_subcommand trace" -l sample -d 'Record one packet in N, or as many as the budget allows' -r
+complete -c netpath -n "__fish_netpath_using_subcommand trace" -l sample-by -d 'What is drawn: single packets, or conversations with all their packets' -r -f -a "packet\t''
+flow\t''"
+complete -c netpath -n "__fish_netpath_using_subcommand trace" -l budget -d 'With --sample auto: the share of the machine\'s CPU time that netpath may take' -r
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -l format -d 'How results are written' -r -f -a "summary\t'Tables for a terminal'
+explain\t'What costs, why, and what would help, in sentences'
 json\t'The whole report, as docs/report.schema.json describes it'
 markdown\t'Tables for a ticket'
 html\t'One page that needs nothing else: pictures, flame, packets, histograms'
@@ -72,12 +78,17 @@ complete -c netpath -n "__fish_netpath_using_subcommand record" -l backend -d 'U
 fentry\t'function entry and exit, by BPF trampolines'
 kprobe\t'function entry and exit, by kprobes'
 netfilter-link\t'BPF links around netfilter hooks, Linux 6.4'"
+complete -c netpath -n "__fish_netpath_using_subcommand record" -l sample -d 'Record one packet in N, or as many as the budget allows' -r
+complete -c netpath -n "__fish_netpath_using_subcommand record" -l sample-by -d 'What is drawn: single packets, or conversations with all their packets' -r -f -a "packet\t''
+flow\t''"
+complete -c netpath -n "__fish_netpath_using_subcommand record" -l budget -d 'With --sample auto: the share of the machine\'s CPU time that netpath may take' -r
 complete -c netpath -n "__fish_netpath_using_subcommand record" -s o -l output -d 'The recording' -r -F
 complete -c netpath -n "__fish_netpath_using_subcommand record" -l log-kernel -d 'Let the programs in the kernel log to stderr. This costs time'
 complete -c netpath -n "__fish_netpath_using_subcommand record" -l inert -d 'Attach everything and record nothing: what attaching alone costs'
 complete -c netpath -n "__fish_netpath_using_subcommand record" -s v -l verbose -d 'Say more on stderr; twice for everything'
 complete -c netpath -n "__fish_netpath_using_subcommand record" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c netpath -n "__fish_netpath_using_subcommand report" -l format -d 'How results are written' -r -f -a "summary\t'Tables for a terminal'
+explain\t'What costs, why, and what would help, in sentences'
 json\t'The whole report, as docs/report.schema.json describes it'
 markdown\t'Tables for a ticket'
 html\t'One page that needs nothing else: pictures, flame, packets, histograms'
@@ -95,6 +106,28 @@ never\t''"
 complete -c netpath -n "__fish_netpath_using_subcommand report" -l json -d 'The same as --format json'
 complete -c netpath -n "__fish_netpath_using_subcommand report" -s v -l verbose -d 'Say more on stderr; twice for everything'
 complete -c netpath -n "__fish_netpath_using_subcommand report" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -s i -l iface -d 'The interface whose packets are traced; its path is found from there' -r
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -l netns -d 'Where the interface is looked up: a name, a path or a pid. Default: here' -r
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -l for -d 'How long, such as 10s or 500ms. Default: until Ctrl-C' -r
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -s c -l count -d 'Stop after this many packets' -r
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -l backend -d 'Use only these backends' -r -f -a "tracepoint\t'BTF tracepoints'
+fentry\t'function entry and exit, by BPF trampolines'
+kprobe\t'function entry and exit, by kprobes'
+netfilter-link\t'BPF links around netfilter hooks, Linux 6.4'"
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -l sample -d 'Record one packet in N, or as many as the budget allows' -r
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -l sample-by -d 'What is drawn: single packets, or conversations with all their packets' -r -f -a "packet\t''
+flow\t''"
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -l budget -d 'With --sample auto: the share of the machine\'s CPU time that netpath may take' -r
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -s o -l output -d 'Write to a file instead of stdout' -r -F
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -l fail-if -d 'Exit with status 5 where this holds, such as \'conntrack.p99 > 2us\' or \'lost > 0\'. A hop, a group or total, with .mean, .p50, .p90, .p99, .p999, .max, .count or .share; or lost, drops, incomplete, vanished, negative. Can be given several times' -r
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -l color -d 'Whether to colour what a terminal shows. NO_COLOR in the environment means never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t''
+never\t''"
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -l log-kernel -d 'Let the programs in the kernel log to stderr. This costs time'
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -l inert -d 'Attach everything and record nothing: what attaching alone costs'
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -l json -d 'Write the report, with its findings, as JSON'
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -s v -l verbose -d 'Say more on stderr; twice for everything'
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c netpath -n "__fish_netpath_using_subcommand diff" -l format -d 'How the difference is written' -r -f -a "summary\t'Tables of what changed'
 json\t'All hops, with figures, uncertainties and verdicts'
 svg\t'A differential flame graph'
@@ -131,6 +164,7 @@ complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_sub
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -l parallel -d 'How many of each load at once' -r
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -l rate -d 'Datagrams of the flood per second. Default: as many as can be sent' -r
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -l format -d 'How results are written' -r -f -a "summary\t'Tables for a terminal'
+explain\t'What costs, why, and what would help, in sentences'
 json\t'The whole report, as docs/report.schema.json describes it'
 markdown\t'Tables for a ticket'
 html\t'One page that needs nothing else: pictures, flame, packets, histograms'
@@ -151,9 +185,9 @@ complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_sub
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from compare" -l runs -d 'How often everything is measured, in turns' -r
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from compare" -l run-time -d 'How long each run is' -r
-complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from compare" -l cpus -d 'The CPUs of clients and servers. Default: the first two, or the scheduler\'s choice where there is one only' -r
+complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from compare" -l cpus -d 'The CPUs of clients and servers, where a load keeps them apart; elsewhere both are on the server\'s. Default: the first two; the scheduler\'s choice where there is one only' -r
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from compare" -l format -d 'How results are written' -r -f -a "summary\t'Tables for people'
-json\t'All figures'"
+json\t'All figures, as netpath.lab/1'"
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from compare" -s o -l output -d 'Write lab.html, lab.json and lab.txt into this directory as well' -r -F
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from compare" -l no-trace -d 'Leave out the traced runs, which say which hops make a difference'
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from compare" -l json -d 'The same as --format json'
@@ -161,9 +195,9 @@ complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_sub
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from compare" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from matrix" -l runs -d 'How often everything is measured, in turns' -r
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from matrix" -l run-time -d 'How long each run is' -r
-complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from matrix" -l cpus -d 'The CPUs of clients and servers. Default: the first two, or the scheduler\'s choice where there is one only' -r
+complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from matrix" -l cpus -d 'The CPUs of clients and servers, where a load keeps them apart; elsewhere both are on the server\'s. Default: the first two; the scheduler\'s choice where there is one only' -r
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from matrix" -l format -d 'How results are written' -r -f -a "summary\t'Tables for people'
-json\t'All figures'"
+json\t'All figures, as netpath.lab/1'"
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from matrix" -s o -l output -d 'Write lab.html, lab.json and lab.txt into this directory as well' -r -F
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from matrix" -l quick -d 'Fewer and shorter runs: wider spreads'
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from matrix" -l no-trace -d 'Leave out the traced runs, which say which hops make a difference'
@@ -185,15 +219,16 @@ netfilter-link\t'BPF links around netfilter hooks, Linux 6.4'"
 complete -c netpath -n "__fish_netpath_using_subcommand doctor" -l json -d 'Write JSON'
 complete -c netpath -n "__fish_netpath_using_subcommand doctor" -s v -l verbose -d 'Say more on stderr; twice for everything'
 complete -c netpath -n "__fish_netpath_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report diff topo lab hops doctor help" -f -a "trace" -d 'Trace packets and show what each hop costs'
-complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report diff topo lab hops doctor help" -f -a "record" -d 'Keep raw events in a file, with everything needed to replay them elsewhere'
-complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report diff topo lab hops doctor help" -f -a "report" -d 'Render a recording, or a report in JSON'
-complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report diff topo lab hops doctor help" -f -a "diff" -d 'Say what changed between two recordings or reports, hop by hop, and how surely'
-complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report diff topo lab hops doctor help" -f -a "topo" -d 'Show the path that packets of an interface take on this machine'
-complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report diff topo lab hops doctor help" -f -a "lab" -d 'Ready-made topologies and traffic, in network namespaces of their own'
-complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report diff topo lab hops doctor help" -f -a "hops" -d 'List what netpath can measure'
-complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report diff topo lab hops doctor help" -f -a "doctor" -d 'Say what can be measured on this kernel, by which backend, and why not'
-complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report diff topo lab hops doctor help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report explain diff topo lab hops doctor help" -f -a "trace" -d 'Trace packets and show what each hop costs'
+complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report explain diff topo lab hops doctor help" -f -a "record" -d 'Keep raw events in a file, with everything needed to replay them elsewhere'
+complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report explain diff topo lab hops doctor help" -f -a "report" -d 'Render a recording, or a report in JSON'
+complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report explain diff topo lab hops doctor help" -f -a "explain" -d 'Say in sentences what costs, why, and what would help; from a recording or live'
+complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report explain diff topo lab hops doctor help" -f -a "diff" -d 'Say what changed between two recordings or reports, hop by hop, and how surely'
+complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report explain diff topo lab hops doctor help" -f -a "topo" -d 'Show the path that packets of an interface take on this machine'
+complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report explain diff topo lab hops doctor help" -f -a "lab" -d 'Ready-made topologies and traffic, in network namespaces of their own'
+complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report explain diff topo lab hops doctor help" -f -a "hops" -d 'List what netpath can measure'
+complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report explain diff topo lab hops doctor help" -f -a "doctor" -d 'Say what can be measured on this kernel, by which backend, and why not'
+complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report explain diff topo lab hops doctor help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c netpath -n "__fish_netpath_using_subcommand help; and __fish_seen_subcommand_from lab" -f -a "list" -d 'List the topologies and experiments'
 complete -c netpath -n "__fish_netpath_using_subcommand help; and __fish_seen_subcommand_from lab" -f -a "run" -d 'Bring a topology or an experiment\'s variant up, send traffic through it, and trace it'
 complete -c netpath -n "__fish_netpath_using_subcommand help; and __fish_seen_subcommand_from lab" -f -a "compare" -d 'Hold two topologies or variants against each other, and say which hops make the difference'

@@ -19,7 +19,9 @@ use crate::{
 };
 
 /// What is known when recording begins.
+// What an older recording doesn't say is as it is by default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Session {
     /// netpath's version.
     pub version: String,
@@ -68,6 +70,7 @@ pub struct ProbeCost {
 
 /// What is known when it has ended.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Ending {
     pub duration_ns: u64,
     /// CPU time of the process that traced, user and system, ns.

@@ -18,7 +18,7 @@ pub(super) fn render(s: &Snapshot) -> String {
         let _ = writeln!(out, "{}", text(&sentence));
     }
     let (paths, minor) = words::major(s);
-    for transaction in &s.transactions {
+    for transaction in words::round_trips(s) {
         round_trip(&mut out, transaction);
     }
     for path in paths {
@@ -122,7 +122,8 @@ fn findings(out: &mut String, s: &Snapshot) {
         );
         let _ = writeln!(out, "  - on {}", text(&f.path));
         for (key, value) in &f.evidence {
-            let _ = writeln!(out, "  - {}: {}", text(key), text(&words::cause(value)));
+            let (name, value) = words::evidence(key, value);
+            let _ = writeln!(out, "  - {}: {}", text(&name), text(&value));
         }
     }
 }

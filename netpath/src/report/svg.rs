@@ -7,7 +7,7 @@ use std::io::Write;
 
 use inferno::flamegraph::{
     self, Options,
-    color::{Color, PaletteMap},
+    color::{BackgroundColor, Color, PaletteMap},
 };
 use netpath_common::group::GROUPS;
 
@@ -36,6 +36,8 @@ pub(super) fn write(snapshot: &Snapshot, out: &mut dyn Write) -> Result<(), Repo
         time(lines.iter().map(|l| l.ns as f64).sum()),
         time(snapshot.duration_ns as f64)
     ));
+    let [r, g, b] = PLAIN_RGB;
+    palette.insert("all", Color { r, g, b });
     for line in &lines {
         paint(&mut palette, line);
     }
@@ -48,8 +50,9 @@ pub(super) fn options<'a>() -> Options<'a> {
     let mut options = Options::default();
     "ns".clone_into(&mut options.count_name);
     "Hop:".clone_into(&mut options.name_type);
-    "system-ui, sans-serif".clone_into(&mut options.font_type);
+    "sans-serif".clone_into(&mut options.font_type);
     options.min_width = 0.05;
+    options.bgcolors = Some(BackgroundColor::Flat(Color { r: 255, g: 255, b: 255 }));
     // In the order in which packets meet the hops, and not in that of the alphabet.
     options.flame_chart = true;
     options

@@ -1,5 +1,7 @@
 //! What a report says in words: names of hops, and the sentences that open and close it.
 
+mod trust;
+
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use netpath_common::{
@@ -8,8 +10,10 @@ use netpath_common::{
 };
 use serde_json::Value;
 
+pub(crate) use trust::trust;
+
 use crate::{
-    snapshot::{Finding, HopReport, NamedPlace, PathReport, Snapshot},
+    snapshot::{Finding, HopReport, NamedPlace, PathReport, Snapshot, TransactionReport},
     view::units::{count, percent, time},
 };
 
@@ -242,123 +246,9 @@ pub(crate) fn opening(snapshot: &Snapshot) -> Vec<String> {
     let mut sentences = vec![coverage(snapshot)];
     sentences.extend(latency(&paths));
     let finding =
-        snapshot.findings.first().map(|f| format!("What costs most: {}: {}.", f.title, f.summary));
+        snapshot.findings.first().map(|f| format!("What costs most: {} ({}).", f.title, f.summary));
     sentences.extend(finding.or_else(|| paths.first().and_then(|p| most(p))));
     sentences
-}
-
-/// What a reader needs to judge the figures: name and value, empty ones left out.
-pub(crate) fn trust(s: &Snapshot) -> Vec<(&'static str, String)> {
-    let p = &s.packets;
-    let mut rows = vec![
-        (
-            "coverage",
-            format!(
-                "{} seen, {} recorded: {} complete ({}), {} incomplete, {} dropped, {} vanished",
-                count(p.seen),
-                count(p.sampled),
-                count(p.complete),
-                percent(s.complete_share()),
-                count(p.incomplete),
-                count(p.dropped),
-                count(p.vanished)
-            ),
-        ),
-        ("lost", lost(s)),
-    ];
-    if p.negative > 0 {
-        let words = format!("{} between CPUs, counted as they are", count(p.negative));
-        rows.push(("negative times", words));
-    }
-    let cost = s.probe_cost_ns;
-    let probe = if cost.mean > 0.0 {
-        format!("{:.0} ± {:.0} ns for each recorded event", cost.mean, cost.stddev)
-    } else {
-        "not measured: times hold what recording costs".to_owned()
-    };
-    rows.push(("probe cost", probe));
-    let own = s.own_cost;
-    if own.kernel_cpus + own.user_cpus > 0.0 {
-        let words = format!(
-            "{} of a CPU in the kernel, {} in the process",
-            percent(own.kernel_cpus),
-            percent(own.user_cpus)
-        );
-        rows.push(("netpath's load", words));
-    }
-    rows.push((
-        "backends",
-        format!(
-            "{} ({} of {} hops)",
-            backends(s).join(", "),
-            s.backends.len(),
-            s.backends.len() + s.absent.len()
-        ),
-    ));
-    rows.extend(
-        absent(s)
-            .into_iter()
-            .map(|(why, hops)| ("not measured", format!("{} ({why})", hops.join(", ")))),
-    );
-    for drop in &s.drops {
-        let words = format!(
-            "{} at {}/{}: {}",
-            counted(drop.count, "packet"),
-            drop.netns,
-            drop.dev,
-            drop.reason
-        );
-        rows.push(("dropped", words));
-    }
-    let h = &s.host;
-    rows.push((
-        "machine",
-        format!(
-            "Linux {}, {} × {}, governor {}, clock {}",
-            h.kernel, h.cpus, h.cpu, h.governor, h.clocksource
-        ),
-    ));
-    if !h.mitigations.is_empty() {
-        let all: Vec<String> = h.mitigations.iter().map(|(k, v)| format!("{k}: {v}")).collect();
-        rows.push(("mitigations", all.join("; ")));
-    }
-    rows.push((
-        "figures",
-        "means are exact; percentiles have two digits; the rows of a path and what is \
-         unattributed sum to its total"
-            .to_owned(),
-    ));
-    rows.extend(s.notes.iter().map(|note| ("note", note.clone())));
-    rows.push(("made by", format!("netpath {}, {}", s.version, s.started)));
-    rows
-}
-
-/// Events lost, and where.
-pub(crate) fn lost(s: &Snapshot) -> String {
-    let mut out = counted(s.lost_events, "event");
-    if s.lost_events > 0 {
-        let by: Vec<String> =
-            s.lost_by_point.iter().map(|(point, n)| format!("{point} {}", count(*n))).collect();
-        let _ = write!(out, " ({})", by.join(", "));
-    }
-    out
-}
-
-/// The backends in use.
-pub(crate) fn backends(s: &Snapshot) -> Vec<&str> {
-    let mut used: Vec<&str> = s.backends.values().flat_map(|b| b.split('+')).collect();
-    used.sort_unstable();
-    used.dedup();
-    used
-}
-
-/// Hops that are not measured, by the reason.
-pub(crate) fn absent(s: &Snapshot) -> BTreeMap<&str, Vec<&str>> {
-    let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (hop, why) in &s.absent {
-        by_reason.entry(why).or_default().push(hop);
-    }
-    by_reason
 }
 
 /// What is known of why a hop takes its time: `established 75 358 × 340 ns · same cpu …`.
@@ -368,19 +258,37 @@ pub(crate) fn causes(causes: &BTreeMap<String, Value>) -> String {
     all.join(" · ")
 }
 
+/// A finding's evidence as name and value; times, whose names end in `_ns`, with their units.
+pub(crate) fn evidence(key: &str, value: &Value) -> (String, String) {
+    match (key.strip_suffix("_ns"), value.as_f64()) {
+        (Some(name), Some(ns)) => (name.replace('_', " "), time(ns)),
+        _ => (key.replace('_', " "), cause(value)),
+    }
+}
+
 /// A cause's or an evidence's value: how many and their mean, or as it is.
-pub(crate) fn cause(value: &Value) -> String {
+fn cause(value: &Value) -> String {
     let field = |name: &str| value.get(name);
     match (field("count").and_then(Value::as_u64), field("mean_ns").and_then(Value::as_f64)) {
         (Some(n), Some(ns)) => format!("{} × {}", count(n), time(ns)),
         _ => match value {
             Value::String(text) => text.clone(),
-            Value::Number(n) if n.is_f64() => format!("{:.1}", n.as_f64().unwrap_or(0.0)),
-            Value::Number(n) if n.is_u64() => count(n.as_u64().unwrap_or(0)),
+            Value::Number(n) => match (n.as_u64(), n.as_f64()) {
+                (Some(n), _) => count(n),
+                (None, Some(x)) if x.fract() == 0.0 => format!("{x:.0}"),
+                (None, Some(x)) => format!("{x:.1}"),
+                (None, None) => n.to_string(),
+            },
             Value::Array(all) => all.iter().map(cause).collect::<Vec<_>>().join(", "),
             other => other.to_string(),
         },
     }
+}
+
+/// The round trips that are not too few to be shown.
+pub(crate) fn round_trips(snapshot: &Snapshot) -> impl Iterator<Item = &TransactionReport> {
+    let all: u64 = snapshot.transactions.iter().map(|t| t.count).sum();
+    snapshot.transactions.iter().filter(move |t| t.count as f64 >= all as f64 * MINOR_SHARE)
 }
 
 /// The findings, each title once: the dearest of those that say the same of several paths.

@@ -61,9 +61,7 @@ pub fn render(snapshot: &Snapshot, style: Style) -> String {
     if let Some(minor) = minor.words() {
         let _ = writeln!(out, "\n{minor} (in --format json)");
     }
-    let trips: u64 = snapshot.transactions.iter().map(|t| t.count).sum();
-    let often = |t: &&TransactionReport| t.count as f64 >= trips as f64 * words::MINOR_SHARE;
-    for trip in snapshot.transactions.iter().filter(often) {
+    for trip in words::round_trips(snapshot) {
         let _ = write!(out, "\n{}", round_trip(trip, style));
     }
     for line in foot(snapshot).lines() {

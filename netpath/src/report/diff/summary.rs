@@ -135,13 +135,6 @@ fn unchanged(path: &PathDiff) -> String {
 /// What the difference of the totals is made of.
 pub(super) fn sentence(path: &PathDiff) -> String {
     let t = &path.total;
-    if t.verdict == Verdict::Noise {
-        return format!(
-            "The totals differ by {} ({}), which is no more than chance or what runs differ by.",
-            time(t.delta_ns),
-            signed_percent(t.delta_ns, t.a_ns)
-        );
-    }
     let mut parts: Vec<&HopDiff> =
         path.hops.iter().filter(|h| h.change.verdict.is_change()).collect();
     parts.sort_by(|a, b| b.change.delta_ns.abs().total_cmp(&a.change.delta_ns.abs()));
@@ -150,12 +143,20 @@ pub(super) fn sentence(path: &PathDiff) -> String {
         .take(4)
         .map(|h| format!("{} at {} {} µs", h.what, h.place, signed_micros(h.change.delta_ns)))
         .collect();
-    let made_of = if words.is_empty() { String::new() } else { format!(": {}", words.join(", ")) };
+    let words = words.join(", ");
+    let share = signed_percent(t.delta_ns, t.a_ns);
+    if t.verdict == Verdict::Noise {
+        let but = if words.is_empty() { words } else { format!(" What did change: {words}.") };
+        return format!(
+            "The totals differ by {} µs ({share}), no more than by chance or from run to run.{but}",
+            signed_micros(t.delta_ns)
+        );
+    }
+    let made_of = if words.is_empty() { words } else { format!(": {words}") };
     format!(
-        "A packet takes {} {} in B ({}){made_of}.",
+        "A packet takes {} {} in B ({share}){made_of}.",
         time(t.delta_ns.abs()),
         if t.delta_ns < 0.0 { "less" } else { "more" },
-        signed_percent(t.delta_ns, t.a_ns)
     )
 }
 

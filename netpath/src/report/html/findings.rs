@@ -31,8 +31,9 @@ fn one(finding: &Finding) -> Markup {
             p { "What would help: " (finding.advice) }
             @if !finding.evidence.is_empty() {
                 dl { @for (key, value) in &finding.evidence {
-                    dt { (key.replace('_', " ")) }
-                    dd { (words::cause(value)) }
+                    @let (name, value) = words::evidence(key, value);
+                    dt { (name) }
+                    dd { (value) }
                 } }
             }
             p { small { "on " (finding.path) " · " (finding.link) } }
@@ -41,7 +42,7 @@ fn one(finding: &Finding) -> Markup {
 }
 
 pub(super) fn round_trips(snapshot: &Snapshot) -> Markup {
-    html! { @for trip in &snapshot.transactions { (round_trip(trip)) } }
+    html! { @for trip in words::round_trips(snapshot) { (round_trip(trip)) } }
 }
 
 fn round_trip(trip: &TransactionReport) -> Markup {

@@ -11,7 +11,8 @@ use crate::{
 
 pub(super) const LEGEND: &str = "One picture per hop, all with the same scale of time, on which equal \
     steps to the right multiply it. Height is the share of packets; a rare one still gets a pixel. \
-    Lines mark the median and, dashed, the 99th percentile.";
+    A tick marks the median, a dashed line the 99th \
+    percentile.";
 
 /// A picture's size, in its own units.
 const WIDTH: f64 = 240.0;
@@ -74,17 +75,17 @@ fn picture(scale: &Scale, buckets: &[Bucket], times: &Summary, colour: &str, wha
         .map(|e| 10_f64.powi(e))
         .filter(|ns| ns.log2() > scale.low && ns.log2() < scale.high);
     html! {
-        svg viewBox={ "0 -2 " (WIDTH) " " (HEIGHT + 16.0) } role="img"
+        svg viewBox={ "0 -8 " (WIDTH) " " (HEIGHT + 22.0) } role="img"
             aria-label={ "distribution of " (what) } class=(colour) {
             @for ns in decades {
                 @let x = scale.x(ns);
-                (line("grid", x, 0.0))
+                (line("grid", x, (0.0, HEIGHT)))
                 text x=(units(x)) y=(HEIGHT + 11.0) { (short(ns)) }
             }
             @for bucket in buckets { (bar(scale, bucket, most)) }
             line.base x1="0" x2=(WIDTH) y1=(HEIGHT) y2=(HEIGHT) {}
-            (line("p50", scale.x(times.p50_ns as f64), -2.0))
-            (line("p99", scale.x(times.p99_ns as f64), -2.0))
+            (line("p50", scale.x(times.p50_ns as f64), (-8.0, -1.0)))
+            (line("p99", scale.x(times.p99_ns as f64), (-8.0, HEIGHT)))
         }
     }
 }
@@ -100,8 +101,8 @@ fn bar(scale: &Scale, bucket: &Bucket, most: f64) -> Markup {
     }
 }
 
-fn line(class: &str, x: f64, top: f64) -> Markup {
-    html! { line class=(class) x1=(units(x)) x2=(units(x)) y1=(top) y2=(HEIGHT) {} }
+fn line(class: &str, x: f64, (from, to): (f64, f64)) -> Markup {
+    html! { line class=(class) x1=(units(x)) x2=(units(x)) y1=(from) y2=(to) {} }
 }
 
 /// A length in the picture's units.

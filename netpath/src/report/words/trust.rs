@@ -1,0 +1,123 @@
+//! What a reader needs to judge the figures, as names and values.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use super::counted;
+use crate::{
+    snapshot::Snapshot,
+    view::units::{count, percent},
+};
+
+/// What a reader needs to judge the figures: name and value, empty ones left out.
+pub(crate) fn trust(s: &Snapshot) -> Vec<(&'static str, String)> {
+    let p = &s.packets;
+    let mut rows = vec![
+        (
+            "coverage",
+            format!(
+                "{} seen, {} recorded: {} complete ({}), {} incomplete, {} dropped, {} vanished",
+                count(p.seen),
+                count(p.sampled),
+                count(p.complete),
+                percent(s.complete_share()),
+                count(p.incomplete),
+                count(p.dropped),
+                count(p.vanished)
+            ),
+        ),
+        ("lost", lost(s)),
+    ];
+    if p.negative > 0 {
+        let words = format!("{} between CPUs, counted as they are", count(p.negative));
+        rows.push(("negative times", words));
+    }
+    let cost = s.probe_cost_ns;
+    let probe = if cost.mean > 0.0 {
+        format!("{:.0} ± {:.0} ns for each recorded event", cost.mean, cost.stddev)
+    } else {
+        "not measured: times hold what recording costs".to_owned()
+    };
+    rows.push(("probe cost", probe));
+    let own = s.own_cost;
+    if own.kernel_cpus + own.user_cpus > 0.0 {
+        let words = format!(
+            "{} of a CPU in the kernel, {} in the process",
+            percent(own.kernel_cpus),
+            percent(own.user_cpus)
+        );
+        rows.push(("netpath's load", words));
+    }
+    rows.push((
+        "backends",
+        format!(
+            "{} ({} of {} hops)",
+            backends(s).join(", "),
+            s.backends.len(),
+            s.backends.len() + s.absent.len()
+        ),
+    ));
+    rows.extend(
+        absent(s)
+            .into_iter()
+            .map(|(why, hops)| ("not measured", format!("{} ({why})", hops.join(", ")))),
+    );
+    for drop in &s.drops {
+        let words = format!(
+            "{} at {}/{}: {}",
+            counted(drop.count, "packet"),
+            drop.netns,
+            drop.dev,
+            drop.reason
+        );
+        rows.push(("dropped", words));
+    }
+    let h = &s.host;
+    rows.push((
+        "machine",
+        format!(
+            "Linux {}, {} × {}, governor {}, clock {}",
+            h.kernel, h.cpus, h.cpu, h.governor, h.clocksource
+        ),
+    ));
+    if !h.mitigations.is_empty() {
+        let all: Vec<String> = h.mitigations.iter().map(|(k, v)| format!("{k}: {v}")).collect();
+        rows.push(("mitigations", all.join("; ")));
+    }
+    rows.push((
+        "figures",
+        "means are exact; percentiles have two digits; the rows of a path and what is \
+         unattributed sum to its total"
+            .to_owned(),
+    ));
+    rows.extend(s.notes.iter().map(|note| ("note", note.clone())));
+    rows.push(("made by", format!("netpath {}, {}", s.version, s.started)));
+    rows
+}
+
+/// Events lost, and where.
+fn lost(s: &Snapshot) -> String {
+    let mut out = counted(s.lost_events, "event");
+    if s.lost_events > 0 {
+        let by: Vec<String> =
+            s.lost_by_point.iter().map(|(point, n)| format!("{point} {}", count(*n))).collect();
+        let _ = write!(out, " ({})", by.join(", "));
+    }
+    out
+}
+
+/// The backends in use.
+fn backends(s: &Snapshot) -> Vec<&str> {
+    let mut used: Vec<&str> = s.backends.values().flat_map(|b| b.split('+')).collect();
+    used.sort_unstable();
+    used.dedup();
+    used
+}
+
+/// Hops that are not measured, by the reason.
+fn absent(s: &Snapshot) -> BTreeMap<&str, Vec<&str>> {
+    let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (hop, why) in &s.absent {
+        by_reason.entry(why).or_default().push(hop);
+    }
+    by_reason
+}
