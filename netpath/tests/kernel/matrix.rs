@@ -58,7 +58,7 @@ fn delay_uplink(lab: &Lab) {
         return;
     };
     // A kernel without netem says so; anything else is a fault.
-    assert!(error.to_string().contains("qdisc kind is unknown"), "{error}");
+    assert!(error.to_string().contains("no qdisc netem"), "{error}");
     let rate = format!("{}bit", PING_BYTES as f64 * 8.0 / (DELAY_MS / 1e3));
     let tbf = ["tbf", "rate", &rate, "burst", "100", "limit", "20kb"];
     lab.command("host", &[&add[..], &tbf].concat()).expect("every kernel has tbf");
