@@ -248,7 +248,12 @@ fn gather(
         let mut news = None;
         if refreshed.elapsed() >= REFRESH {
             refreshed = Instant::now();
-            news = tracer.refresh(topology, watch.namespaces().map(|(_, netns)| netns))?;
+            let namespaces = watch.namespaces().map(|(_, netns)| netns);
+            // A namespace can go away while it is looked at; the next look is without it.
+            news = tracer.refresh(topology, namespaces).unwrap_or_else(|error| {
+                tracing::debug!("what is new can't be seen: {error}");
+                None
+            });
         }
         for note in news.iter().flat_map(|news| &news.notes) {
             tracing::info!("{note}");
