@@ -46,6 +46,9 @@ pub const LINK_HEADER: u32 = 14;
 /// What is known of a packet, by [`Field`].
 pub type Facts = [u32; FACTS];
 
+/// Entries of [`Program::steps`]: as many as a byte can name, so that one needs no check.
+pub const ENTRIES: usize = 256;
+
 /// How a test compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -84,7 +87,7 @@ pub const STEPS: usize = 192;
 pub struct Program {
     /// Steps in use; 0 where every packet matches.
     pub len: u32,
-    pub steps: [Step; STEPS],
+    pub steps: [Step; ENTRIES],
 }
 
 impl Step {
@@ -100,7 +103,7 @@ impl Step {
 
 impl Program {
     /// Every packet matches.
-    pub const ALL: Self = Self { len: 0, steps: [Step::NONE; STEPS] };
+    pub const ALL: Self = Self { len: 0, steps: [Step::NONE; ENTRIES] };
 
     /// Whether a packet matches.
     pub fn matches(&self, facts: &Facts) -> bool {
@@ -189,7 +192,7 @@ pub fn conversation(facts: &Facts) -> u32 {
 
 const _: () = {
     assert!(size_of::<Step>() == 12);
-    assert!(size_of::<Program>() == 4 + STEPS * 12);
+    assert!(size_of::<Program>() == 4 + ENTRIES * 12);
     assert!((Field::Dst3 as usize) < FACTS);
     assert!(STEPS <= ACCEPT as usize);
 };

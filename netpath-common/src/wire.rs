@@ -15,7 +15,7 @@
 //! All integers are in the machine's byte order; addresses and ports are as on the wire.
 
 /// Changes whenever anything in this module does.
-pub const ABI: u16 = 2;
+pub const ABI: u16 = 1;
 
 /// Cells that a chunk holds at most.
 pub const CHUNK_CELLS: usize = 128;
@@ -145,7 +145,7 @@ pub struct CpuBuffer {
     pub busy: u32,
     /// The last point of `skb`.
     pub last_point: u16,
-    /// 1 where `skb` is wanted.
+    /// Whether `skb` is wanted: 1, or 2 where it was refused.
     pub wanted: u16,
     /// The sk_buff that the last event was about; 0 when it has ended.
     pub skb: u64,

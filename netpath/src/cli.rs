@@ -1,6 +1,7 @@
 //! The command line: what can be asked, who answers, and what the exit status means.
 
 pub mod args;
+mod diff;
 mod doctor;
 mod exit;
 mod explain;
@@ -30,6 +31,7 @@ pub fn main() -> ExitCode {
         Command::Record(record) => trace::record(&record),
         Command::Report(report) => report::run(&report),
         Command::Explain(explain) => explain::run(explain),
+        Command::Diff(diff) => diff::run(&diff),
         Command::Topo(topo) => topo::run(&topo),
         Command::Lab(lab) => lab::run(&lab),
         Command::Hops(hops) => hops::run(&hops),

@@ -4,6 +4,7 @@
 //! Each form is a module; what they share is in [`words`] (names and sentences) and [`stack`] (the
 //! ledger as nested frames).
 
+pub mod diff;
 mod folded;
 mod html;
 mod markdown;

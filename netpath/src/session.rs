@@ -8,7 +8,15 @@ use std::{
 use netpath_common::wire::ABI;
 use serde::{Deserialize, Serialize};
 
-use crate::{facts::Facts, hooks::HookPlan, host::HostFacts, serving::Serving, topo::Topology};
+use crate::{
+    facts::Facts,
+    filter::Filter,
+    hooks::HookPlan,
+    host::HostFacts,
+    sample::{Births, Sampling},
+    serving::Serving,
+    topo::Topology,
+};
 
 /// What is known when recording begins.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -40,6 +48,12 @@ pub struct Session {
     /// By a namespace's name: the container or process that lives there.
     #[serde(default)]
     pub containers: BTreeMap<String, String>,
+    /// Between these times, ns, the probes were changed: flights under way may lack marks.
+    #[serde(default)]
+    pub unsure: Vec<(u64, u64)>,
+    /// Only packets that match were asked for.
+    pub filter: Option<Filter>,
+    pub sampling: Sampling,
     /// What a reader should know, in sentences.
     pub notes: Vec<String>,
 }
@@ -62,8 +76,15 @@ pub struct Ending {
     /// When it ended.
     #[serde(default)]
     pub facts: Facts,
+    /// Packets that began while it ran.
+    #[serde(default)]
+    pub births: Births,
     /// Events lost, by point.
     pub lost: BTreeMap<u16, u64>,
+    /// What the rules are called that packets walked, by their address: a table, or a table and
+    /// its chain.
+    #[serde(default)]
+    pub rules: BTreeMap<u64, String>,
     pub notes: Vec<String>,
 }
 
@@ -77,6 +98,13 @@ impl Session {
             started_unix_ns: u64::try_from(now.as_nanos()).unwrap_or(0),
             ..Self::default()
         }
+    }
+
+    /// Takes what is attached now, and what serves what.
+    pub fn refreshed(&mut self, hooks: &HookPlan, serving: &Serving, unsure: (u64, u64)) {
+        self.hooks.clone_from(hooks);
+        self.serving.clone_from(serving);
+        self.unsure.push(unsure);
     }
 
     pub fn started(&self) -> SystemTime {

@@ -205,6 +205,9 @@ pub struct TransactionPart {
     /// The path that a flight took, by its name; absent for the answerer's time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// How that path ends: paths of one name can end differently.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end: Option<String>,
     #[serde(flatten)]
     pub times: Summary,
     pub share: f64,
@@ -301,10 +304,27 @@ pub struct DropReport {
 }
 
 impl Snapshot {
-    /// Of the packets seen, how many were followed to their end, 0 to 1.
+    /// Of the packets recorded, how many were followed to their end, 0 to 1.
     pub fn complete_share(&self) -> f64 {
         let p = &self.packets;
-        if p.seen == 0 { 0.0 } else { p.complete as f64 / p.seen as f64 }
+        if p.sampled == 0 { 0.0 } else { p.complete as f64 / p.sampled as f64 }
+    }
+}
+
+impl TransactionPart {
+    /// The path that it went over.
+    pub fn path_of<'a>(&self, snapshot: &'a Snapshot) -> Option<&'a PathReport> {
+        let this = (self.path.as_ref()?, self.end.as_ref()?);
+        snapshot.paths.iter().find(|p| (&p.name, &p.end) == this)
+    }
+}
+
+impl Bucket {
+    /// Where it begins, ns: its octave is cut into eight equal parts.
+    pub fn begin_ns(&self) -> f64 {
+        let end = self.upto_ns as f64 + 1.0;
+        let octave = (end - 0.5).log2().floor().exp2();
+        (end - (octave / 8.0).max(1.0)).max(0.0)
     }
 }
 

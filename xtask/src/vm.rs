@@ -8,7 +8,7 @@
 //!   them;
 //! - [`modules`], [`programs`], [`archive`], [`initramfs`]: what a guest finds in its memory;
 //! - [`qemu`], [`guest`], [`console`]: the machine, one run of it, and its last words;
-//! - [`tests`]: netpath's kernel tests in a guest.
+//! - [`tests`], [`table`]: netpath's kernel tests in a guest, and what can be measured where.
 
 mod apt;
 mod archive;
@@ -20,6 +20,7 @@ mod modules;
 mod programs;
 mod qemu;
 mod sources;
+mod table;
 mod tests;
 
 use std::{
@@ -58,6 +59,9 @@ pub(crate) struct Args {
     /// Run only those of netpath's kernel tests whose names hold this.
     #[arg(long, value_name = "TEXT", conflicts_with = "command")]
     tests: Option<String>,
+    /// Ask `netpath doctor` on each kernel and on this machine, and print what can be measured where.
+    #[arg(long, conflicts_with_all = ["command", "tests"])]
+    table: bool,
     /// The program to run as root and its arguments; netpath's kernel tests without one.
     #[arg(last = true, value_name = "CMD")]
     command: Vec<String>,
@@ -147,6 +151,13 @@ fn kernel_file(tree: &Path, release: &str) -> anyhow::Result<PathBuf> {
 /// `cargo xtask vm`.
 pub(crate) fn command(tools: &Tools, args: &Args) -> anyhow::Result<ExitCode> {
     let Selection(kernels) = args.kernel;
+    if args.table {
+        let netpath = build::run_static(tools)?;
+        let images = kernels.iter().map(|k| Ok((k, prepare(k, netpath.clone())?)));
+        let images = images.collect::<anyhow::Result<Vec<_>>>()?;
+        print!("{}", table::make(&images, &netpath)?);
+        return Ok(ExitCode::SUCCESS);
+    }
     let tests = match args.command.as_slice() {
         [] => Some(build::static_tests(tools)?),
         _ => None,

@@ -5,7 +5,9 @@ use std::{io::Write as _, process::ExitCode};
 use tracing_subscriber::EnvFilter;
 
 use super::args::Args;
-use crate::{kernel::KernelError, lab::LabError, netns::NetnsError, topo::TopoError};
+use crate::{
+    filter::FilterError, kernel::KernelError, lab::LabError, netns::NetnsError, topo::TopoError,
+};
 
 /// An exit status of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +49,9 @@ fn status(error: &anyhow::Error) -> Status {
             return Status::Permission;
         }
         if let Some(TopoError::NoInterface { .. }) = cause.downcast_ref() {
+            return Status::Usage;
+        }
+        if cause.is::<FilterError>() {
             return Status::Usage;
         }
         match cause.downcast_ref() {

@@ -30,13 +30,7 @@ pub(super) struct Sink {
 
 impl Sink {
     pub(super) fn open(output: &Output) -> anyhow::Result<Self> {
-        let (to, style): (Box<dyn Write>, Style) = match &output.output {
-            Some(path) => {
-                let color = output.look.color == Color::Always;
-                (create(path)?, Style { color, ..Style::default() })
-            }
-            None => (Box::new(BufWriter::new(io::stdout())), stdout_style(output.look)),
-        };
+        let (to, style) = open(output.output.as_deref(), output.look)?;
         let page = output.report.as_deref().map(create).transpose()?;
         let thresholds = output.thresholds.clone();
         Ok(Self { format: output.format(), style, to, page, thresholds })
@@ -69,7 +63,7 @@ impl Sink {
 }
 
 /// Says on stderr which thresholds were passed. One that can't be judged is an error.
-pub(super) fn judge(thresholds: &Thresholds, snapshot: &Snapshot) -> anyhow::Result<Status> {
+fn judge(thresholds: &Thresholds, snapshot: &Snapshot) -> anyhow::Result<Status> {
     let verdict = fail_if::judge(&thresholds.fail_if, snapshot);
     let mut err = io::stderr();
     for sentence in &verdict.passed {
@@ -84,13 +78,24 @@ pub(super) fn judge(thresholds: &Thresholds, snapshot: &Snapshot) -> anyhow::Res
     Ok(Status::Fine)
 }
 
+/// A file or stdout, and how text looks there.
+pub(super) fn open(file: Option<&Path>, look: Look) -> anyhow::Result<(Box<dyn Write>, Style)> {
+    Ok(match file {
+        Some(path) => {
+            let color = look.color == Color::Always;
+            (create(path)?, Style { color, ..Style::default() })
+        }
+        None => (Box::new(BufWriter::new(io::stdout())), stdout_style(look)),
+    })
+}
+
 fn create(path: &Path) -> anyhow::Result<Box<dyn Write>> {
     let file = File::create(path).with_context(|| format!("cannot write to {}", path.display()))?;
     Ok(Box::new(BufWriter::new(file)))
 }
 
 /// How text looks on stdout: as wide as its terminal, and in colour where that is wanted.
-pub(super) fn stdout_style(look: Look) -> Style {
+fn stdout_style(look: Look) -> Style {
     let terminal = io::stdout().is_terminal();
     let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty())
         || std::env::var_os("TERM").is_some_and(|v| v == "dumb");

@@ -15,6 +15,8 @@ use crate::decode::{Batch, Event, Piece};
 
 /// How often silent flights are looked for, ns of event time.
 const SWEEP_NS: u64 = 100_000_000;
+/// Flights that are closed at once where too many are open.
+const EVICTED_AT_ONCE: usize = OPEN_MAX / 16;
 /// Windows of loss that are remembered.
 const WINDOWS_MAX: usize = 64;
 
@@ -279,12 +281,15 @@ impl Assembler {
         }
     }
 
+    /// Closes those that were silent longest, a good many at once: looking for them takes a while.
     fn evict(&mut self, done: &mut impl FnMut(&Flight)) {
-        let quietest =
-            self.open.iter().min_by_key(|(_, flight)| last_ns(flight)).map(|(skb, _)| *skb);
-        if let Some(skb) = quietest {
+        let mut quietest: Vec<(u64, u64)> =
+            self.open.iter().map(|(skb, flight)| (last_ns(flight), *skb)).collect();
+        let many = quietest.len().min(EVICTED_AT_ONCE);
+        quietest.select_nth_unstable(many.saturating_sub(1));
+        for (_, skb) in &quietest[..many] {
             self.counters.evicted += 1;
-            let flight = self.open.remove(&skb);
+            let flight = self.open.remove(skb);
             self.finish(flight, done);
         }
     }

@@ -84,6 +84,12 @@ impl KernelBtf {
         Ok(Layout::from_offsets(&offsets))
     }
 
+    /// The offset of a struct's member, wherever the struct is; `None` where it is nowhere.
+    pub(super) fn member(&self, of: &'static str, path: &'static str) -> Option<u64> {
+        let field = Field { name: path, of, path, bytes: 0, optional: true };
+        self.offset(&field).ok().map(u64::from)
+    }
+
     fn offset(&self, field: &Field) -> Result<u32, KernelError> {
         let missing = || KernelError::NoField { of: field.of, path: field.path };
         let (btf, mut at) = self
@@ -143,7 +149,7 @@ impl KernelBtf {
             if note != Note::None {
                 row[SPAN_STATE] = pointer_to(parameters, "nf_hook_state").unwrap_or(ArgPos::NONE);
             }
-            if note == Note::Rules {
+            if matches!(note, Note::Rules(_)) {
                 let rules = pointer_to(parameters, "xt_table")
                     .or_else(|| named(parameters, "priv"))
                     .or_else(|| named(parameters, "table"));

@@ -16,7 +16,6 @@ use super::{
 use crate::{
     hooks::{HookKey, Registered},
     netns::Netns,
-    topo::Topology,
 };
 
 /// The hooks of one hook point of a namespace, functions still as addresses.
@@ -42,18 +41,12 @@ impl Named {
     }
 }
 
-/// Reads the hooks of all namespaces on the path.
+/// Reads the hooks of all these namespaces.
 pub(super) fn survey(
     object: &mut Object,
-    topology: &Topology,
+    namespaces: &[Netns],
 ) -> Result<Vec<(Netns, Vec<Listed>)>, KernelError> {
-    let handles = topology.hosts.values().filter_map(|host| host.handle.clone());
-    handles
-        .map(|netns| {
-            let lists = list(object, &netns)?;
-            Ok((netns, lists))
-        })
-        .collect()
+    namespaces.iter().map(|netns| Ok((netns.clone(), list(object, netns)?))).collect()
 }
 
 /// Reads all hook points of `netns`.

@@ -30,8 +30,12 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    pub(super) fn now(object: &mut Object, topology: &Topology, modules: BTreeSet<String>) -> Self {
-        Self { modules, hooks: hooks::survey(object, topology).ok().map(|all| by_cookie(&all)) }
+    pub(super) fn now(
+        object: &mut Object,
+        namespaces: &[Netns],
+        modules: BTreeSet<String>,
+    ) -> Self {
+        Self { modules, hooks: hooks::survey(object, namespaces).ok().map(|all| by_cookie(&all)) }
     }
 
     /// The hook points that are not what they were.
@@ -66,10 +70,16 @@ pub struct Refreshed {
 
 impl Tracer {
     /// Attaches to what has come since the last look; `None` where nothing has. To be called about
-    /// once a second: without news it costs a system call or two per namespace.
-    pub fn refresh(&mut self, topology: &Topology) -> Result<Option<Refreshed>, KernelError> {
+    /// once a second, with the path and its namespaces that are still there: without news it costs
+    /// a few system calls per namespace.
+    pub fn refresh<'a>(
+        &mut self,
+        topology: &Topology,
+        namespaces: impl IntoIterator<Item = &'a Netns>,
+    ) -> Result<Option<Refreshed>, KernelError> {
+        let namespaces: Vec<Netns> = namespaces.into_iter().cloned().collect();
         let modules = module_names();
-        let surveyed = hooks::survey(&mut self.object, topology)?;
+        let surveyed = hooks::survey(&mut self.object, &namespaces)?;
         let changed = self.seen.changed(&surveyed);
         let new: Vec<String> = modules.difference(&self.seen.modules).cloned().collect();
         if changed.is_empty() && new.is_empty() {
@@ -88,7 +98,7 @@ impl Tracer {
             for key in &changed {
                 self.links.release_point(*key);
             }
-            hooks::survey(&mut self.object, topology)?
+            hooks::survey(&mut self.object, &namespaces)?
         } else {
             surveyed
         };
@@ -96,12 +106,12 @@ impl Tracer {
         let lacking = self.lacking(topology, Some(&points));
         let mut plan = Plan::new(&btf, &choice, &lacking, &symbols);
         plan.targets.retain(|target| !self.probes.has(target));
-        let source =
-            Source::new(&self.object, &btf.layout()?, &plan.positions, self.options.log_kernel)?;
+        let source = Source::new(&self.object, &btf.layout()?, &plan.positions, &self.options)?;
         self.probes.attach(&source, &plan.targets);
         let mut notes = self.replan(&source, points, &changed, choice.links);
         self.serve(&plan, choice.why_not());
-        self.seen.hooks = hooks::survey(&mut self.object, topology).ok().map(|all| by_cookie(&all));
+        self.seen.hooks =
+            hooks::survey(&mut self.object, &namespaces).ok().map(|all| by_cookie(&all));
 
         if !new.is_empty() {
             notes.insert(0, format!("loaded while tracing: {}", new.join(", ")));

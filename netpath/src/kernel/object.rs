@@ -8,14 +8,16 @@ use std::{
 use aya::{
     Ebpf, EbpfLoader, Pod,
     maps::{Array, Map, MapData, PerCpuArray},
-    programs::{ProgramError, RawTracePoint},
+    programs::{ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun as _},
     util::nr_cpus,
 };
 use aya_log::EbpfLogger;
 use netpath_common::{
+    control::Control,
+    filter::Program,
     layout::Layout,
     place::{Bucket, DevId, WANTED_BUCKETS, WANTED_WAYS, insert},
-    point::{HookList, POINTS_MAX},
+    point::{HookList, PEEK_BYTES, POINTS_MAX, Peek},
 };
 
 use super::{KernelError, backend::Options, error::tail};
@@ -35,7 +37,14 @@ macro_rules! pod {
     )*};
 }
 
-pod! { LayoutPod(Layout), BucketPod(Bucket), HookListPod(HookList) }
+pod! {
+    LayoutPod(Layout),
+    BucketPod(Bucket),
+    HookListPod(HookList),
+    PeekPod(Peek),
+    ControlPod(Control),
+    ProgramPod(Program),
+}
 
 /// The loaded object.
 pub(super) struct Object {
@@ -105,6 +114,19 @@ impl Object {
         self.ebpf
             .take_map(name)
             .ok_or_else(|| KernelError::Object(format!("the object has no map {name}")))
+    }
+
+    /// Reads kernel memory; `None` where it can't be read.
+    pub(super) fn peek(&mut self, address: u64) -> Option<[u8; PEEK_BYTES]> {
+        let ask = PeekPod(Peek { address, bytes: [0; PEEK_BYTES] });
+        self.map_mut::<Array<_, PeekPod>>("PEEK").ok()?.set(0, ask, 0).ok()?;
+        let program = self.runnable("peek_memory").ok()?;
+        let ran = program.test_run(RawTracePointRunOptions::new()).ok()?;
+        if ran.return_value != 0 {
+            return None;
+        }
+        let map: Array<_, PeekPod> = self.map_mut("PEEK").ok()?;
+        map.get(&0, 0).ok().map(|answer| answer.0.bytes)
     }
 
     /// The raw tracepoint program that is never attached, only run.

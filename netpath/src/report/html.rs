@@ -4,7 +4,7 @@
 //! scripts and printed; the script adds zoom, search and sorting. The page holds the whole report as
 //! JSON too.
 
-mod colours;
+pub(super) mod colours;
 mod findings;
 mod flame;
 mod histograms;
@@ -21,10 +21,11 @@ use crate::{
     view::units::time,
 };
 
-const STYLE: &str = include_str!("html/report.css");
-const SCRIPT: &str = include_str!("html/report.js");
+pub(super) const STYLE: &str = include_str!("html/report.css");
+pub(super) const SCRIPT: &str = include_str!("html/report.js");
 /// The page loads nothing, from nowhere.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
+pub(super) const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
 
 /// Paths that get pictures of their own; there are seldom more than one for each direction.
 const PATHS_SHOWN: usize = 8;
@@ -149,7 +150,7 @@ fn unbroken(text: &str) -> String {
 }
 
 /// A CSS length in per cent.
-fn percent_of(part: f64, whole: f64) -> String {
+pub(super) fn percent_of(part: f64, whole: f64) -> String {
     let share = if whole > 0.0 { part / whole * 100.0 } else { 0.0 };
     format!("{share:.3}%")
 }

@@ -17,9 +17,10 @@ use super::{
 use crate::{
     explain,
     flight::End,
-    hooks::HookKey,
+    hooks::priority_name,
     ledger::{Ledger, Path, Row, RowKey, Specimen, Times},
     packet::Tuple,
+    sample,
     session::{Ending, Session},
     topo::{Place, Topology},
 };
@@ -50,7 +51,7 @@ pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
         host: session.host.clone(),
         backends,
         absent,
-        packets: ledger.coverage,
+        packets: ledger.coverage.of_all(ending.births),
         probe_cost_ns: session.probe_cost,
         own_cost: own_cost(ledger, session, ending),
         lost_events: ending.lost.values().sum(),
@@ -63,11 +64,21 @@ pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
         netns_facts: facts::build(&ledger.topology, &session.facts, &ending.facts),
         softnet: facts::softnet(&session.facts, &ending.facts),
         containers: session.containers.clone(),
-        notes: session.notes.iter().chain(&ending.notes).cloned().collect(),
+        notes: notes(session, ending),
     };
     // From all the rest, so last.
     snapshot.findings = explain::explain(&snapshot).findings;
     snapshot
+}
+
+/// What a reader should know, in sentences.
+fn notes(session: &Session, ending: &Ending) -> Vec<String> {
+    let filter = session.filter.as_ref().map(|f| {
+        format!("only packets that match `{}`, with their addresses before or after NAT", f.text())
+    });
+    let sampling = sample::note(&session.sampling, ending.births);
+    let kept = session.notes.iter().chain(&ending.notes).cloned();
+    filter.into_iter().chain(sampling).chain(kept).collect()
 }
 
 /// Of 1.96 standard deviations, a normal distribution holds 95 %.
@@ -230,15 +241,14 @@ pub(crate) struct Named {
 /// Names the place of a row that a hop is booked in.
 pub(crate) fn named(key: &RowKey, id: HopId, ledger: &Ledger) -> Named {
     let info = id.info();
-    let stage = key.hook.and_then(|hook| {
-        let at = HookKey { netns: key.place.netns, family: key.family, hook: hook as u8 };
-        ledger.hooks.points.get(&at)?.stages.get(usize::from(key.stage))
-    });
+    let walked = key.rules.and_then(|(_, at)| ledger.rule_names.get(&at));
+    let walked = walked.filter(|name| !name.is_empty()).cloned();
+    let part = walked.or_else(|| key.stage.map(priority_name));
     Named {
         netns: ledger.topology.netns_name(key.place.netns),
         dev: (info.place == Where::Device).then(|| ledger.topology.dev_name(key.place)),
         hook: key.hook.map(Hook::name).map(str::to_owned),
-        part: stage.map(|s| s.label.clone()).filter(|label| *label != info.group.label()),
+        part: part.filter(|part| *part != info.group.label()),
     }
 }
 

@@ -35,6 +35,8 @@ pub(crate) struct Guest {
     /// The program and its arguments; run as root, in root's home.
     pub(crate) command: Vec<String>,
     pub(crate) files: Vec<Put>,
+    /// How many CPUs it has.
+    pub(crate) cpus: u8,
     /// Where what the command leaves in /out goes.
     pub(crate) out: Option<PathBuf>,
     /// After this the machine is killed.
@@ -48,6 +50,7 @@ impl Default for Guest {
         Self {
             command: Vec::new(),
             files: Vec::new(),
+            cpus: 2,
             out: None,
             timeout: Duration::from_mins(20),
             show: true,
@@ -121,7 +124,7 @@ pub(crate) fn run(image: &Image, guest: &Guest) -> anyhow::Result<Outcome> {
     let initramfs = dir.join("initramfs");
     initramfs::write(image, &guest.command, &guest.files, &initramfs)?;
     let started = Instant::now();
-    let mut machine = Machine(qemu::start(image, &initramfs, dir)?);
+    let mut machine = Machine(qemu::start(image, guest.cpus, &initramfs, dir)?);
     let mut control = Follower::open(&Port::Control.file(dir), None)?;
     let mut stdout = Follower::open(
         &Port::Stdout.file(dir),

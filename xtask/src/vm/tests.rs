@@ -34,6 +34,9 @@ pub(super) fn guest(kernel: &Kernel, tests: &Path, filter: Option<&str>) -> Gues
     Guest {
         command: words,
         files: vec![Put { host: tests.to_owned(), guest: Path::new("/root").join(TESTS) }],
+        // There, no time between two marks can be negative; and the CPUs of an emulated machine
+        // would take turns.
+        cpus: 1,
         ..Guest::default()
     }
 }

@@ -7,7 +7,7 @@ use netpath_common::group::{GROUPS, Group};
 use crate::{report::words, snapshot::HopReport};
 
 /// A class per group: its colour, and one for text that stands on it.
-pub(super) fn css() -> String {
+pub(in crate::report) fn css() -> String {
     let mut out = String::new();
     for row in GROUPS {
         let [r, g, b] = row.rgb;
@@ -18,7 +18,7 @@ pub(super) fn css() -> String {
 }
 
 /// The class of a group.
-pub(super) fn class(group: Group) -> String {
+pub(in crate::report) fn class(group: Group) -> String {
     format!("g{}", group as u8)
 }
 

@@ -16,8 +16,6 @@ pub(super) const LEGEND: &str = "One picture per hop, all with the same scale of
 /// A picture's size, in its own units.
 const WIDTH: f64 = 240.0;
 const HEIGHT: f64 = 60.0;
-/// Buckets that double the time.
-const PER_OCTAVE: f64 = 8.0;
 
 pub(super) fn render(paths: &[&PathReport]) -> Markup {
     html! { @for path in paths { (path_title(path)) (multiples(path)) } }
@@ -59,7 +57,7 @@ impl Scale {
     /// Whole octaves that hold all of a path's times.
     fn of(path: &PathReport) -> Self {
         let all = || path.hops.iter().flat_map(|h| &h.histogram).chain(&path.histogram);
-        let low = all().map(|b| begin(b.upto_ns)).fold(f64::INFINITY, f64::min).clamp(8.0, 1e12);
+        let low = all().map(Bucket::begin_ns).fold(f64::INFINITY, f64::min).clamp(8.0, 1e12);
         let high = all().map(|b| b.upto_ns as f64).fold(0.0, f64::max).max(low * 2.0);
         Self { low: low.log2().floor(), high: high.log2().ceil() }
     }
@@ -68,13 +66,6 @@ impl Scale {
         let at = (ns.max(1.0).log2() - self.low) / (self.high - self.low);
         at.clamp(0.0, 1.0) * WIDTH
     }
-}
-
-/// Where a bucket begins: its octave is cut into equal parts.
-fn begin(upto_ns: u64) -> f64 {
-    let end = upto_ns as f64 + 1.0;
-    let octave = (end - 0.5).log2().floor().exp2();
-    (end - (octave / PER_OCTAVE).max(1.0)).max(0.0)
 }
 
 fn picture(scale: &Scale, buckets: &[Bucket], times: &Summary, colour: &str, what: &str) -> Markup {
@@ -99,7 +90,7 @@ fn picture(scale: &Scale, buckets: &[Bucket], times: &Summary, colour: &str, wha
 }
 
 fn bar(scale: &Scale, bucket: &Bucket, most: f64) -> Markup {
-    let (from, to) = (scale.x(begin(bucket.upto_ns)), scale.x(bucket.upto_ns as f64 + 1.0));
+    let (from, to) = (scale.x(bucket.begin_ns()), scale.x(bucket.upto_ns as f64 + 1.0));
     let height = (bucket.count as f64 / most * HEIGHT).max(1.0);
     html! {
         rect x=(units(from)) y=(units(HEIGHT - height)) width=(units((to - from).max(0.8)))
@@ -124,7 +115,9 @@ mod tests {
 
     #[test]
     fn buckets_begin_where_the_one_before_ends() {
-        let begins: Vec<f64> = [7, 8, 15, 17, 31, 35, 1023, 1151].map(begin).to_vec();
+        let begins: Vec<f64> = [7, 8, 15, 17, 31, 35, 1023, 1151]
+            .map(|upto_ns| Bucket { upto_ns, count: 1 }.begin_ns())
+            .to_vec();
         assert_eq!(begins, [7.0, 8.0, 15.0, 16.0, 30.0, 32.0, 960.0, 1024.0]);
     }
 }
