@@ -8,11 +8,13 @@
 //! - [`attribute`]: which hop the time between two marks belongs to;
 //! - [`path`]: which flights share a path, and its rows;
 //! - [`flows`]: what each tuple's packets add up to;
+//! - [`history`]: the last minutes, second by second;
 //! - [`shown`]: single packets that stand for the others.
 
 mod attribute;
 mod classify;
 mod flows;
+mod history;
 mod path;
 mod shown;
 mod times;
@@ -22,6 +24,7 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 pub use flows::{Flow, Flows};
+pub use history::{History, Second};
 pub use path::{Path, PathKey, Row, RowKey};
 pub use shown::{Piece, Shown, Specimen};
 pub use times::Times;
@@ -110,6 +113,22 @@ impl Ledger {
     /// Paths in the order in which they were first seen.
     pub fn paths(&self) -> &[Path] {
         &self.paths
+    }
+
+    /// What a reader of the report should know.
+    pub fn notes(&self) -> Option<String> {
+        if !self.paths.is_empty() {
+            return None;
+        }
+        let what =
+            if self.coverage.seen == 0 { "no packets passed" } else { "no packet got through" };
+        let why = if self.topology.device(self.topology.focus).is_some_and(|d| !d.up) {
+            "the interface is down"
+        } else {
+            "is there traffic, and does it pass this interface? `netpath topo` shows the path that \
+             was watched"
+        };
+        Some(format!("{what} in this time; {why}"))
     }
 
     /// Books a flight.

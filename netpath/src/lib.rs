@@ -19,6 +19,7 @@ pub mod host;
 pub mod kernel;
 pub mod lab;
 pub mod ledger;
+pub mod live;
 pub mod netns;
 pub mod packet;
 pub mod pipeline;

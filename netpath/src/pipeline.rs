@@ -94,6 +94,12 @@ impl Pipeline {
         self.assembler.finish_all(done);
     }
 
+    /// What a reader of the report should know.
+    pub fn notes(&self) -> Option<String> {
+        let error = self.last_error.as_ref()?;
+        Some(format!("{} chunks of events were bad: {error}", self.bad_chunks))
+    }
+
     pub fn assembler(&self) -> &Assembler {
         &self.assembler
     }

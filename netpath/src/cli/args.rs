@@ -50,7 +50,7 @@ pub struct Selection {
 }
 
 /// What is gathered, and for how long.
-#[derive(Debug, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 pub struct Gather {
     #[command(flatten)]
     pub selection: Selection,
@@ -96,9 +96,9 @@ pub struct Report {
 /// Where results go, and how.
 #[derive(Clone, Debug, ClapArgs)]
 pub struct Output {
-    /// How results are written.
-    #[arg(long, value_enum, default_value_t = Format::Summary)]
-    pub format: Format,
+    /// How results are shown. Default: tui for a trace on a terminal, else summary.
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
     /// The same as --format json.
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
@@ -110,7 +110,7 @@ pub struct Output {
 impl Output {
     /// Gives the same choices to another netpath.
     pub fn pass_on(&self, command: &mut std::process::Command) {
-        if let Some(format) = self.format().to_possible_value() {
+        if let Some(format) = self.format().and_then(|f| f.to_possible_value()) {
             command.arg("--format").arg(format.get_name());
         }
         if let Some(path) = &self.output {
@@ -118,17 +118,22 @@ impl Output {
         }
     }
 
-    pub fn format(&self) -> Format {
-        if self.json { Format::Json } else { self.format }
+    /// The format that was asked for.
+    pub fn format(&self) -> Option<Format> {
+        if self.json { Some(Format::Json) } else { self.format }
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
+    /// The live view; the summary follows when it is left.
+    Tui,
     /// Tables for people.
     Summary,
     /// The report, as docs/report.schema.json describes it.
     Json,
+    /// The report so far on one line, every second and at the end.
+    Ndjson,
 }
 
 /// [`Backend`] by name.

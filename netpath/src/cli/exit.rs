@@ -5,7 +5,9 @@ use std::{io::Write as _, process::ExitCode};
 use tracing_subscriber::EnvFilter;
 
 use super::args::Args;
-use crate::{kernel::KernelError, lab::LabError, netns::NetnsError, topo::TopoError};
+use crate::{
+    kernel::KernelError, lab::LabError, live::LiveError, netns::NetnsError, topo::TopoError,
+};
 
 /// An exit status of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +30,12 @@ impl From<Status> for ExitCode {
 /// The status that an error leads to.
 fn status(error: &anyhow::Error) -> Status {
     for cause in error.chain() {
-        if let Some(kernel) = cause.downcast_ref::<KernelError>() {
+        let live = cause.downcast_ref::<LiveError>();
+        let kernel = match live {
+            Some(LiveError::Kernel(kernel)) => Some(kernel),
+            _ => cause.downcast_ref::<KernelError>(),
+        };
+        if let Some(kernel) = kernel {
             return match kernel {
                 KernelError::Permission { .. } => Status::Permission,
                 KernelError::System { source, .. }

@@ -21,7 +21,7 @@ pub(super) struct Sink {
 }
 
 impl Sink {
-    pub(super) fn open(output: &Output) -> anyhow::Result<Self> {
+    pub(super) fn open(output: &Output, format: Format) -> anyhow::Result<Self> {
         let (to, width): (Box<dyn Write>, usize) = match &output.output {
             Some(path) => {
                 let file = File::create(path)
@@ -30,17 +30,14 @@ impl Sink {
             }
             None => (Box::new(io::stdout()), terminal_width()),
         };
-        Ok(Self { format: output.format(), to, width })
+        Ok(Self { format, to, width })
     }
 
     pub(super) fn write(&mut self, snapshot: &Snapshot) -> anyhow::Result<()> {
         let text = match self.format {
-            Format::Summary => summary::render(snapshot, Style { width: self.width }),
-            Format::Json => {
-                let mut text = serde_json::to_string_pretty(snapshot)?;
-                text.push('\n');
-                text
-            }
+            Format::Tui | Format::Summary => summary::render(snapshot, Style { width: self.width }),
+            Format::Json => serde_json::to_string_pretty(snapshot)? + "\n",
+            Format::Ndjson => serde_json::to_string(snapshot)? + "\n",
         };
         self.to.write_all(text.as_bytes())?;
         self.to.flush()?;

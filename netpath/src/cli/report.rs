@@ -2,7 +2,11 @@
 
 use std::process::ExitCode;
 
-use super::{args, exit::Status, output::Sink, trace::notes};
+use super::{
+    args::{self, Format},
+    exit::Status,
+    output::Sink,
+};
 use crate::{
     ledger::Ledger,
     pipeline::Pipeline,
@@ -12,7 +16,8 @@ use crate::{
 };
 
 pub(super) fn run(args: &args::Report) -> anyhow::Result<ExitCode> {
-    let mut sink = Sink::open(&args.output)?;
+    let format = args.output.format().unwrap_or(Format::Summary);
+    let mut sink = Sink::open(&args.output, format)?;
     sink.write(&replay(&args.file)?)?;
     Ok(Status::Fine.into())
 }
@@ -39,6 +44,6 @@ pub(super) fn replay(file: &std::path::Path) -> anyhow::Result<Snapshot> {
     if let Some(damage) = &reader.damage {
         ending.notes.push(format!("{damage}; what precedes it is shown"));
     }
-    ending.notes.extend(notes(&pipeline, &ledger));
+    ending.notes.extend(ledger.notes().into_iter().chain(pipeline.notes()));
     Ok(snapshot::build(&ledger, &reader.session, &ending))
 }

@@ -1,84 +1,84 @@
 //! `netpath trace` and `netpath record`: attach, gather, detach, show or keep.
 
 use std::{
+    io::IsTerminal as _,
     process::ExitCode,
-    thread,
     time::{Duration, Instant},
 };
 
-use super::{args, exit::Status, interrupt, output::Sink, topo::select};
+use super::{
+    args::{self, Format},
+    exit::Status,
+    interrupt,
+    output::Sink,
+    topo::select,
+};
 use crate::{
     host::HostFacts,
     kernel::{self, Options, Tracer},
-    ledger::Ledger,
-    pipeline::Pipeline,
+    live::{Attached, Done, Limits, Live, News},
     recording::Writer,
-    session::{Ending, Session},
-    snapshot,
-    topo::{Gone, Watch},
-    view::units::{count, time},
+    session::Session,
+    view::units::count,
 };
 
-/// Bounds of the time between polls.
-const POLL_MIN: Duration = Duration::from_millis(1);
-const POLL_MAX: Duration = Duration::from_millis(50);
-/// How full the ring may get between polls before they come faster.
-const FILL_HIGH: f64 = 0.2;
-const FILL_LOW: f64 = 0.05;
+/// How often `--format ndjson` writes a line.
+const LINE_EVERY: Duration = Duration::from_secs(1);
 
 /// `netpath trace`.
 pub(super) fn run(args: &args::Trace) -> anyhow::Result<ExitCode> {
-    let mut sink = Sink::open(&args.output)?;
-    let (mut tracer, mut session) = attach(&args.gather)?;
-    let mut watch = Watch::new(&mut session.topology);
-    let mut ledger = Ledger::new(session.topology.clone(), session.hooks.clone());
-    let mut pipeline = Pipeline::of(&session);
-    let mut ending = gather(&args.gather, &mut tracer, &mut watch, |tracer| {
-        let polled = tracer.poll(|chunk| pipeline.chunk(chunk));
-        pipeline.advance(polled.watermark_ns, &mut ledger);
-        Ok(Progress { fill: polled.fill, seen: ledger.coverage.seen })
-    })?;
-    pipeline.finish(&mut ledger);
-    ending.notes.extend(notes(&pipeline, &ledger));
-    sink.write(&snapshot::build(&ledger, &session, &ending))?;
+    let format = args.output.format().unwrap_or_else(|| default_format(&args.output));
+    let mut sink = Sink::open(&args.output, format)?;
+    let live = start(&args.gather, None)?;
+    let done = match format {
+        Format::Ndjson => lines(live, &mut sink)?,
+        Format::Tui | Format::Summary | Format::Json => live.join()?,
+    };
+    if let Some(snapshot) = &done.snapshot {
+        sink.write(snapshot)?;
+    }
     Ok(Status::Fine.into())
 }
 
 /// `netpath record`.
 pub(super) fn record(args: &args::Record) -> anyhow::Result<ExitCode> {
-    let mut writer = Writer::create(&args.output)?;
-    let (mut tracer, mut session) = attach(&args.gather)?;
-    let mut watch = Watch::new(&mut session.topology);
-    writer.session(&session)?;
-    // Only to know how many packets there were.
-    let mut ledger = Ledger::new(session.topology.clone(), session.hooks.clone());
-    let mut pipeline = Pipeline::of(&session);
-    let ending = gather(&args.gather, &mut tracer, &mut watch, |tracer| {
-        let polled = tracer.poll(|chunk| {
-            pipeline.chunk(chunk);
-            writer.chunk(chunk);
-        });
-        pipeline.advance(polled.watermark_ns, &mut ledger);
-        writer.advance(polled.watermark_ns)?;
-        Ok(Progress { fill: polled.fill, seen: ledger.coverage.seen })
-    })?;
-    pipeline.finish(&mut ledger);
-    drop(tracer);
-    let bytes = writer.end(&ending)?;
+    let writer = Writer::create(&args.output)?;
+    let done = start(&args.gather, Some(writer))?.join()?;
     eprintln!(
         "netpath: {} packets, {} events, {} bytes in {}",
-        count(ledger.coverage.seen),
-        count(pipeline.events),
-        count(bytes),
+        count(done.snapshot.map_or(0, |s| s.packets.seen)),
+        count(done.events),
+        count(done.recorded_bytes),
         args.output.display()
     );
     Ok(Status::Fine.into())
 }
 
-/// Finds the path and attaches to it; nothing is recorded yet but the session's facts.
-fn attach(args: &args::Gather) -> anyhow::Result<(Tracer, Session)> {
+/// The live view, where somebody can look at it and press keys.
+fn default_format(output: &args::Output) -> Format {
+    let terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
+    let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    if terminal && !dumb && output.output.is_none() { Format::Tui } else { Format::Summary }
+}
+
+/// Starts a trace that the limits, or Ctrl-C, end.
+fn start(gather: &args::Gather, writer: Option<Writer>) -> anyhow::Result<Live> {
     kernel::check_rights()?;
     interrupt::catch()?;
+    let limits =
+        Limits { for_: gather.for_, count: gather.count, interrupted: interrupt::requested };
+    let gather = gather.clone();
+    Live::start(
+        move || {
+            let (tracer, session) = attach(&gather)?;
+            Ok(Attached { tracer, session, writer })
+        },
+        limits,
+    )
+}
+
+/// Finds the path and attaches to it; nothing is recorded yet but the session's facts.
+fn attach(args: &args::Gather) -> anyhow::Result<(Tracer, Session)> {
     let (topology, netns) = select(&args.selection)?;
     let mut options = Options { log_kernel: args.log_kernel, ..Options::default() };
     if !args.backend.is_empty() {
@@ -105,71 +105,17 @@ fn attach(args: &args::Gather) -> anyhow::Result<(Tracer, Session)> {
     Ok((tracer, session))
 }
 
-/// What a poll tells the loop.
-struct Progress {
-    fill: f64,
-    seen: u64,
-}
-
-/// Polls until the time, the count or Ctrl-C ends it; then what is left.
-fn gather(
-    args: &args::Gather,
-    tracer: &mut Tracer,
-    watch: &mut Watch,
-    mut poll: impl FnMut(&mut Tracer) -> anyhow::Result<Progress>,
-) -> anyhow::Result<Ending> {
-    let started = Instant::now();
-    let mut pause = POLL_MAX;
-    let mut notes = Vec::new();
+/// A report a second; the last one is written by the caller.
+fn lines(live: Live, sink: &mut Sink) -> anyhow::Result<Done> {
+    let mut due = Instant::now() + LINE_EVERY;
     loop {
-        let progress = poll(tracer)?;
-        for gone in watch.look() {
-            if let Gone::Netns { cookie, .. } = gone {
-                tracer.release(cookie);
+        match live.wait(due.saturating_duration_since(Instant::now())) {
+            News::Snapshot(snapshot) => sink.write(&snapshot)?,
+            News::Nothing => {
+                live.ask();
+                due += LINE_EVERY;
             }
-            let note = format!("{gone} after {}", time(started.elapsed().as_nanos() as f64));
-            tracing::warn!("{note}; tracing goes on");
-            notes.push(note);
+            News::Over => return Ok(live.join()?),
         }
-        let enough = args.count.is_some_and(|n| progress.seen >= n);
-        let left = args.for_.map(|d| d.saturating_sub(started.elapsed()));
-        if enough || interrupt::requested() || left == Some(Duration::ZERO) {
-            break;
-        }
-        if progress.fill > FILL_HIGH {
-            pause = (pause / 2).max(POLL_MIN);
-        } else if progress.fill < FILL_LOW {
-            pause = (pause * 2).min(POLL_MAX);
-        }
-        thread::sleep(left.map_or(pause, |left| pause.min(left)));
     }
-    tracer.end()?;
-    poll(tracer)?;
-    Ok(Ending {
-        duration_ns: u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX),
-        lost: tracer.lost(),
-        notes,
-    })
-}
-
-/// What a reader of the report should know.
-pub(super) fn notes(pipeline: &Pipeline, ledger: &Ledger) -> Vec<String> {
-    let mut notes = Vec::new();
-    if ledger.paths().is_empty() {
-        let focus = ledger.topology.focus;
-        let what =
-            if ledger.coverage.seen == 0 { "no packets passed" } else { "no packet got through" };
-        let mut text = format!("{what} in this time");
-        if ledger.topology.device(focus).is_some_and(|d| !d.up) {
-            text += "; the interface is down";
-        } else {
-            text += "; is there traffic, and does it pass this interface? `netpath topo` shows the \
-                     path that was watched";
-        }
-        notes.push(text);
-    }
-    if let Some(error) = &pipeline.last_error {
-        notes.push(format!("{} chunks of events were bad: {error}", pipeline.bad_chunks));
-    }
-    notes
 }

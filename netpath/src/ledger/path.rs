@@ -2,7 +2,7 @@
 
 use netpath_common::{hop::At, point::Hook};
 
-use super::{Direction, HopOrNone, Shown, Times, attribute::Cut, classify::Step};
+use super::{Direction, History, HopOrNone, Shown, Times, attribute::Cut, classify::Step};
 use crate::{
     flight::{End, Flight},
     packet::Tuple,
@@ -70,6 +70,7 @@ pub struct Path {
     /// One flow of the path: its tuple, and the tuple after NAT.
     pub example: Option<(Tuple, Option<Tuple>)>,
     pub shown: Shown,
+    pub history: History,
     /// Events of all packets.
     pub events: u64,
 }
@@ -134,6 +135,7 @@ impl Path {
             translated: 0,
             example: None,
             shown: Shown::default(),
+            history: History::default(),
             events: 0,
         }
     }
@@ -163,6 +165,7 @@ impl Path {
         self.total.add(total);
         self.events += flight.marks.len() as u64;
         self.shown.add(steps, cuts, total, &self.total);
+        self.history.add(flight.marks.last().map_or(0, |m| m.at_ns), total);
         self.unattributed.add(unattributed);
         self.translated += u64::from(flight.translated.is_some());
         self.replies += u64::from(is_reply(flight));

@@ -10,12 +10,13 @@ use netpath_common::{
 
 use super::{
     Bucket, Compensated, DropReport, FLOWS_SHOWN, FlowExample, FlowReport, HopReport, NamedPlace,
-    OwnCost, PacketReport, PathReport, PieceReport, ProbeCost, SCHEMA, Snapshot, Summary,
+    OwnCost, PacketReport, PathReport, PieceReport, ProbeCost, SCHEMA, SecondReport, Snapshot,
+    Summary,
 };
 use crate::{
     flight::End,
     hooks::HookKey,
-    ledger::{Ledger, Path, Row, RowKey, Specimen, Times},
+    ledger::{Ledger, Path, Row, RowKey, Second, Specimen, Times},
     packet::Tuple,
     session::{Ending, Session},
     topo::{Place, Topology},
@@ -108,7 +109,7 @@ fn flows(ledger: &Ledger) -> Vec<FlowReport> {
         mean_ns: flow.sum_ns as f64 / flow.packets.max(1) as f64,
         max_ns: u64::try_from(flow.max_ns).unwrap_or(0),
     };
-    ledger.flows.busiest(FLOWS_SHOWN).into_iter().map(row).collect()
+    ledger.flows.top(FLOWS_SHOWN).into_iter().map(row).collect()
 }
 
 fn example(before: &Tuple, after: Option<&Tuple>) -> FlowExample {
@@ -140,6 +141,7 @@ fn path(path: &Path, ledger: &Ledger, since_ns: u64) -> PathReport {
         unattributed_ns: path.unattributed.mean_ns(),
         hops: rows.iter().map(|(row, id)| hop(row, *id, total_ns, ledger)).collect(),
         histogram: histogram(&path.total),
+        history: path.history.seconds().map(|s| second(s, since_ns)).collect(),
         packets_shown: [
             ("typical", path.shown.nearest(path.total.quantile_ns(0.5))),
             ("p99", path.shown.nearest(path.total.quantile_ns(0.99))),
@@ -148,6 +150,16 @@ fn path(path: &Path, ledger: &Ledger, since_ns: u64) -> PathReport {
         .into_iter()
         .filter_map(|(label, specimen)| Some(packet(label, specimen?, &keys, since_ns)))
         .collect(),
+    }
+}
+
+fn second(s: Second, since_ns: u64) -> SecondReport {
+    SecondReport {
+        start_ns: s.start_ns.saturating_sub(since_ns),
+        packets: s.packets,
+        p50_ns: s.p50_ns,
+        p99_ns: s.p99_ns,
+        max_ns: s.max_ns,
     }
 }
 

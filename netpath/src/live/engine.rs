@@ -1,0 +1,223 @@
+//! The loop of a trace: poll, decode, book, and publish when asked.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, Sender},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use super::LiveError;
+use crate::{
+    kernel::Tracer,
+    ledger::Ledger,
+    pipeline::Pipeline,
+    recording::Writer,
+    session::{Ending, Session},
+    snapshot::{self, Snapshot},
+    topo::{Gone, Watch},
+    view::units::time,
+};
+
+/// Bounds of the time between polls.
+const POLL_MIN: Duration = Duration::from_millis(1);
+const POLL_MAX: Duration = Duration::from_millis(50);
+/// How full the ring may get between polls before they come faster.
+const FILL_HIGH: f64 = 0.2;
+const FILL_LOW: f64 = 0.05;
+
+/// What a trace begins with.
+pub struct Attached {
+    pub tracer: Tracer,
+    pub session: Session,
+    /// Where events are kept, if they are.
+    pub writer: Option<Writer>,
+}
+
+/// When a trace ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// After this time.
+    pub for_: Option<Duration>,
+    /// Once so many packets were seen.
+    pub count: Option<u64>,
+    /// As soon as this says so; it is asked at every poll.
+    pub interrupted: fn() -> bool,
+}
+
+/// What a trace has gathered.
+#[derive(Clone, Debug, Default)]
+pub struct Done {
+    /// `None` where the trace never began.
+    pub snapshot: Option<Arc<Snapshot>>,
+    /// Events decoded.
+    pub events: u64,
+    /// Bytes of the recording.
+    pub recorded_bytes: u64,
+}
+
+/// What a viewer can ask for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Command {
+    Publish,
+    Reset,
+    Stop,
+}
+
+/// Everything that a running trace consists of.
+pub(super) struct Engine {
+    tracer: Tracer,
+    session: Session,
+    writer: Option<Writer>,
+    watch: Watch,
+    ledger: Ledger,
+    pipeline: Pipeline,
+    /// When tracing began: `--for` counts from here.
+    started: Instant,
+    /// When the ledger began; later than `started` after a reset.
+    since: Instant,
+    /// Events that were lost before the ledger began.
+    lost_before: BTreeMap<u16, u64>,
+    notes: Vec<String>,
+}
+
+impl Engine {
+    pub(super) fn new(attached: Attached) -> Self {
+        let Attached { tracer, mut session, writer } = attached;
+        let watch = Watch::new(&mut session.topology);
+        let ledger = Ledger::new(session.topology.clone(), session.hooks.clone());
+        let pipeline = Pipeline::of(&session);
+        let now = Instant::now();
+        Self {
+            tracer,
+            session,
+            writer,
+            watch,
+            ledger,
+            pipeline,
+            started: now,
+            since: now,
+            lost_before: BTreeMap::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Polls until a limit or a command ends it; then what is left.
+    pub(super) fn run(
+        mut self,
+        limits: &Limits,
+        inbox: &Receiver<Command>,
+        outbox: &Sender<Arc<Snapshot>>,
+    ) -> Result<Done, LiveError> {
+        if let Some(writer) = &mut self.writer {
+            writer.session(&self.session)?;
+        }
+        let mut pause = POLL_MAX;
+        loop {
+            let fill = self.poll()?;
+            self.look();
+            let enough = limits.count.is_some_and(|n| self.ledger.coverage.seen >= n);
+            let left = limits.for_.map(|d| d.saturating_sub(self.started.elapsed()));
+            if enough || (limits.interrupted)() || left == Some(Duration::ZERO) {
+                break;
+            }
+            if fill > FILL_HIGH {
+                pause = (pause / 2).max(POLL_MIN);
+            } else if fill < FILL_LOW {
+                pause = (pause * 2).min(POLL_MAX);
+            }
+            match inbox.recv_timeout(left.map_or(pause, |left| pause.min(left))) {
+                Ok(Command::Publish) => {
+                    // What has happened up to now belongs to it.
+                    self.poll()?;
+                    // A viewer that has gone sends its stop next.
+                    let _ = outbox.send(Arc::new(self.snapshot()));
+                }
+                Ok(Command::Reset) => self.reset(),
+                Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+        self.end()
+    }
+
+    /// Reads and books what was recorded; how full the ring was, 0 to 1.
+    fn poll(&mut self) -> Result<f64, LiveError> {
+        let Self { tracer, pipeline, writer, .. } = self;
+        let polled = tracer.poll(|chunk| {
+            pipeline.chunk(chunk);
+            if let Some(writer) = writer {
+                writer.chunk(chunk);
+            }
+        });
+        pipeline.advance(polled.watermark_ns, &mut self.ledger);
+        if let Some(writer) = writer {
+            writer.advance(polled.watermark_ns)?;
+        }
+        Ok(polled.fill)
+    }
+
+    /// Notes what went away, and lets go of namespaces that nobody else holds.
+    fn look(&mut self) {
+        for gone in self.watch.look() {
+            if let Gone::Netns { cookie, .. } = gone {
+                self.tracer.release(cookie);
+            }
+            let note = format!("{gone} after {}", time(self.started.elapsed().as_nanos() as f64));
+            tracing::warn!("{note}; tracing goes on");
+            self.notes.push(note);
+        }
+    }
+
+    /// Begins anew with an empty ledger. Packets under way stay known.
+    fn reset(&mut self) {
+        self.ledger = Ledger::new(self.session.topology.clone(), self.session.hooks.clone());
+        self.lost_before = self.tracer.lost();
+        self.since = Instant::now();
+        self.session.since_ns = self.tracer.now_ns();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.session.started_unix_ns = u64::try_from(now.as_nanos()).unwrap_or(0);
+    }
+
+    /// What an ending now would say.
+    fn ending(&self) -> Ending {
+        let mut lost = self.tracer.lost();
+        for (point, before) in &self.lost_before {
+            if let Some(n) = lost.get_mut(point) {
+                *n = n.saturating_sub(*before);
+            }
+        }
+        lost.retain(|_, n| *n > 0);
+        Ending {
+            duration_ns: u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX),
+            lost,
+            notes: self.notes.clone(),
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let mut ending = self.ending();
+        ending.notes.extend(self.pipeline.notes());
+        snapshot::build(&self.ledger, &self.session, &ending)
+    }
+
+    fn end(mut self) -> Result<Done, LiveError> {
+        self.tracer.end()?;
+        self.poll()?;
+        let mut ending = self.ending();
+        self.pipeline.finish(&mut self.ledger);
+        let recorded_bytes = match self.writer.take() {
+            Some(writer) => writer.end(&ending)?,
+            None => 0,
+        };
+        ending.notes.extend(self.ledger.notes().into_iter().chain(self.pipeline.notes()));
+        let snapshot = snapshot::build(&self.ledger, &self.session, &ending);
+        Ok(Done {
+            snapshot: Some(Arc::new(snapshot)),
+            events: self.pipeline.events,
+            recorded_bytes,
+        })
+    }
+}
