@@ -6,6 +6,7 @@ mod exit;
 mod hops;
 mod interrupt;
 mod lab;
+mod live;
 mod output;
 mod report;
 mod topo;
@@ -24,10 +25,11 @@ pub fn main() -> ExitCode {
         Err(error) => return exit::usage(&error),
     };
     exit::init_log(&args);
+    let look = live::look(args.color, args.ascii);
     let result = match args.command {
-        Command::Trace(trace) => trace::run(&trace),
+        Command::Trace(trace) => trace::run(&trace, look),
         Command::Record(record) => trace::record(&record),
-        Command::Report(report) => report::run(&report),
+        Command::Report(report) => report::run(&report, look),
         Command::Topo(topo) => topo::run(&topo),
         Command::Lab(lab) => lab::run(&lab),
         Command::Hops(hops) => hops::run(&hops),

@@ -30,4 +30,5 @@ pub mod snapshot;
 #[cfg(test)]
 mod testing;
 pub mod topo;
+pub mod tui;
 pub mod view;

@@ -15,6 +15,12 @@ use crate::kernel::Backend;
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,
+    /// Whether to use colours. By default, where the terminal has them and NO_COLOR is not set.
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Colours::Auto)]
+    pub color: Colours,
+    /// Draw the live view with ASCII alone.
+    #[arg(long, global = true)]
+    pub ascii: bool,
     /// Say more on stderr; twice for everything.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
@@ -122,6 +128,13 @@ impl Output {
     pub fn format(&self) -> Option<Format> {
         if self.json { Some(Format::Json) } else { self.format }
     }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Colours {
+    Auto,
+    Always,
+    Never,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::args::Args;
 use crate::{
-    kernel::KernelError, lab::LabError, live::LiveError, netns::NetnsError, topo::TopoError,
+    kernel::KernelError, lab::LabError, live::LiveError, netns::NetnsError, topo::TopoError, tui,
 };
 
 /// An exit status of the contract.
@@ -103,7 +103,7 @@ pub(super) fn init_log(args: &Args) {
     let filter = EnvFilter::try_from_env("NETPATH_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| tui::Stderr)
         .without_time()
         .try_init();
 }

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, bail};
 
 use super::{
-    args::{self, LabCommand},
+    args::{self, Format, LabCommand},
     exit::Status,
     interrupt,
     output::print,
@@ -88,10 +88,14 @@ fn trace(args: &args::LabRun, lab: &Lab) -> anyhow::Result<ExitCode> {
     let mut command = Command::new(std::env::current_exe()?);
     command
         .args(["trace", "--iface", focus.1, "--netns", &lab.full_name(focus.0)])
-        .args(["--for", &humantime::format_duration(args.for_).to_string()])
-        .stdin(Stdio::null())
+        .args(["--for", &humantime::format_duration(args.for_).to_string()]);
+    if args.output.format() == Some(Format::Tui) {
+        // The live view needs the terminal's keys; Ctrl-C is one of them.
+        command.stdin(Stdio::inherit());
+    } else {
         // Ctrl-C reaches the lab alone, which then ends the trace, once.
-        .process_group(0);
+        command.stdin(Stdio::null()).process_group(0);
+    }
     args.output.pass_on(&mut command);
     // SAFETY: prctl is async-signal-safe. A trace does not outlive a lab that is killed.
     unsafe {

@@ -1,10 +1,12 @@
 //! `netpath report`: a recording, rendered.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
 use super::{
     args::{self, Format},
     exit::Status,
+    interrupt,
+    live::view,
     output::Sink,
 };
 use crate::{
@@ -13,12 +15,18 @@ use crate::{
     recording::Reader,
     session::Ending,
     snapshot::{self, Snapshot},
+    tui::{Look, Still},
 };
 
-pub(super) fn run(args: &args::Report) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &args::Report, look: Look) -> anyhow::Result<ExitCode> {
     let format = args.output.format().unwrap_or(Format::Summary);
     let mut sink = Sink::open(&args.output, format)?;
-    sink.write(&replay(&args.file)?)?;
+    let snapshot = Arc::new(replay(&args.file)?);
+    if format == Format::Tui {
+        interrupt::catch()?;
+        view(&mut Still::new(snapshot.clone()), look)?;
+    }
+    sink.write(&snapshot)?;
     Ok(Status::Fine.into())
 }
 

@@ -10,6 +10,7 @@ use super::{
     args::{self, Format},
     exit::Status,
     interrupt,
+    live::view,
     output::Sink,
     topo::select,
 };
@@ -19,6 +20,7 @@ use crate::{
     live::{Attached, Done, Limits, Live, News},
     recording::Writer,
     session::Session,
+    tui::Look,
     view::units::count,
 };
 
@@ -26,13 +28,18 @@ use crate::{
 const LINE_EVERY: Duration = Duration::from_secs(1);
 
 /// `netpath trace`.
-pub(super) fn run(args: &args::Trace) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &args::Trace, look: Look) -> anyhow::Result<ExitCode> {
     let format = args.output.format().unwrap_or_else(|| default_format(&args.output));
     let mut sink = Sink::open(&args.output, format)?;
     let live = start(&args.gather, None)?;
     let done = match format {
         Format::Ndjson => lines(live, &mut sink)?,
-        Format::Tui | Format::Summary | Format::Json => live.join()?,
+        Format::Tui => {
+            let mut live = live;
+            view(&mut live, look)?;
+            live.finish()?
+        }
+        Format::Summary | Format::Json => live.join()?,
     };
     if let Some(snapshot) = &done.snapshot {
         sink.write(snapshot)?;

@@ -137,7 +137,7 @@ fn row(cells: impl IntoIterator<Item = String>) -> Row {
 }
 
 /// `conntrack lookup`, `rules filter`.
-fn what(hop: &HopReport) -> String {
+pub(crate) fn what(hop: &HopReport) -> String {
     let Some(info) = HopId::from_key(&hop.hop).map(HopId::info) else { return hop.hop.clone() };
     let label = hop.part.as_deref().unwrap_or(info.label);
     let group = info.group.label();

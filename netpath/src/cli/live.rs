@@ -1,0 +1,58 @@
+//! The live view, on the terminal of this process.
+
+use std::{
+    fs::File,
+    io::{self, IsTerminal as _},
+    path::PathBuf,
+};
+
+use anyhow::{Context as _, bail};
+
+use super::{args::Colours, interrupt};
+use crate::{
+    snapshot::Snapshot,
+    tui::{self, Depth, Look, Options, Source},
+};
+
+/// What this terminal can show, and what was asked for.
+pub(super) fn look(colours: Colours, ascii: bool) -> Look {
+    let mut look = Look::of_environment(|name| std::env::var(name).ok());
+    look.ascii |= ascii;
+    match (colours, look.depth) {
+        (Colours::Never, _) => look.depth = Depth::None,
+        (Colours::Always, Depth::None) => look.depth = Depth::Palette,
+        _ => {}
+    }
+    look
+}
+
+/// Shows snapshots until the viewer quits, or there are no more.
+pub(super) fn view(source: &mut dyn Source, look: Look) -> anyhow::Result<()> {
+    if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+        bail!(
+            "the live view needs a terminal at stdin and stdout; without one, use --format \
+             summary, json or ndjson"
+        );
+    }
+    let options = Options { look, interrupted: interrupt::requested, write: &write };
+    tui::run(source, &options).context("cannot show the live view")
+}
+
+/// Writes a report beside where netpath was started; no file that is there is touched.
+fn write(snapshot: &Snapshot) -> Result<String, String> {
+    let started = snapshot.started.replace([':', '-'], "");
+    for n in 0..1000 {
+        let again = if n == 0 { String::new() } else { format!("-{n}") };
+        let path = PathBuf::from(format!("netpath-{}-{started}{again}.json", snapshot.iface));
+        let file = match File::create_new(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            Err(error) => return Err(format!("cannot write {}: {error}", path.display())),
+        };
+        return match serde_json::to_writer_pretty(file, snapshot) {
+            Ok(()) => Ok(format!("wrote {}", path.display())),
+            Err(error) => Err(format!("cannot write {}: {error}", path.display())),
+        };
+    }
+    Err(format!("there are a thousand reports netpath-{}-{started} here", snapshot.iface))
+}
