@@ -197,6 +197,14 @@ impl HookPlan {
         self.points.get(&key)?.stages.get(index).map(|stage| (index, stage))
     }
 
+    /// Whether a rule set is hooked in anywhere in a namespace.
+    pub fn has_rules(&self, netns: u32) -> bool {
+        self.points
+            .iter()
+            .filter(|(key, _)| key.netns == netns)
+            .any(|(_, point)| point.registered.iter().any(|r| owner(r) == Owner::Rules))
+    }
+
     /// How many links there are.
     pub fn links(&self) -> usize {
         self.points.values().map(|p| p.links.len()).sum()

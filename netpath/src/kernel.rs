@@ -9,9 +9,11 @@
 //! - [`source`], [`raw`]: loading and linking what aya has no way for;
 //! - [`hooks`]: reading which netfilter hooks a namespace has;
 //! - [`reader`]: the ring buffer and the CPUs' unfinished chunks;
+//! - [`calibrate`]: what recording an event costs;
 //! - [`rights`]: what the process is allowed to do.
 
 mod btf;
+mod calibrate;
 mod error;
 mod functions;
 mod hooks;
@@ -39,8 +41,10 @@ pub use rights::check as check_rights;
 use crate::{
     hooks::HookPlan,
     serving::{Serving, Source},
+    session::ProbeCost,
     topo::{Place, Topology},
 };
+use calibrate::Bench;
 use functions::{Ways, What};
 
 /// The backends, in the order of preference; one row each.
@@ -85,11 +89,13 @@ pub struct Options {
     pub ring_bytes: u32,
     /// Let the programs log.
     pub log_kernel: bool,
+    /// Measure what an event costs.
+    pub calibrate: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { backends: Vec::new(), ring_bytes: 8 << 20, log_kernel: false }
+        Self { backends: Vec::new(), ring_bytes: 8 << 20, log_kernel: false, calibrate: false }
     }
 }
 
@@ -108,6 +114,7 @@ pub struct Tracer {
     refused: Vec<String>,
     logger: Option<object::Logger>,
     since_ns: u64,
+    cost: Option<ProbeCost>,
 }
 
 /// Which backends are used, and why the others aren't.
@@ -173,8 +180,65 @@ impl Choice {
 }
 
 impl Tracer {
-    /// Loads and attaches everything that serves `topology`.
+    /// Loads and attaches everything that serves `topology`, and measures what an event costs.
     pub fn start(topology: &Topology, options: &Options) -> Result<Self, KernelError> {
+        if !options.calibrate {
+            return Self::attach(topology, options);
+        }
+        let fail = |e: std::io::Error| format!("what an event costs is not known: {e}");
+        let prepared = Bench::new().and_then(|mut bench| Ok((bench.measure()?, bench)));
+        let (plain, mut bench) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                let mut this = Self::attach(topology, options)?;
+                this.refused.push(fail(error));
+                return Ok(this);
+            }
+        };
+        let mut with_bench = topology.clone();
+        let host = bench.host();
+        let netns = host.netns;
+        with_bench.hosts.insert(netns, host);
+        let mut this = Self::attach(&with_bench, options)?;
+        match this.calibrate(plain, &mut bench)? {
+            Ok(cost) => this.cost = cost,
+            Err(error) => this.refused.push(fail(error)),
+        }
+        this.links.release(netns);
+        if let Some(attached) = this.serving.attached.get_mut(&Backend::NetfilterLink) {
+            *attached = this.links.len();
+        }
+        this.plan.points.retain(|key, _| key.netns != netns);
+        Ok(this)
+    }
+
+    /// Records the bench's datagrams, and compares.
+    fn calibrate(
+        &mut self,
+        plain: calibrate::Times,
+        bench: &mut Bench,
+    ) -> Result<std::io::Result<Option<ProbeCost>>, KernelError> {
+        self.object.want(bench.places())?;
+        let traced = bench.measure();
+        self.object.want(std::iter::empty())?;
+        let mut batch = crate::decode::Batch::default();
+        // What cannot be decoded is no event.
+        self.reader.poll(|chunk| {
+            let _ = batch.chunk(chunk);
+        });
+        let events = batch.events.len() as f64 / Bench::datagrams() as f64;
+        Ok(traced.map(|traced| {
+            tracing::debug!("calibration: {plain:?} {traced:?} {events} events");
+            calibrate::cost(plain, traced, events)
+        }))
+    }
+
+    /// What one event costs, where it was measured.
+    pub fn cost(&self) -> Option<ProbeCost> {
+        self.cost
+    }
+
+    fn attach(topology: &Topology, options: &Options) -> Result<Self, KernelError> {
         let btf = btf::KernelBtf::load()?;
         let layout = btf.layout()?;
         let choice = Choice::make(&btf, options);
@@ -259,6 +323,7 @@ impl Tracer {
             refused,
             logger,
             since_ns: 0,
+            cost: None,
         })
     }
 

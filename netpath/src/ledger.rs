@@ -6,28 +6,34 @@
 //!
 //! - [`classify`]: what a mark means, given the topology (a bridge's port or not, bridged or not);
 //! - [`attribute`]: which hop the time between two marks belongs to;
+//! - [`causes`]: what was met there that explains the time;
 //! - [`path`]: which flights share a path, and its rows;
 //! - [`flows`]: what each tuple's packets add up to;
 //! - [`history`]: the last minutes, second by second;
-//! - [`shown`]: single packets that stand for the others.
+//! - [`shown`]: single packets that stand for the others;
+//! - [`transactions`]: request and reply joined into round trips.
 
 mod attribute;
+mod causes;
 mod classify;
 mod flows;
 mod history;
 mod path;
 mod shown;
 mod times;
+mod transactions;
 
 use netpath_common::hop::HopId;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+pub use causes::{Causes, CtState, QueueMet, Tally};
 pub use flows::{Flow, Flows};
 pub use history::{History, Second};
 pub use path::{Path, PathKey, Row, RowKey};
 pub use shown::{Piece, Shown, Specimen};
 pub use times::Times;
+pub use transactions::{RoundTrips, Transactions};
 
 use crate::{
     flight::{End, Flight},
@@ -100,6 +106,7 @@ pub struct Ledger {
     pub coverage: Coverage,
     pub drops: FxHashMap<DropKey, u64>,
     pub flows: Flows,
+    pub transactions: Transactions,
     paths: Vec<Path>,
     by_key: FxHashMap<PathKey, usize>,
     scratch: attribute::Scratch,
@@ -146,6 +153,9 @@ impl Ledger {
         };
         self.coverage.seen += 1;
         self.coverage.sampled += 1;
+        if flight.incomplete || !flight.end.is_arrival() {
+            self.transactions.forget(flight);
+        }
         match flight.end {
             _ if flight.incomplete => self.coverage.incomplete += 1,
             End::Dropped { reason } => {
@@ -182,6 +192,7 @@ impl Ledger {
         if let Some(tuple) = flight.headers.and_then(|h| h.tuple) {
             self.flows.add(tuple, flight.translated, direction, total_ns);
         }
+        self.transactions.add(flight, index, path::is_reply(flight));
     }
 }
 

@@ -12,7 +12,10 @@
 //! about programs; views see a [`snapshot::Snapshot`] and nothing else.
 
 pub mod cli;
+pub mod containers;
 pub mod decode;
+pub mod explain;
+pub mod facts;
 pub mod flight;
 pub mod hooks;
 pub mod host;

@@ -38,13 +38,18 @@ impl Tuple {
 
     /// `tcp`, `udp`, …, or the number.
     pub fn proto_name(&self) -> String {
-        match self.proto {
-            ICMP => "icmp".into(),
-            TCP => "tcp".into(),
-            UDP => "udp".into(),
-            ICMPV6 => "icmp6".into(),
-            other => format!("proto {other}"),
-        }
+        proto_name(self.proto)
+    }
+}
+
+/// What an IP protocol number is called: `tcp`, `udp`, …, or the number.
+pub fn proto_name(proto: u8) -> String {
+    match proto {
+        ICMP => "icmp".into(),
+        TCP => "tcp".into(),
+        UDP => "udp".into(),
+        ICMPV6 => "icmp6".into(),
+        other => format!("proto {other}"),
     }
 }
 

@@ -86,6 +86,7 @@ impl Pipeline {
     /// Says that nothing more comes: everything is booked, and open flights are closed.
     pub fn finish(&mut self, ledger: &mut Ledger) {
         self.finish_with(|flight| ledger.add(flight));
+        ledger.transactions.finish();
     }
 
     /// Like [`Self::finish`], with the flights given to `done`.

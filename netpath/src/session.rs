@@ -8,7 +8,7 @@ use std::{
 use netpath_common::wire::ABI;
 use serde::{Deserialize, Serialize};
 
-use crate::{hooks::HookPlan, host::HostFacts, serving::Serving, topo::Topology};
+use crate::{facts::Facts, hooks::HookPlan, host::HostFacts, serving::Serving, topo::Topology};
 
 /// What is known when recording begins.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -31,14 +31,36 @@ pub struct Session {
     pub serving: Serving,
     /// `enum skb_drop_reason` of the kernel that recorded.
     pub drop_reasons: BTreeMap<u16, String>,
+    /// What one event costs the packet; 0 where that was not measured.
+    #[serde(default)]
+    pub probe_cost: ProbeCost,
+    /// When tracing began.
+    #[serde(default)]
+    pub facts: Facts,
+    /// By a namespace's name: the container or process that lives there.
+    #[serde(default)]
+    pub containers: BTreeMap<String, String>,
     /// What a reader should know, in sentences.
     pub notes: Vec<String>,
+}
+
+/// The cost of one recorded event, ns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProbeCost {
+    pub mean: f64,
+    pub stddev: f64,
 }
 
 /// What is known when it has ended.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ending {
     pub duration_ns: u64,
+    /// CPU time of the process that traced, user and system, ns.
+    #[serde(default)]
+    pub own_cpu_ns: u64,
+    /// When it ended.
+    #[serde(default)]
+    pub facts: Facts,
     /// Events lost, by point.
     pub lost: BTreeMap<u16, u64>,
     pub notes: Vec<String>,

@@ -5,20 +5,25 @@
 //! Times are ns; means are exact, percentiles have two digits.
 
 mod build;
+mod causes;
+mod facts;
+mod round_trips;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 pub use build::build;
+pub use facts::{NetnsReport, QdiscReport};
 
-use crate::{host::HostFacts, ledger::Coverage};
+pub use crate::session::ProbeCost;
+use crate::{facts::Softnet, host::HostFacts, ledger::Coverage};
 
 /// The version of the JSON form.
 pub const SCHEMA: &str = "netpath.report/1";
 
 /// Everything that a run has found out.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     pub schema: String,
     /// netpath's version.
@@ -52,6 +57,10 @@ pub struct Snapshot {
     pub drops: Vec<DropReport>,
     /// What costs, why, and what to do about it; dearest first.
     pub findings: Vec<Finding>,
+    /// By network namespace on the path: what explains figures there.
+    pub netns_facts: BTreeMap<String, NetnsReport>,
+    /// Of all CPUs, while tracing.
+    pub softnet: Softnet,
     /// By network namespace: the container or process that lives there, such as `docker:web`.
     pub containers: BTreeMap<String, String>,
     /// What went wrong on the way without ending the run, in sentences.
@@ -60,13 +69,6 @@ pub struct Snapshot {
 
 /// Flows in a snapshot, by each order.
 pub const FLOWS_SHOWN: usize = 100;
-
-/// The cost of one recorded event, ns.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ProbeCost {
-    pub mean: f64,
-    pub stddev: f64,
-}
 
 /// Shares of one CPU: 1 is a whole one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -78,14 +80,14 @@ pub struct OwnCost {
 }
 
 /// A device by name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamedPlace {
     pub netns: String,
     pub dev: String,
 }
 
 /// A path's ledger.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PathReport {
     pub name: String,
     /// `outbound` or `inbound`.
@@ -99,6 +101,8 @@ pub struct PathReport {
     pub replies: u64,
     /// Of these, how many NAT gave other addresses.
     pub translated: u64,
+    /// Segments per packet: what GSO will make of it, or GRO has merged into it.
+    pub segments_per_packet: f64,
     /// One flow of the path, before and after NAT.
     pub example: Option<FlowExample>,
     pub total: Summary,
@@ -212,6 +216,8 @@ pub struct Finding {
     /// Its anchor in docs/findings.md.
     pub id: String,
     pub title: String,
+    /// What was seen, in a sentence with figures.
+    pub summary: String,
     pub group: String,
     /// Of a mean packet (or round trip, where it says so), ns.
     pub cost_ns: f64,
@@ -261,6 +267,9 @@ pub struct HopReport {
     pub dev: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hook: Option<String>,
+    /// Whether a bridge ran the hook, by br_netfilter.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bridged: bool,
     /// Which part of the hop this is, such as the table's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub part: Option<String>,
@@ -270,6 +279,8 @@ pub struct HopReport {
     pub times: Summary,
     /// Of the mean total of the path's packets, 0 to 1.
     pub share: f64,
+    /// The mean with the probes' cost taken out, ns.
+    pub compensated_ns: f64,
     pub causes: BTreeMap<String, serde_json::Value>,
     pub histogram: Vec<Bucket>,
 }

@@ -1,6 +1,7 @@
 //! `netpath trace` and `netpath record`: attach, gather, detach, show or keep.
 
 use std::{
+    collections::BTreeMap,
     io::IsTerminal as _,
     process::ExitCode,
     time::{Duration, Instant},
@@ -15,11 +16,13 @@ use super::{
     topo::select,
 };
 use crate::{
+    containers, facts,
     host::HostFacts,
     kernel::{self, Options, Tracer},
     live::{Attached, Done, Limits, Live, News},
     recording::Writer,
     session::Session,
+    topo::Topology,
     tui::Look,
     view::units::count,
 };
@@ -87,7 +90,8 @@ fn start(gather: &args::Gather, writer: Option<Writer>) -> anyhow::Result<Live> 
 /// Finds the path and attaches to it; nothing is recorded yet but the session's facts.
 fn attach(args: &args::Gather) -> anyhow::Result<(Tracer, Session)> {
     let (topology, netns) = select(&args.selection)?;
-    let mut options = Options { log_kernel: args.log_kernel, ..Options::default() };
+    let mut options =
+        Options { log_kernel: args.log_kernel, calibrate: true, ..Options::default() };
     if !args.backend.is_empty() {
         options.backends = args.backend.iter().map(|b| b.0).collect();
     }
@@ -99,6 +103,7 @@ fn attach(args: &args::Gather) -> anyhow::Result<(Tracer, Session)> {
     session.host = HostFacts::read(&topology, tracer.plan());
     session.serving = tracer.serving().clone();
     session.drop_reasons = tracer.drop_reasons();
+    session.probe_cost = tracer.cost().unwrap_or_default();
     session.notes = tracer.refused().to_vec();
     tracing::info!(
         "{} attached, {} devices in {} namespaces",
@@ -107,9 +112,24 @@ fn attach(args: &args::Gather) -> anyhow::Result<(Tracer, Session)> {
         topology.hosts.len()
     );
     tracer.begin(&topology)?;
+    // While packets are being recorded already: this takes a while.
+    let handles =
+        topology.hosts.iter().filter_map(|(cookie, h)| Some((*cookie, h.handle.as_ref()?)));
+    let plan = &session.hooks;
+    session.facts = facts::read(handles, |netns| plan.has_rules(netns));
+    session.containers = containers(&topology);
     session.topology = topology;
     session.since_ns = tracer.since_ns();
     Ok((tracer, session))
+}
+
+/// By a namespace's name: who lives there.
+fn containers(topology: &Topology) -> BTreeMap<String, String> {
+    let handles: Vec<_> = topology.hosts.values().filter_map(|h| h.handle.as_ref()).collect();
+    let inodes: Vec<u64> = handles.iter().map(|netns| netns.inode).collect();
+    let found = containers::find(&inodes);
+    let named = handles.iter().filter_map(|n| Some((n.name.clone(), found.get(&n.inode)?.clone())));
+    named.collect()
 }
 
 /// A report a second; the last one is written by the caller.

@@ -5,8 +5,9 @@
 //! next point is the hop's that the table has for that pair of situations.
 
 use netpath_common::{
-    hop::{At, HopId, edges, inside},
+    hop::{At, HopId, Note, edges, inside},
     point::{Hook, HookAux},
+    span::SPANS,
 };
 
 use super::{
@@ -100,7 +101,7 @@ fn enter(step: &Step, index: usize, frames: &mut Vec<Frame>) {
                 Frame::In { key, .. } => Some(*key),
                 Frame::Past(_) => None,
             });
-            let key = span_key(step, hop, outer);
+            let key = span_key(step, hop, SPANS[span].span.note, outer);
             frames.push(Frame::In { span, key });
         }
         // An exit whose entry is not known changes nothing.
@@ -115,11 +116,12 @@ fn enter(step: &Step, index: usize, frames: &mut Vec<Frame>) {
 }
 
 /// The row of a function: in the hook that it says it runs in, or that of the function around it.
-fn span_key(step: &Step, hop: HopId, outer: Option<RowKey>) -> RowKey {
+fn span_key(step: &Step, hop: HopId, note: Note, outer: Option<RowKey>) -> RowKey {
     let within = outer.and_then(|o| o.hop).map(|o| o.info().group);
     let hop = within.map_or(hop, |group| inside(hop, group));
     let mut key = RowKey::at(Some(hop), step.place);
-    key.rules = step.rules;
+    // `struct xt_table *` or `struct nft_chain *`.
+    key.rules = if note == Note::Rules { step.arg } else { 0 };
     if let Some(hook) = step.hook {
         key.hook = Hook::from_number(hook.hook);
         key.family = hook.family;
@@ -137,7 +139,9 @@ fn between(from: &Step, to: &Step, hooks: &HookPlan, topology: &Topology) -> Row
         && after == before
         && from.place.netns == to.place.netns
     {
-        return stage(from.place, a, b, hooks);
+        let key = stage(from.place, a, b, hooks);
+        let bridged = matches!(after, At::BrPre | At::BrFwd | At::BrPost);
+        return RowKey { bridged, ..key };
     }
     let hop = EDGES[after as usize][before as usize];
     let place = match hop {

@@ -22,8 +22,8 @@ pub(super) struct Step {
     pub(super) place: Place,
     /// The hook of a link, or of a function that runs in one.
     pub(super) hook: Option<HookAux>,
-    /// `struct xt_table *` or `struct nft_chain *`, for a function that walks rules.
-    pub(super) rules: u64,
+    /// The event's argument, as [`netpath_common::point::Body`] has it.
+    pub(super) arg: u64,
 }
 
 /// What a mark says.
@@ -53,16 +53,11 @@ pub(super) fn classify(flight: &Flight, topology: &Topology, steps: &mut Vec<Ste
     let mut place = Place::default();
     let mut bridged = false;
     for mark in &flight.marks {
-        let (what, hook, rules) = if let Some((index, exit)) = of_point(mark.point) {
+        let (what, hook) = if let Some((index, exit)) = of_point(mark.point) {
             let row = SPANS[index];
             let hook = (!exit && row.span.note != Note::None && mark.aux != HookAux::NOWHERE)
                 .then(|| HookAux::unpack(mark.aux));
-            if exit {
-                (What::Exit(index), None, 0)
-            } else {
-                let rules = if row.span.note == Note::Rules { mark.arg } else { 0 };
-                (What::Enter(row.hop, index), hook, rules)
-            }
+            if exit { (What::Exit(index), None) } else { (What::Enter(row.hop, index), hook) }
         } else {
             let hook = (mark.point == HOOK_SLOT).then(|| HookAux::unpack(mark.aux));
             if names_device(mark.point) {
@@ -74,9 +69,9 @@ pub(super) fn classify(flight: &Flight, topology: &Topology, steps: &mut Vec<Ste
                 At::Rx | At::Queue | At::In | At::Out | At::LocalOut => bridged = false,
                 _ => {}
             }
-            (What::At(at), hook, 0)
+            (What::At(at), hook)
         };
-        steps.push(Step { at_ns: mark.at_ns, cpu: mark.cpu, what, place, hook, rules });
+        steps.push(Step { at_ns: mark.at_ns, cpu: mark.cpu, what, place, hook, arg: mark.arg });
     }
     // What comes before the first place happens there too: the system call that sends.
     let first = steps.iter().map(|s| s.place).find(|p| *p != Place::default());

@@ -2,7 +2,7 @@
 
 use netpath_common::{hop::At, point::Hook};
 
-use super::{Direction, History, HopOrNone, Shown, Times, attribute::Cut, classify::Step};
+use super::{Causes, Direction, History, HopOrNone, Shown, Times, attribute::Cut, classify::Step};
 use crate::{
     flight::{End, Flight},
     packet::Tuple,
@@ -30,6 +30,8 @@ pub struct RowKey {
     pub hook: Option<Hook>,
     /// [`netpath_common::point::Family`] as a number, for a hook.
     pub family: u8,
+    /// In a bridge's hands: br_netfilter runs the IP hooks there.
+    pub bridged: bool,
     /// Which stage of the hook, between two links.
     pub stage: u8,
     /// `struct xt_table *` or `struct nft_chain *`, where rules are walked and which is known.
@@ -41,7 +43,7 @@ pub(super) const NO_STAGE: u8 = u8::MAX;
 
 impl RowKey {
     pub(super) fn at(hop: HopOrNone, place: Place) -> Self {
-        Self { hop, place, hook: None, family: 0, stage: NO_STAGE, rules: 0 }
+        Self { hop, place, hook: None, family: 0, bridged: false, stage: NO_STAGE, rules: 0 }
     }
 }
 
@@ -50,6 +52,9 @@ impl RowKey {
 pub struct Row {
     pub key: RowKey,
     pub times: Times,
+    pub causes: Causes,
+    /// Pieces of time booked here; each holds one event's cost.
+    pub pieces: u64,
     /// The flight at hand's time here, until it is booked.
     pending_ns: i64,
     pending: bool,
@@ -73,6 +78,8 @@ pub struct Path {
     pub history: History,
     /// Events of all packets.
     pub events: u64,
+    /// Segments of all packets: what GSO will make of them, or GRO has merged.
+    pub segments: u64,
 }
 
 /// The direction of a flight, if it passed the focus.
@@ -137,6 +144,7 @@ impl Path {
             shown: Shown::default(),
             history: History::default(),
             events: 0,
+            segments: 0,
         }
     }
 
@@ -145,7 +153,7 @@ impl Path {
         let mut total = 0;
         let mut unattributed = 0;
         let mut cursor = 0;
-        for cut in cuts {
+        for (pair, cut) in steps.windows(2).zip(cuts) {
             total += cut.ns;
             if cut.key.hop.is_none() {
                 unattributed += cut.ns;
@@ -155,6 +163,8 @@ impl Path {
             let row = &mut self.rows[index];
             row.pending_ns += cut.ns;
             row.pending = true;
+            row.pieces += 1;
+            row.causes.add(&pair[0], &pair[1], cut);
             cursor = cursor.max(index + 1);
         }
         for row in self.rows.iter_mut().filter(|r| r.pending) {
@@ -164,11 +174,12 @@ impl Path {
         }
         self.total.add(total);
         self.events += flight.marks.len() as u64;
+        self.segments += flight.headers.map_or(1, |h| u64::from(h.gso_segs.max(1)));
         self.shown.add(steps, cuts, total, &self.total);
         self.history.add(flight.marks.last().map_or(0, |m| m.at_ns), total);
         self.unattributed.add(unattributed);
         self.translated += u64::from(flight.translated.is_some());
-        self.replies += u64::from(is_reply(flight));
+        self.replies += u64::from(is_reply(flight) == Some(true));
         if self.example.is_none() {
             self.example = flight.headers.and_then(|h| h.tuple).map(|t| (t, flight.translated));
         }
@@ -185,19 +196,24 @@ impl Path {
             return found;
         }
         let at = cursor.min(self.rows.len());
-        let row = Row { key, times: Times::default(), pending_ns: 0, pending: false };
+        let row = Row {
+            key,
+            times: Times::default(),
+            causes: Causes::default(),
+            pieces: 0,
+            pending_ns: 0,
+            pending: false,
+        };
         self.rows.insert(at, row);
         at
     }
 }
 
-/// Whether conntrack called a packet of this flight one of the reply direction.
-fn is_reply(flight: &Flight) -> bool {
+/// Whether conntrack called a packet of this flight one of the reply direction; `None` where it
+/// says nothing.
+pub(super) fn is_reply(flight: &Flight) -> Option<bool> {
     use netpath_common::point::{HOOK_SLOT, HookAux, IP_CT_IS_REPLY};
-    flight
-        .marks
-        .iter()
-        .filter(|m| m.point == HOOK_SLOT)
-        .filter_map(|m| HookAux::unpack(m.aux).ctinfo)
-        .any(|ct| ct >= IP_CT_IS_REPLY && ct != 7)
+    let mut marks = flight.marks.iter().filter(|m| m.point == HOOK_SLOT);
+    let ctinfo = marks.find_map(|m| HookAux::unpack(m.aux).ctinfo)?;
+    Some(ctinfo >= IP_CT_IS_REPLY)
 }

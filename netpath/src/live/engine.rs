@@ -9,8 +9,11 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use nix::time::{ClockId, clock_gettime};
+
 use super::LiveError;
 use crate::{
+    facts::{self, Facts},
     kernel::Tracer,
     ledger::Ledger,
     pipeline::Pipeline,
@@ -27,6 +30,8 @@ const POLL_MAX: Duration = Duration::from_millis(50);
 /// How full the ring may get between polls before they come faster.
 const FILL_HIGH: f64 = 0.2;
 const FILL_LOW: f64 = 0.05;
+/// The namespaces' counters are entered and read at most this often while tracing.
+const FACTS_EVERY: Duration = Duration::from_secs(5);
 
 /// What a trace begins with.
 pub struct Attached {
@@ -81,6 +86,11 @@ pub(super) struct Engine {
     /// Events that were lost before the ledger began.
     lost_before: BTreeMap<u16, u64>,
     notes: Vec<String>,
+    /// CPU time that the process had used when the ledger began, ns.
+    cpu_before_ns: u64,
+    /// What was last read of the namespaces, and when.
+    facts: Facts,
+    facts_at: Instant,
 }
 
 impl Engine {
@@ -90,6 +100,7 @@ impl Engine {
         let ledger = Ledger::new(session.topology.clone(), session.hooks.clone());
         let pipeline = Pipeline::of(&session);
         let now = Instant::now();
+        let facts = session.facts.clone();
         Self {
             tracer,
             session,
@@ -101,6 +112,9 @@ impl Engine {
             since: now,
             lost_before: BTreeMap::new(),
             notes: Vec::new(),
+            cpu_before_ns: own_cpu_ns(),
+            facts,
+            facts_at: now,
         }
     }
 
@@ -174,6 +188,9 @@ impl Engine {
     /// Begins anew with an empty ledger. Packets under way stay known.
     fn reset(&mut self) {
         self.ledger = Ledger::new(self.session.topology.clone(), self.session.hooks.clone());
+        self.read_facts();
+        self.session.facts = self.facts.clone();
+        self.cpu_before_ns = own_cpu_ns();
         self.lost_before = self.tracer.lost();
         self.since = Instant::now();
         self.session.since_ns = self.tracer.now_ns();
@@ -192,12 +209,23 @@ impl Engine {
         lost.retain(|_, n| *n > 0);
         Ending {
             duration_ns: u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX),
+            own_cpu_ns: own_cpu_ns().saturating_sub(self.cpu_before_ns),
+            facts: self.facts.clone(),
             lost,
             notes: self.notes.clone(),
         }
     }
 
-    fn snapshot(&self) -> Snapshot {
+    /// Reads what the namespaces' counters say now.
+    fn read_facts(&mut self) {
+        self.facts = facts::read(self.watch.namespaces(), |_| false);
+        self.facts_at = Instant::now();
+    }
+
+    fn snapshot(&mut self) -> Snapshot {
+        if self.facts_at.elapsed() >= FACTS_EVERY {
+            self.read_facts();
+        }
         let mut ending = self.ending();
         ending.notes.extend(self.pipeline.notes());
         snapshot::build(&self.ledger, &self.session, &ending)
@@ -206,6 +234,7 @@ impl Engine {
     fn end(mut self) -> Result<Done, LiveError> {
         self.tracer.end()?;
         self.poll()?;
+        self.read_facts();
         let mut ending = self.ending();
         self.pipeline.finish(&mut self.ledger);
         let recorded_bytes = match self.writer.take() {
@@ -220,4 +249,10 @@ impl Engine {
             recorded_bytes,
         })
     }
+}
+
+/// CPU time that this process has used, user and system, ns.
+fn own_cpu_ns() -> u64 {
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)
+        .map_or(0, |t| u64::try_from(Duration::from(t).as_nanos()).unwrap_or(u64::MAX))
 }

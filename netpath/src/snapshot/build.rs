@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use netpath_common::{
+    group::Group,
     hop::{HOPS, HopId, Where},
     point::{HOOK_SLOT, Hook, point},
     span::{SPANS, of_point},
@@ -11,9 +12,10 @@ use netpath_common::{
 use super::{
     Bucket, Compensated, DropReport, FLOWS_SHOWN, FlowExample, FlowReport, HopReport, NamedPlace,
     OwnCost, PacketReport, PathReport, PieceReport, ProbeCost, SCHEMA, SecondReport, Snapshot,
-    Summary,
+    Summary, causes, facts, round_trips,
 };
 use crate::{
+    explain,
     flight::End,
     hooks::HookKey,
     ledger::{Ledger, Path, Row, RowKey, Second, Specimen, Times},
@@ -24,9 +26,9 @@ use crate::{
 
 /// Makes a snapshot.
 pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
-    let since_ns = session.since_ns;
     let mut paths: Vec<PathReport> =
-        ledger.paths().iter().map(|p| path(p, ledger, since_ns)).collect();
+        ledger.paths().iter().map(|p| path(p, ledger, session)).collect();
+    let transactions = round_trips::build(ledger.transactions.done(), &paths, session.probe_cost);
     paths.sort_by(|a, b| b.packets.cmp(&a.packets).then_with(|| b.direction.cmp(&a.direction)));
     let (mut backends, mut absent) = (BTreeMap::new(), BTreeMap::new());
     for hop in HOPS {
@@ -38,7 +40,7 @@ pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
             Err(why) => absent.insert(hop.key.to_owned(), why),
         };
     }
-    Snapshot {
+    let mut snapshot = Snapshot {
         schema: SCHEMA.to_owned(),
         version: session.version.clone(),
         started: humantime::format_rfc3339_seconds(session.started()).to_string(),
@@ -49,17 +51,55 @@ pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
         backends,
         absent,
         packets: ledger.coverage,
-        probe_cost_ns: ProbeCost::default(),
-        own_cost: OwnCost::default(),
+        probe_cost_ns: session.probe_cost,
+        own_cost: own_cost(ledger, session, ending),
         lost_events: ending.lost.values().sum(),
         lost_by_point: ending.lost.iter().map(|(p, n)| (point_name(*p), *n)).collect(),
         paths,
-        transactions: Vec::new(),
+        transactions,
         flows: flows(ledger),
         drops: drops(ledger, session),
         findings: Vec::new(),
-        containers: BTreeMap::new(),
+        netns_facts: facts::build(&ledger.topology, &session.facts, &ending.facts),
+        softnet: facts::softnet(&session.facts, &ending.facts),
+        containers: session.containers.clone(),
         notes: session.notes.iter().chain(&ending.notes).cloned().collect(),
+    };
+    // From all the rest, so last.
+    snapshot.findings = explain::explain(&snapshot).findings;
+    snapshot
+}
+
+/// Of 1.96 standard deviations, a normal distribution holds 95 %.
+const Z95: f64 = 1.96;
+
+/// A total without the probes: of `flights` whose times it sums, each one's last event is written
+/// after the clock was read, so that its cost is not in there.
+pub(super) fn compensated(
+    times: &Times,
+    events: u64,
+    flights: u64,
+    cost: ProbeCost,
+) -> Compensated {
+    let n = times.count();
+    if n == 0 {
+        return Compensated::default();
+    }
+    let per_packet = events as f64 / n as f64 - flights as f64;
+    let sampling = times.stddev_ns() / (n as f64).sqrt();
+    Compensated {
+        mean_ns: times.mean_ns() - per_packet * cost.mean,
+        p50_ns: times.quantile_ns(0.5) as f64 - per_packet * cost.mean,
+        uncertainty_ns: Z95 * (per_packet * cost.stddev).hypot(sampling),
+    }
+}
+
+fn own_cost(ledger: &Ledger, session: &Session, ending: &Ending) -> OwnCost {
+    let events: u64 = ledger.paths().iter().map(|p| p.events).sum();
+    let duration_ns = ending.duration_ns.max(1) as f64;
+    OwnCost {
+        kernel_cpus: events as f64 * session.probe_cost.mean / duration_ns,
+        user_cpus: ending.own_cpu_ns as f64 / duration_ns,
     }
 }
 
@@ -116,7 +156,7 @@ fn example(before: &Tuple, after: Option<&Tuple>) -> FlowExample {
     FlowExample { before: before.to_string(), after: after.map(ToString::to_string) }
 }
 
-fn path(path: &Path, ledger: &Ledger, since_ns: u64) -> PathReport {
+fn path(path: &Path, ledger: &Ledger, session: &Session) -> PathReport {
     let topology = &ledger.topology;
     let named = |place: Option<&Place>| {
         let place = place.copied().unwrap_or_default();
@@ -135,20 +175,24 @@ fn path(path: &Path, ledger: &Ledger, since_ns: u64) -> PathReport {
         packets: path.total.count(),
         replies: path.replies,
         translated: path.translated,
+        segments_per_packet: path.segments as f64 / path.total.count().max(1) as f64,
         example: path.example.as_ref().map(|(before, after)| example(before, after.as_ref())),
         total: summary(&path.total),
-        compensated: Compensated::default(),
+        compensated: compensated(&path.total, path.events, 1, session.probe_cost),
         unattributed_ns: path.unattributed.mean_ns(),
-        hops: rows.iter().map(|(row, id)| hop(row, *id, total_ns, ledger)).collect(),
+        hops: rows
+            .iter()
+            .map(|(row, id)| hop(row, *id, total_ns, ledger, session.probe_cost))
+            .collect(),
         histogram: histogram(&path.total),
-        history: path.history.seconds().map(|s| second(s, since_ns)).collect(),
+        history: path.history.seconds().map(|s| second(s, session.since_ns)).collect(),
         packets_shown: [
             ("typical", path.shown.nearest(path.total.quantile_ns(0.5))),
             ("p99", path.shown.nearest(path.total.quantile_ns(0.99))),
             ("slowest", path.shown.slowest()),
         ]
         .into_iter()
-        .filter_map(|(label, specimen)| Some(packet(label, specimen?, &keys, since_ns)))
+        .filter_map(|(label, specimen)| Some(packet(label, specimen?, &keys, session.since_ns)))
         .collect(),
     }
 }
@@ -182,10 +226,13 @@ fn histogram(times: &Times) -> Vec<Bucket> {
     times.buckets().into_iter().map(|(upto_ns, count)| Bucket { upto_ns, count }).collect()
 }
 
-fn hop(row: &Row, id: HopId, total_ns: f64, ledger: &Ledger) -> HopReport {
+fn hop(row: &Row, id: HopId, total_ns: f64, ledger: &Ledger, cost: ProbeCost) -> HopReport {
     let info = id.info();
     let key = &row.key;
     let share = if total_ns > 0.0 { row.times.sum_ns() as f64 / total_ns } else { 0.0 };
+    let qdisc = (info.group == Group::Qdisc)
+        .then(|| ledger.topology.device(key.place).map(|d| d.qdisc.as_str()))
+        .flatten();
     let stage = key.hook.and_then(|hook| {
         let at = HookKey { netns: key.place.netns, family: key.family, hook: hook as u8 };
         ledger.hooks.points.get(&at)?.stages.get(usize::from(key.stage))
@@ -197,16 +244,19 @@ fn hop(row: &Row, id: HopId, total_ns: f64, ledger: &Ledger) -> HopReport {
         netns: ledger.topology.netns_name(key.place.netns),
         dev: (info.place == Where::Device).then(|| ledger.topology.dev_name(key.place)),
         hook: key.hook.map(Hook::name).map(str::to_owned),
+        bridged: key.bridged,
         part: stage.map(|s| s.label.clone()).filter(|label| *label != info.group.label()),
         count: row.times.count(),
         times: summary(&row.times),
         share,
-        causes: BTreeMap::new(),
+        compensated_ns: row.times.mean_ns()
+            - cost.mean * row.pieces as f64 / row.times.count().max(1) as f64,
+        causes: causes::build(&row.causes, id, qdisc),
         histogram: histogram(&row.times),
     }
 }
 
-fn summary(times: &Times) -> Summary {
+pub(super) fn summary(times: &Times) -> Summary {
     Summary {
         mean_ns: times.mean_ns(),
         p50_ns: times.quantile_ns(0.5),

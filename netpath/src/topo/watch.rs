@@ -56,6 +56,11 @@ impl Watch {
         Self { hosts, looked: Instant::now() }
     }
 
+    /// The namespaces that are still held, by the low half of their cookies.
+    pub fn namespaces(&self) -> impl Iterator<Item = (u32, &Netns)> {
+        self.hosts.iter().map(|host| (host.cookie, &host.netns))
+    }
+
     /// Looks, unless it was done a moment ago. Each loss is told once.
     pub fn look(&mut self) -> Vec<Gone> {
         let mut gone = Vec::new();

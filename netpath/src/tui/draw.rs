@@ -72,7 +72,7 @@ fn narrow(state: &State, body: Rect, buffer: &mut Buffer) {
 
 /// The breakdown at the left with the flows below it, everything else at the right.
 fn wide(state: &State, body: Rect, buffer: &mut Buffer) {
-    let left_width = (body.width * 29 / 50).max(60);
+    let left_width = (body.width * 3 / 5).max(60);
     let left = Rect { width: left_width, ..body };
     let right = Rect { x: body.x + left_width + 2, width: body.width - left_width - 2, ..body };
 

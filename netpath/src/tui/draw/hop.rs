@@ -26,7 +26,7 @@ pub(super) fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let wait = hop.kind == Kind::Wait.key();
     let kind = if wait { "waiting" } else { "work" };
     let title = format!("{} · {}", what(hop), hop.place());
-    let right = format!("{} of {kind}, {} packets", percent(hop.share), count(hop.count));
+    let right = format!("{kind}, {}", percent(hop.share));
     let inner = frame(state, Panel::Hop, Some(&title), &right, area, buffer);
     if inner.height < 2 {
         return;
@@ -81,6 +81,7 @@ fn facts(hop: &HopReport, snapshot: &Snapshot, width: u16) -> Vec<(String, Strin
         add("measured by", &backend.replace('+', " + "));
     }
     let t = &hop.times;
+    add("packets", &count(hop.count));
     add("mean", &format!("{}, standard deviation {}", time(t.mean_ns), time(t.stddev_ns)));
     for (cause, value) in &hop.causes {
         let value = match value {

@@ -56,12 +56,16 @@ pub(super) fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         let station = &all[*at];
         if n > 0 {
             let skipped = shown[n - 1] + 1 != *at;
-            let arrow = match (skipped, station.wait) {
-                (true, _) => " ‥▶ ",
-                (false, true) => " ┄▷ ",
-                (false, false) => " ─▶ ",
+            let (line, head) = match (skipped, station.wait) {
+                (true, _) => ("‥", "▶"),
+                (false, true) => ("┄", "▷"),
+                (false, false) => ("─", "▶"),
             };
-            text(buffer, x, names, ARROW, arrow, Role::Dim.style());
+            let from = x - all[shown[n - 1]].width() + width(&all[shown[n - 1]].name) + 1;
+            for dash in from..x + ARROW - 2 {
+                text(buffer, dash, names, 1, line, Role::Dim.style());
+            }
+            text(buffer, x + ARROW - 2, names, 1, head, Role::Dim.style());
             x += ARROW;
         }
         if station.hop.netns != netns {

@@ -1,0 +1,134 @@
+//! Checks about hand-offs between contexts: softirq backlogs, other CPUs, sleeping readers.
+
+use super::super::{
+    Hit,
+    scene::{Scene, tally},
+};
+use crate::{
+    snapshot::{HopReport, Snapshot},
+    view::units::{count, percent, time},
+};
+
+const BACKLOG: &str = "handoff";
+/// Share of the total from which hand-offs matter.
+const MATTERS: f64 = 0.05;
+/// Share of the total from which the reader's wake-up does.
+const WAKE_UP: f64 = 0.2;
+/// Share of a wait's packets that go on elsewhere, from which that is no accident.
+const ELSEWHERE: f64 = 0.1;
+/// The softirq is late if its 99th percentile is so many times its median, and this long.
+const LATE: u64 = 20;
+const LATE_NS: u64 = 20_000;
+
+fn backlogs<'a>(scene: &Scene<'a>) -> impl Iterator<Item = &'a HopReport> + use<'a> {
+    scene.path.hops.iter().filter(|h| h.hop == BACKLOG)
+}
+
+pub(super) fn handoffs(scene: &Scene) -> Option<Hit> {
+    let times = backlogs(scene).count();
+    let cost = scene.cost_of(backlogs(scene));
+    if times < 2 || scene.share(cost) < MATTERS {
+        return None;
+    }
+    let places: Vec<String> = backlogs(scene).map(HopReport::place).collect();
+    let text = format!(
+        "{times} times on this path, into {}: {} together, {} each",
+        places.join(" and "),
+        time(cost),
+        time(cost / times as f64)
+    );
+    Some(Hit::new(cost, text).with("places", places))
+}
+
+pub(super) fn other_cpu(scene: &Scene) -> Option<Hit> {
+    let moved = |hop: &&HopReport| {
+        let (same, other) = (tally(hop, "same_cpu"), tally(hop, "other_cpu"));
+        other.count >= ELSEWHERE * (same.count + other.count) && other.count > 0.0
+    };
+    let waits = scene.path.hops.iter().filter(|h| h.kind == "wait" && h.hop != "qdisc.wait");
+    let hop = waits.filter(moved).max_by(|a, b| scene.cost(a).total_cmp(&scene.cost(b)))?;
+    let (same, other) = (tally(hop, "same_cpu"), tally(hop, "other_cpu"));
+    let share = other.count / (same.count + other.count);
+    let cost = (other.mean_ns - same.mean_ns).max(0.0) * share;
+    let mut text = format!(
+        "{} of the packets go on elsewhere at {}, after {}",
+        percent(share),
+        hop.place(),
+        time(other.mean_ns)
+    );
+    if same.count > 0.0 {
+        text += &format!("; those that stay wait {}", time(same.mean_ns));
+    }
+    let mask = hop.dev.as_ref().and_then(|dev| scene.facts(&hop.netns)?.rps.get(dev));
+    if let Some(mask) = mask {
+        text += &format!("; RPS may choose CPUs {mask}");
+    }
+    let mut hit = Hit::new(cost, text)
+        .with("place", hop.place())
+        .with("share_of_packets", share)
+        .with("other_cpu_mean_ns", other.mean_ns)
+        .with("same_cpu_mean_ns", same.mean_ns);
+    if let Some(mask) = mask {
+        hit = hit.with("rps_cpus", mask.as_str());
+    }
+    Some(hit)
+}
+
+pub(super) fn softirq_late(scene: &Scene) -> Option<Hit> {
+    let late = |h: &&HopReport| {
+        h.times.p99_ns >= LATE_NS && h.times.p99_ns >= LATE * h.times.p50_ns.max(1)
+    };
+    let hop = backlogs(scene).filter(late).max_by_key(|h| h.times.p99_ns)?;
+    let cost = (hop.times.mean_ns - hop.times.p50_ns as f64).max(0.0);
+    let text = format!(
+        "one packet in a hundred waits {} or more for the softirq at {}, the median {}; softirqs ran out of budget {} times",
+        time(hop.times.p99_ns as f64),
+        hop.place(),
+        time(hop.times.p50_ns as f64),
+        count(scene.snapshot.softnet.squeezed)
+    );
+    Some(
+        Hit::new(cost, text)
+            .with("p50_ns", hop.times.p50_ns)
+            .with("p99_ns", hop.times.p99_ns)
+            .with("squeezed", scene.snapshot.softnet.squeezed),
+    )
+}
+
+pub(super) fn backlog_drops(snapshot: &Snapshot) -> Option<Hit> {
+    let softnet = snapshot.softnet;
+    (softnet.dropped > 0).then(|| {
+        let text = format!("{} packets found no room on a CPU's backlog", count(softnet.dropped));
+        Hit::new(0.0, text).with("dropped", softnet.dropped)
+    })
+}
+
+pub(super) fn reader_wake_up(scene: &Scene) -> Option<Hit> {
+    let hop = scene.path.hops.iter().find(|h| h.hop == "socket.wait")?;
+    let cost = scene.cost(hop);
+    if scene.share(cost) < WAKE_UP {
+        return None;
+    }
+    let (same, other) = (tally(hop, "same_cpu"), tally(hop, "other_cpu"));
+    let text = format!(
+        "{} from the socket's queue in {} to the process that reads it, {} of the path's time; {} on the same CPU, {} on another",
+        time(cost),
+        hop.netns,
+        percent(scene.share(cost)),
+        count_of(same.count),
+        count_of(other.count)
+    );
+    Some(
+        Hit::new(cost, text)
+            .with("same_cpu", same.count)
+            .with("other_cpu", other.count)
+            .with("p50_ns", hop.times.p50_ns)
+            .with("p99_ns", hop.times.p99_ns),
+    )
+}
+
+/// A tally's count, which JSON keeps as a number of any kind.
+fn count_of(n: f64) -> String {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+    count(n.max(0.0) as u64)
+}

@@ -1,0 +1,94 @@
+//! Checks about the run as a whole: drops, and how far its figures can be trusted.
+
+use super::super::{Hit, scene::Scene};
+use crate::{
+    snapshot::Snapshot,
+    view::units::{count, percent, time},
+};
+
+/// Share of packets that may drop or be incomplete before that is worth a word.
+const SOME: f64 = 0.005;
+/// Share of a path's time from which the probes' part is large.
+const LARGE: f64 = 0.1;
+/// Clock sources that cost a read of a register, or are the hypervisor's page of it.
+const FAST_CLOCKS: &[&str] =
+    &["tsc", "kvm-clock", "arch_sys_counter", "hyperv_clocksource_tsc_page", "xen"];
+
+pub(super) fn drops(snapshot: &Snapshot) -> Option<Hit> {
+    let worst = snapshot.drops.iter().max_by_key(|d| d.count)?;
+    let share = snapshot.packets.dropped as f64 / snapshot.packets.seen.max(1) as f64;
+    if share < SOME {
+        return None;
+    }
+    let text = format!(
+        "{} of the packets seen; most often {} at {}/{} ({})",
+        percent(share),
+        worst.reason,
+        worst.netns,
+        worst.dev,
+        count(worst.count)
+    );
+    Some(
+        Hit::new(0.0, text)
+            .with("reason", worst.reason.as_str())
+            .with("place", format!("{}/{}", worst.netns, worst.dev))
+            .with("dropped", snapshot.packets.dropped),
+    )
+}
+
+pub(super) fn probe_cost(scene: &Scene) -> Option<Hit> {
+    let cost = scene.path.total.mean_ns - scene.path.compensated.mean_ns;
+    let per_event = scene.snapshot.probe_cost_ns.mean;
+    if per_event <= 0.0 || scene.share(cost) < LARGE {
+        return None;
+    }
+    let text = format!(
+        "{:.0} events of {} each: {} of {}; without netpath about {} ± {}",
+        cost / per_event,
+        time(per_event),
+        time(cost),
+        time(scene.path.total.mean_ns),
+        time(scene.path.compensated.mean_ns),
+        time(scene.path.compensated.uncertainty_ns)
+    );
+    Some(
+        Hit::new(cost, text)
+            .with("events", cost / per_event)
+            .with("ns_per_event", per_event)
+            .with("compensated_mean_ns", scene.path.compensated.mean_ns),
+    )
+}
+
+pub(super) fn incomplete(snapshot: &Snapshot) -> Option<Hit> {
+    let p = &snapshot.packets;
+    if snapshot.lost_events == 0 && (p.incomplete as f64) < SOME * p.seen.max(1) as f64 {
+        return None;
+    }
+    let text = format!(
+        "{} events were lost, {} of {} packets are incomplete",
+        count(snapshot.lost_events),
+        count(p.incomplete),
+        count(p.seen)
+    );
+    Some(
+        Hit::new(0.0, text)
+            .with("lost_events", snapshot.lost_events)
+            .with("incomplete", p.incomplete),
+    )
+}
+
+pub(super) fn clock(snapshot: &Snapshot) -> Option<Hit> {
+    let source = snapshot.host.clocksource.as_str();
+    if source.is_empty() || FAST_CLOCKS.contains(&source) {
+        return None;
+    }
+    Some(Hit::new(0.0, format!("its clock source is {source}")).with("clocksource", source))
+}
+
+pub(super) fn governor(snapshot: &Snapshot) -> Option<Hit> {
+    let governor = snapshot.host.governor.as_str();
+    if matches!(governor, "" | "none" | "performance") {
+        return None;
+    }
+    Some(Hit::new(0.0, format!("its governor is {governor}")).with("governor", governor))
+}

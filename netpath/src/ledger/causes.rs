@@ -1,0 +1,115 @@
+//! Why a hop took its time: what was met there, tallied beside the times.
+
+use netpath_common::{
+    hop::{At, Kind},
+    point::IP_CT_NEW,
+};
+
+use super::{attribute::Cut, classify::Step};
+
+/// How often, and how long in sum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub count: u64,
+    pub sum_ns: i64,
+}
+
+impl Tally {
+    fn add(&mut self, ns: i64) {
+        self.count += 1;
+        self.sum_ns += ns;
+    }
+
+    /// 0 where there are none.
+    pub fn mean_ns(&self) -> f64 {
+        if self.count == 0 { 0.0 } else { self.sum_ns as f64 / self.count as f64 }
+    }
+}
+
+/// What conntrack says of a packet's connection (`enum ip_conntrack_info`), directions aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum CtState {
+    New,
+    Established,
+    Related,
+}
+
+impl CtState {
+    pub const ALL: [Self; 3] = [Self::New, Self::Established, Self::Related];
+
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Established => "established",
+            Self::Related => "related",
+        }
+    }
+
+    const fn from_ctinfo(ctinfo: u8) -> Option<Self> {
+        match ctinfo {
+            0 | 3 => Some(Self::Established),
+            1 | 4 => Some(Self::Related),
+            IP_CT_NEW => Some(Self::New),
+            _ => None,
+        }
+    }
+}
+
+/// What packets met in a queueing discipline as they entered it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueMet {
+    pub count: u64,
+    /// Packets that were there before this one, summed over all.
+    pub ahead_sum: u64,
+    pub ahead_max: u64,
+    /// Bytes in the queue, this packet's included, summed over all.
+    pub bytes_sum: u64,
+    /// How often the queue was empty.
+    pub empty: u64,
+}
+
+/// A row's causes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Causes {
+    /// In a hook: by the connection's state, in the order of [`CtState::ALL`].
+    pub states: [Tally; CtState::ALL.len()],
+    /// Waits that ended on the CPU where they began.
+    pub same_cpu: Tally,
+    /// Waits that ended on another one.
+    pub other_cpu: Tally,
+    pub queue: QueueMet,
+}
+
+impl Causes {
+    /// Tallies the piece between two steps.
+    pub(super) fn add(&mut self, from: &Step, to: &Step, cut: &Cut) {
+        let ctinfo = |step: &Step| step.hook.and_then(|h| h.ctinfo);
+        if cut.key.hook.is_some()
+            && let Some(state) = ctinfo(to).or_else(|| ctinfo(from)).and_then(CtState::from_ctinfo)
+        {
+            self.states[state as usize].add(cut.ns);
+        }
+        if cut.key.hop.is_some_and(|h| h.info().kind == Kind::Wait) {
+            let tally = if from.cpu == to.cpu { &mut self.same_cpu } else { &mut self.other_cpu };
+            tally.add(cut.ns);
+        }
+        if from.at() == Some(At::Enqueue) {
+            self.queue.met(from.arg);
+        }
+    }
+}
+
+impl QueueMet {
+    /// Takes what `qdisc_enqueue` wrote down: the queue's length in packets high, in bytes low. It
+    /// fires after the packet has entered, so the packet itself is among them.
+    fn met(&mut self, fill: u64) {
+        let (packets, bytes) = (fill >> 32, fill & u64::from(u32::MAX));
+        let ahead = packets.saturating_sub(1);
+        self.count += 1;
+        self.ahead_sum += ahead;
+        self.ahead_max = self.ahead_max.max(ahead);
+        self.bytes_sum += bytes;
+        self.empty += u64::from(ahead == 0);
+    }
+}

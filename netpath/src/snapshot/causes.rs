@@ -1,0 +1,44 @@
+//! A row's causes as JSON. Keys:
+//!
+//! | hops | keys |
+//! | --- | --- |
+//! | in a netfilter hook | `new`, `established`, `related`: `{count, mean_ns}` by the connection's state |
+//! | waits | `same_cpu`, `other_cpu`: `{count, mean_ns}` by where the packet went on |
+//! | `qdisc.wait` | `ahead_mean`, `ahead_max` in packets, `backlog_mean` in bytes, `met_empty`, `qdisc` |
+
+use std::collections::BTreeMap;
+
+use netpath_common::hop::{HopId, Kind};
+use serde_json::{Value, json};
+
+use crate::ledger::{Causes, CtState, Tally};
+
+/// The causes of a row of this hop; `qdisc` is what its device has.
+pub(super) fn build(causes: &Causes, hop: HopId, qdisc: Option<&str>) -> BTreeMap<String, Value> {
+    let mut out = BTreeMap::new();
+    for state in CtState::ALL {
+        tally(&mut out, state.key(), &causes.states[state as usize]);
+    }
+    if hop.info().kind == Kind::Wait {
+        tally(&mut out, "same_cpu", &causes.same_cpu);
+        tally(&mut out, "other_cpu", &causes.other_cpu);
+    }
+    let queue = &causes.queue;
+    if queue.count > 0 {
+        let mean = |sum: u64| sum as f64 / queue.count as f64;
+        out.insert("ahead_mean".to_owned(), json!(mean(queue.ahead_sum)));
+        out.insert("ahead_max".to_owned(), json!(queue.ahead_max));
+        out.insert("backlog_mean".to_owned(), json!(mean(queue.bytes_sum)));
+        out.insert("met_empty".to_owned(), json!(queue.empty));
+    }
+    if let Some(qdisc) = qdisc {
+        out.insert("qdisc".to_owned(), json!(qdisc));
+    }
+    out
+}
+
+fn tally(out: &mut BTreeMap<String, Value>, key: &str, tally: &Tally) {
+    if tally.count > 0 {
+        out.insert(key.to_owned(), json!({"count": tally.count, "mean_ns": tally.mean_ns()}));
+    }
+}
