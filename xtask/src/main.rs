@@ -3,11 +3,13 @@
 //! - [`setup`]: what is needed beside a Rust toolchain, found or installed;
 //! - [`ebpf`]: the programs for the kernel, built for bpfel-unknown-none;
 //! - [`build`], [`demo`], [`test`], [`lint`]: what their names say;
+//! - [`screenshot`]: the README's picture of the live view;
 //! - [`vm`]: other kernels, in QEMU.
 
 mod build;
 mod ebpf;
 mod lint;
+mod screenshot;
 mod setup;
 mod shell;
 mod test;
@@ -43,6 +45,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Make docs/live.svg anew, from a trace of the lab. Needs root.
+    Screenshot,
     /// Check formatting and run clippy.
     Lint,
     /// Run a command on another kernel: one of Debian's, in QEMU without KVM.
@@ -58,6 +62,9 @@ fn main() -> ExitCode {
         }),
         Command::Demo { arguments } => demo(&arguments),
         Command::Test { arguments } => setup::run().and_then(|tools| test::run(&tools, &arguments)),
+        Command::Screenshot => {
+            setup::run().and_then(|tools| screenshot::run(&tools)).map(|()| ExitCode::SUCCESS)
+        }
         Command::Lint => {
             setup::run().and_then(|tools| lint::run(&tools)).map(|()| ExitCode::SUCCESS)
         }

@@ -4,7 +4,7 @@ use std::{io::Write as _, process::ExitCode};
 
 use tracing_subscriber::EnvFilter;
 
-use super::args::Args;
+use super::{args::Args, live::NoTerminal};
 use crate::{
     kernel::KernelError, lab::LabError, live::LiveError, netns::NetnsError, topo::TopoError, tui,
 };
@@ -53,6 +53,9 @@ fn status(error: &anyhow::Error) -> Status {
             return Status::Permission;
         }
         if let Some(TopoError::NoInterface { .. }) = cause.downcast_ref() {
+            return Status::Usage;
+        }
+        if cause.is::<NoTerminal>() {
             return Status::Usage;
         }
         if let Some(LabError::Unknown { .. }) = cause.downcast_ref() {

@@ -6,9 +6,13 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
+use thiserror::Error;
 
-use super::{args::Colours, interrupt};
+use super::{
+    args::{Colours, Format},
+    interrupt,
+};
 use crate::{
     snapshot::Snapshot,
     tui::{self, Depth, Look, Options, Source},
@@ -26,14 +30,22 @@ pub(super) fn look(colours: Colours, ascii: bool) -> Look {
     look
 }
 
+/// There is no terminal to show the live view on.
+#[derive(Debug, Error)]
+#[error(
+    "the live view needs a terminal at stdin and stdout; without one, use --format summary, json \
+     or ndjson"
+)]
+pub(super) struct NoTerminal;
+
+/// Fails where the live view is asked for and can't be shown, before anything is attached.
+pub(super) fn check(format: Format) -> Result<(), NoTerminal> {
+    let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    if format == Format::Tui && !terminal { Err(NoTerminal) } else { Ok(()) }
+}
+
 /// Shows snapshots until the viewer quits, or there are no more.
 pub(super) fn view(source: &mut dyn Source, look: Look) -> anyhow::Result<()> {
-    if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
-        bail!(
-            "the live view needs a terminal at stdin and stdout; without one, use --format \
-             summary, json or ndjson"
-        );
-    }
     let options = Options { look, interrupted: interrupt::requested, write: &write };
     tui::run(source, &options).context("cannot show the live view")
 }

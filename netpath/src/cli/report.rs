@@ -5,8 +5,7 @@ use std::{process::ExitCode, sync::Arc};
 use super::{
     args::{self, Format},
     exit::Status,
-    interrupt,
-    live::view,
+    interrupt, live,
     output::Sink,
 };
 use crate::{
@@ -20,11 +19,12 @@ use crate::{
 
 pub(super) fn run(args: &args::Report, look: Look) -> anyhow::Result<ExitCode> {
     let format = args.output.format().unwrap_or(Format::Summary);
+    live::check(format)?;
     let mut sink = Sink::open(&args.output, format)?;
     let snapshot = Arc::new(replay(&args.file)?);
     if format == Format::Tui {
         interrupt::catch()?;
-        view(&mut Still::new(snapshot.clone()), look)?;
+        live::view(&mut Still::new(snapshot.clone()), look)?;
     }
     sink.write(&snapshot)?;
     Ok(Status::Fine.into())

@@ -10,8 +10,7 @@ use std::{
 use super::{
     args::{self, Format},
     exit::Status,
-    interrupt,
-    live::view,
+    interrupt, live,
     output::Sink,
     topo::select,
 };
@@ -33,16 +32,16 @@ const LINE_EVERY: Duration = Duration::from_secs(1);
 /// `netpath trace`.
 pub(super) fn run(args: &args::Trace, look: Look) -> anyhow::Result<ExitCode> {
     let format = args.output.format().unwrap_or_else(|| default_format(&args.output));
+    live::check(format)?;
     let mut sink = Sink::open(&args.output, format)?;
-    let live = start(&args.gather, None)?;
+    let mut trace = start(&args.gather, None)?;
     let done = match format {
-        Format::Ndjson => lines(live, &mut sink)?,
+        Format::Ndjson => lines(trace, &mut sink)?,
         Format::Tui => {
-            let mut live = live;
-            view(&mut live, look)?;
-            live.finish()?
+            live::view(&mut trace, look)?;
+            trace.finish()?
         }
-        Format::Summary | Format::Json => live.join()?,
+        Format::Summary | Format::Json => trace.join()?,
     };
     if let Some(snapshot) = &done.snapshot {
         sink.write(snapshot)?;

@@ -30,6 +30,8 @@ const POLL_MAX: Duration = Duration::from_millis(50);
 /// How full the ring may get between polls before they come faster.
 const FILL_HIGH: f64 = 0.2;
 const FILL_LOW: f64 = 0.05;
+/// The thread's nice value.
+const PRIORITY: libc::c_int = -10;
 /// The namespaces' counters are entered and read at most this often while tracing.
 const FACTS_EVERY: Duration = Duration::from_secs(5);
 
@@ -125,6 +127,11 @@ impl Engine {
         inbox: &Receiver<Command>,
         outbox: &Sender<Arc<Snapshot>>,
     ) -> Result<Done, LiveError> {
+        // A reader that waits for a CPU while packets pass loses their events, and it needs little.
+        // SAFETY: setpriority takes no pointers; for 0 it means the calling thread.
+        if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, PRIORITY) } != 0 {
+            tracing::info!("the tracing thread stays at normal priority");
+        }
         if let Some(writer) = &mut self.writer {
             writer.session(&self.session)?;
         }

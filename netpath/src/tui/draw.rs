@@ -25,7 +25,9 @@ use super::{
 };
 
 /// From this many columns on there is a second column of panels.
-const WIDE: u16 = 100;
+const WIDE: u16 = 116;
+/// Lines of the single packets, three each and a title.
+const PACKETS: u16 = 10;
 /// Less than this can't be drawn on.
 const LEAST: (u16, u16) = (30, 8);
 
@@ -79,12 +81,13 @@ fn wide(state: &State, body: Rect, buffer: &mut Buffer) {
     let rows = u16::try_from(state.rows().len()).unwrap_or(u16::MAX);
     let wanted = rows.saturating_add(breakdown::FRAME);
     let spare = left.height.saturating_sub(wanted);
-    let flows = if state.len(Panel::Flows) > 0 && spare >= 5 { spare } else { 0 };
-    let (top, bottom) = cut(left, left.height - flows);
+    let packets = if state.len(Panel::Packets) > 0 && spare >= PACKETS + 6 { PACKETS } else { 0 };
+    let flows = if state.len(Panel::Flows) > 0 && spare >= 5 { spare - packets } else { 0 };
+    let (top, rest) = cut(left, left.height - flows - packets);
     panel(state, Panel::Breakdown, top, buffer);
-    if bottom.height > 0 {
-        panel(state, Panel::Flows, bottom, buffer);
-    }
+    let (middle, bottom) = cut(rest, packets);
+    panel(state, Panel::Packets, middle, buffer);
+    panel(state, Panel::Flows, bottom, buffer);
 
     // What the right side has beside the hop: its least height, and how much it can use.
     let lines = |panel| u16::try_from(state.len(panel)).unwrap_or(u16::MAX);
@@ -92,15 +95,20 @@ fn wide(state: &State, body: Rect, buffer: &mut Buffer) {
     for (which, least, most) in [
         (Panel::Findings, 3, lines(Panel::Findings).saturating_mul(2).saturating_add(1)),
         (Panel::Trips, 3, lines(Panel::Trips).saturating_mul(2).saturating_add(1)),
-        (Panel::Packets, 8, 10),
+        (Panel::Packets, 8, PACKETS),
         (Panel::Drops, 3, lines(Panel::Drops).saturating_add(1)),
     ] {
-        if state.len(which) > 0 {
+        if state.len(which) > 0 && !(which == Panel::Packets && packets > 0) {
             stack.push((which, least, most));
         }
     }
     // What has the keys is always there.
-    let at_left = state.focus == Panel::Breakdown || (state.focus == Panel::Flows && flows > 0);
+    let at_left = match state.focus {
+        Panel::Breakdown => true,
+        Panel::Flows => flows > 0,
+        Panel::Packets => packets > 0,
+        _ => false,
+    };
     if !at_left && !stack.iter().any(|s| s.0 == state.focus) {
         stack.insert(1, (state.focus, 6, 30));
     }

@@ -66,8 +66,8 @@ impl Look {
             cell.fg = self.colour(cell.fg);
             cell.bg = self.colour(cell.bg);
             if self.ascii && !cell.symbol().is_ascii() {
-                let plain = cell.symbol().chars().next().map_or(' ', plain);
-                cell.set_char(plain);
+                let plain = cell.symbol().chars().next().and_then(plain);
+                cell.set_char(plain.unwrap_or('?'));
             }
         }
     }
@@ -88,22 +88,19 @@ const GLYPHS: &[(&str, &str)] = &[
     ("─━┄┈│┃┌┐└┘├┤┬┴┼╌", "----||+++++++++-"),
     ("█▉▊▋▌▍▎▏", "#####|||"),
     ("▁▂▃▄▅▆▇", "_..:::#"),
-    ("░▒▓", ".:#"),
+    ("░▒▓", ":+#"),
     ("▶▷▸▹◀▾▼▲▴›‹→←⇒⇄↑↓", ">>>><vv^^><><>=^v"),
-    ("·…‥•●○■□◆", "-..**o#o*"),
+    ("·…‥•●○■□◆", "-~.**o#o*"),
     ("µμ±≈×–—‘’“”⏎", "uu~~x--''\"\"<"),
     ("✓✗⚠⏸", "+x!="),
 ];
 
 /// The ASCII character for a glyph.
-fn plain(glyph: char) -> char {
-    GLYPHS
-        .iter()
-        .find_map(|(from, to)| {
-            let at = from.chars().position(|c| c == glyph)?;
-            to.chars().nth(at)
-        })
-        .unwrap_or('?')
+pub(super) fn plain(glyph: char) -> Option<char> {
+    GLYPHS.iter().find_map(|(from, to)| {
+        let at = from.chars().position(|c| c == glyph)?;
+        to.chars().nth(at)
+    })
 }
 
 /// The nearest colour of xterm's cube or greys.
@@ -165,7 +162,8 @@ mod tests {
             assert_eq!(from.chars().count(), to.chars().count(), "{from}");
             assert!(to.is_ascii(), "{to}");
         }
-        assert_eq!(['█', '░', '─', 'µ', '→', '▼'].map(plain), ['#', '.', '-', 'u', '>', 'v']);
+        let all: String = "█░─µ→▼…".chars().filter_map(plain).collect();
+        assert_eq!(all, "#:-u>v~");
     }
 
     #[test]

@@ -26,7 +26,16 @@ pub(super) const FRAME: u16 = 4;
 pub(super) fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let Some(path) = state.path() else { return };
     let rows = state.rows();
-    let inner = frame(state, Panel::Breakdown, Some(&title(state)), "times in µs", area, buffer);
+    let sums = if area.height >= 7 { 2 } else { u16::from(area.height >= 4) };
+    let height = usize::from(area.height.saturating_sub(2 + sums));
+    let cursor = state.cursor(&rows);
+    let shown = window(rows.len(), cursor, height);
+    let units = if shown.len() < rows.len() {
+        format!("{}–{} of {}, times in µs", shown.start + 1, shown.end, rows.len())
+    } else {
+        "times in µs".to_owned()
+    };
+    let inner = frame(state, Panel::Breakdown, Some(&title(state)), &units, area, buffer);
     if inner.height == 0 {
         return;
     }
@@ -36,10 +45,6 @@ pub(super) fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     // The marks before the name: cursor, group's colour, waiting.
     let columns = fit(inner.width, &[need(|r| &r.what, 4), need(|r| &r.place, 0)]);
     heads(state, &columns, inner, buffer);
-    let sums = if inner.height >= 6 { 2 } else { u16::from(inner.height >= 3) };
-    let height = usize::from(inner.height.saturating_sub(1 + sums));
-    let cursor = state.cursor(&rows);
-    let shown = window(rows.len(), cursor, height);
     let longest = rows.iter().map(Row::share).fold(0.0, f64::max);
     for (i, row) in rows[shown.clone()].iter().enumerate() {
         let at = shown.start + i == cursor;

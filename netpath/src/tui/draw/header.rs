@@ -19,7 +19,7 @@ use crate::{
 type Piece = (u8, String, Style);
 
 pub(super) fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
-    let mut pieces = vec![(0, "netpath".to_owned(), Role::Title.style())];
+    let mut pieces = vec![(4, "netpath".to_owned(), Role::Title.style())];
     match state.snapshot() {
         Some(snapshot) => pieces.extend(facts(state, snapshot)),
         None => pieces.push((0, "attaching".to_owned(), Role::Dim.style())),
@@ -62,10 +62,10 @@ fn facts(state: &State, s: &Snapshot) -> Vec<Piece> {
     let complete = s.complete_share();
     let coverage = format!("{} complete", percent(complete));
     pieces.push((1, coverage, bad_if(complete < 0.99 && s.packets.seen > 0)));
-    pieces.push((0, format!("{} lost", count(s.lost_events)), bad_if(s.lost_events > 0)));
+    pieces.push((0, format!("{} events lost", count(s.lost_events)), bad_if(s.lost_events > 0)));
     let own = s.own_cost.kernel_cpus + s.own_cost.user_cpus;
     if own > 0.0 {
-        pieces.push((3, format!("netpath {} of a CPU", percent(own)), plain));
+        pieces.push((3, format!("netpath takes {} of a CPU", percent(own)), plain));
     }
     let mut backends: Vec<&str> = s.backends.values().flat_map(|b| b.split('+')).collect();
     backends.sort_unstable();

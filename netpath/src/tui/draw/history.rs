@@ -45,7 +45,7 @@ pub(super) fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
             || "no second is over yet".to_owned(),
             |last| {
                 let (least, most) = (time(least), time(most));
-                format!("last {}   lowest {least}   highest {most}   (logarithmic)", time(last))
+                format!("last {} · {least} to {most}, logarithmic", time(last))
             },
         );
         text(buffer, foot.x, foot.y, foot.width, &line, Role::Dim.style());

@@ -41,7 +41,7 @@ pub(super) fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let picture = Rect { height: chart_height + 1, width: inner.width - 1, ..inner };
     histogram(&hop.histogram, &hop.times, picture, style, buffer);
     let mut y = inner.y + chart_height + 1;
-    let line = percentiles(&hop.times);
+    let line = percentiles(&hop.times, inner.width);
     text(buffer, inner.x, y, inner.width, &line, Role::Text.style());
     y += 2;
     for (head, body) in facts {
@@ -54,16 +54,23 @@ pub(super) fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-fn percentiles(t: &Summary) -> String {
-    let p = |ns: u64| micros(ns as f64);
-    format!(
-        "p50 {}  p90 {}  p99 {}  p99.9 {}  max {} µs",
-        p(t.p50_ns),
-        p(t.p90_ns),
-        p(t.p99_ns),
-        p(t.p999_ns),
-        p(t.max_ns)
-    )
+/// The percentiles that fit: the outer ones go last.
+fn percentiles(t: &Summary, width: u16) -> String {
+    let all = [
+        (0, "p50", t.p50_ns),
+        (3, "p90", t.p90_ns),
+        (1, "p99", t.p99_ns),
+        (4, "p99.9", t.p999_ns),
+        (2, "max", t.max_ns),
+    ];
+    let line = |most: u8| {
+        let shown = all.iter().filter(|(rank, ..)| *rank <= most);
+        let words: Vec<String> =
+            shown.map(|(_, what, ns)| format!("{what} {}", micros(*ns as f64))).collect();
+        words.join("  ") + " µs"
+    };
+    let fits = |line: &String| super::width(line) <= width;
+    (0..=4).rev().map(line).find(fits).unwrap_or_else(|| line(0))
 }
 
 /// What it is, how it is measured, why it costs: a head and a line each.

@@ -31,7 +31,9 @@ pub(super) fn findings(state: &State, area: Rect, buffer: &mut Buffer) {
         right(buffer, inner.x + 2, y, 8, &time(finding.cost_ns), style);
         text(buffer, inner.x + 11, y, 1, "▌", palette::group(&finding.group));
         let room = inner.width.saturating_sub(14);
-        text(buffer, inner.x + 13, y, room, &finding.title, style);
+        let path = snapshot.paths.iter().find(|p| p.name == finding.path);
+        let on = path.map_or_else(String::new, |p| format!(" ({})", p.direction));
+        text(buffer, inner.x + 13, y, room, &format!("{}{on}", finding.title), style);
         y += 1;
         let advice = wrap(&finding.advice, usize::from(room));
         let lines = if whole { advice.len() } else { 1 };

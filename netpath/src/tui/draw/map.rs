@@ -89,7 +89,6 @@ pub(super) fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
 fn title(state: &State, path: &PathReport, area: Rect, buffer: &mut Buffer) {
     let paths = state.snapshot().map_or(1, |s| s.paths.len());
     let which = state.path_index().map_or(0, |i| i + 1);
-    let name = format!("{} {which}/{paths}   {}", path.direction, path.name);
     let total = &path.total;
     let p = |ns: u64| micros(ns as f64);
     let figures = format!(
@@ -100,7 +99,14 @@ fn title(state: &State, path: &PathReport, area: Rect, buffer: &mut Buffer) {
     );
     let size = width(&figures) + 4;
     let line = Rect { height: 1, ..area };
-    let title = super::ellipsis(&name, usize::from(area.width.saturating_sub(size + 5)));
+    let room = area.width.saturating_sub(size + 5);
+    let ends = format!("{}/{} → {}/{}", path.from.netns, path.from.dev, path.to.netns, path.to.dev);
+    let whole = format!("{} {which}/{paths}   {}", path.direction, path.name);
+    let title = if width(&whole) <= room {
+        whole
+    } else {
+        super::ellipsis(&format!("{} {which}/{paths}  {ends}", path.direction), room.into())
+    };
     rule(buffer, line, &title, "", false);
     let x = area.right().saturating_sub(size - 1);
     right(buffer, x, area.y, size - 2, &format!(" {figures} "), Role::Title.style());
