@@ -20,7 +20,7 @@ pub(crate) fn of(screen: &vt100::Screen) -> String {
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {w:.0} {h:.0}\" \
          font-family=\"ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace\" \
-         font-size=\"{FONT}\">\n<title>netpath's live view of a container's NAT path</title>\n\
+         font-size=\"{FONT}\" shape-rendering=\"crispEdges\">\n<title>netpath's live view of a container's NAT path</title>\n\
          <rect width=\"100%\" height=\"100%\" rx=\"10\" fill=\"{GROUND}\"/>\n"
     );
     for row in 0..rows {
@@ -110,7 +110,7 @@ fn rect(out: &mut String, [x, y, w, h]: [f64; 4], colour: &str, opacity: f64) {
     let opacity = if opacity < 1.0 { format!(" opacity=\"{opacity}\"") } else { String::new() };
     let _ = writeln!(
         out,
-        "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{w:.2}\" height=\"{h:.2}\" fill=\"{colour}\"{opacity}/>"
+        "<rect x=\"{x:.2}\" y=\"{y:.2}\" width=\"{w:.2}\" height=\"{h:.2}\" fill=\"{colour}\"{opacity}/>"
     );
 }
 
@@ -125,8 +125,15 @@ fn shape(out: &mut String, glyph: char, x: f64, y: f64, colour: &str) -> bool {
         }
         // Blocks that grow from the left: ▉ is seven eighths.
         '▉'..='▏' => ([x, y + 3.0, WIDTH * (0.875 - eighths('▉')), HEIGHT - 6.0], 1.0),
-        '░' => ([x, y + 3.0, WIDTH, HEIGHT - 6.0], 0.4),
-        '▒' => ([x, y + 3.0, WIDTH, HEIGHT - 6.0], 0.65),
+        '░' | '▒' => {
+            // Stripes, so that waiting differs from work in grey as well.
+            let width = if glyph == '░' { WIDTH / 6.0 } else { WIDTH / 4.0 };
+            for stripe in 0..3 {
+                let x = x + f64::from(stripe) * WIDTH / 3.0;
+                rect(out, [x, y + 3.0, width, HEIGHT - 6.0], colour, 0.9);
+            }
+            return true;
+        }
         '▓' => ([x, y + 3.0, WIDTH, HEIGHT - 6.0], 0.85),
         '─' => ([x, y + HEIGHT / 2.0 - 0.5, WIDTH, 1.0], 0.7),
         '━' => ([x, y + HEIGHT / 2.0 - 1.0, WIDTH, 2.0], 1.0),

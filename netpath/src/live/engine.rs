@@ -225,8 +225,10 @@ impl Engine {
 
     /// Reads what the namespaces' counters say now.
     fn read_facts(&mut self) {
+        let begun = Instant::now();
         self.facts = facts::read(self.watch.namespaces(), |_| false);
         self.facts_at = Instant::now();
+        tracing::debug!("facts read in {:?}", begun.elapsed());
     }
 
     fn snapshot(&mut self) -> Snapshot {
@@ -235,7 +237,10 @@ impl Engine {
         }
         let mut ending = self.ending();
         ending.notes.extend(self.pipeline.notes());
-        snapshot::build(&self.ledger, &self.session, &ending)
+        let begun = Instant::now();
+        let snapshot = snapshot::build(&self.ledger, &self.session, &ending);
+        tracing::debug!("snapshot built in {:?}", begun.elapsed());
+        snapshot
     }
 
     fn end(mut self) -> Result<Done, LiveError> {

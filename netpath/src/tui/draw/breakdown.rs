@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     snapshot::PathReport,
-    view::units::{bar, micros, percent, time},
+    view::units::{bar, micros, percent},
 };
 
 /// Lines beside the rows: title, heads, total, what is unattributed.
@@ -191,16 +191,14 @@ fn remarks(path: &PathReport) -> String {
     let total = path.total.mean_ns;
     let work = total - wait - path.unattributed_ns;
     let share = if total > 0.0 { path.unattributed_ns / total } else { 0.0 };
-    let mut line = format!(
-        "mean: work {} + waiting {} + unattributed {} ({})",
-        micros(work),
-        micros(wait),
-        micros(path.unattributed_ns),
-        percent(share)
-    );
+    let mut line =
+        format!("mean {} = work {} + waiting {}", micros(total), micros(work), micros(wait));
+    if path.unattributed_ns > 0.0 {
+        line += &format!(" + unattributed {} ({})", micros(path.unattributed_ns), percent(share));
+    }
     if path.compensated.mean_ns > 0.0 {
         let c = &path.compensated;
-        line += &format!(" · without netpath {} ± {}", time(c.mean_ns), time(c.uncertainty_ns));
+        line += &format!("; without netpath {} ± {}", micros(c.mean_ns), micros(c.uncertainty_ns));
     }
     line
 }
