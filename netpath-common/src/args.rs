@@ -30,4 +30,9 @@ pub struct Positions {
 impl Positions {
     /// Nothing is anywhere.
     pub const NONE: Self = Self { rows: [[ArgPos::NONE; ARGS]; ROWS] };
+
+    /// As they stand in the programs' read-only data.
+    pub fn bytes(&self) -> &[u8] {
+        self.rows.as_flattened()
+    }
 }

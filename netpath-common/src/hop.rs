@@ -144,8 +144,19 @@ pub enum Note {
     None,
     /// The hook that it runs in, from its `struct nf_hook_state *`.
     Hook,
-    /// The hook, and the `struct xt_table *` or `struct nft_chain *` that it walks.
-    Rules,
+    /// The hook, and the address of the rules that it walks.
+    Rules(RuleSet),
+}
+
+/// What rules stand in, as the kernel keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RuleSet {
+    /// `struct xt_table`, of iptables and ip6tables.
+    XtTable,
+    /// `struct ebt_table`, of ebtables.
+    EbtTable,
+    /// `struct nft_chain`.
+    NftChain,
 }
 
 /// Functions whose time, less that of spans inside them, is a hop's.
@@ -294,10 +305,17 @@ hops! {
         what: "walking a table's or chain's rules (ipt_do_table, nft_do_chain)",
         measures: &[
             Measure::Span(Span {
-                functions: &[&["ipt_do_table"], &["ip6t_do_table"], &["ebt_do_table"]],
-                note: Note::Rules,
+                functions: &[&["ipt_do_table"], &["ip6t_do_table"]],
+                note: Note::Rules(RuleSet::XtTable),
             }),
-            Measure::Span(Span { functions: &[&["nft_do_chain"]], note: Note::Rules }),
+            Measure::Span(Span {
+                functions: &[&["ebt_do_table"]],
+                note: Note::Rules(RuleSet::EbtTable),
+            }),
+            Measure::Span(Span {
+                functions: &[&["nft_do_chain"]],
+                note: Note::Rules(RuleSet::NftChain),
+            }),
             Measure::Hooks(Owner::Rules),
         ],
     }

@@ -33,6 +33,11 @@ macro_rules! fields {
                 let _ = i;
                 Self { $($name,)* }
             }
+
+            /// The offsets in the order of [`FIELDS`], as they stand in memory.
+            pub const fn offsets(&self) -> [u32; FIELDS.len()] {
+                [$(self.$name,)*]
+            }
         }
     };
 }
@@ -112,6 +117,7 @@ mod tests {
         let last = FIELDS.len() - 1;
         assert_eq!(layout.qdisc_backlog as usize, 100 + last);
         assert_eq!(FIELDS[last].name, "qdisc_backlog");
+        assert_eq!(layout.offsets(), offsets);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! - [`hop`]: the hop table, the single source of what can be measured and how.
 //! - [`point`]: the probe points that the hop table's measures are made of.
+//! - [`control`]: what user space asks of running programs.
+//! - [`filter`]: packet filters as both sides run them.
 //! - [`group`]: the cost groups, their labels and colours.
 //! - [`span`]: the functions whose entry and exit are probed, from the hop table.
 //! - [`wire`]: the records that travel through the ring buffer.
@@ -12,6 +14,8 @@
 #![no_std]
 
 pub mod args;
+pub mod control;
+pub mod filter;
 pub mod group;
 pub mod hop;
 pub mod layout;

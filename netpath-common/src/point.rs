@@ -496,6 +496,18 @@ pub struct HookList {
     pub entries: [HookEntry; HOOK_ENTRIES],
 }
 
+/// Bytes that the `peek` program reads at once.
+pub const PEEK_BYTES: usize = 64;
+
+/// What user space asks of the `peek` program, and what comes back.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Peek {
+    /// Address of kernel memory.
+    pub address: u64,
+    pub bytes: [u8; PEEK_BYTES],
+}
+
 /// Hook points read by the `netns_hooks` program: families × hooks, family first.
 pub const HOOK_LISTS: usize = Family::ALL.len() * Hook::ALL.len();
 

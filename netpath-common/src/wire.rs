@@ -15,7 +15,7 @@
 //! All integers are in the machine's byte order; addresses and ports are as on the wire.
 
 /// Changes whenever anything in this module does.
-pub const ABI: u16 = 1;
+pub const ABI: u16 = 2;
 
 /// Cells that a chunk holds at most.
 pub const CHUNK_CELLS: usize = 128;
@@ -77,7 +77,7 @@ pub struct Skb {
     pub kind: u16,
     /// `skb_shinfo->gso_segs` where the packet was looked into, else 0.
     pub gso_segs: u16,
-    /// `skb->len` where the packet was looked into, else 0.
+    /// Where the packet was looked into, its bytes from the network header on, else 0.
     pub len: u32,
     /// The sk_buff's address.
     pub addr: u64,
@@ -122,13 +122,16 @@ pub struct Segment {
     pub kind: u16,
     /// IPv4 identification; 0 for IPv6.
     pub ip_id: u16,
-    /// Bytes after the transport header, by the packet's own length fields.
+    /// Bytes after the transport header, by the packet's own length fields; with [`FRAGMENT`].
     pub payload: u32,
     /// TCP sequence number, host byte order.
     pub seq: u32,
     /// TCP acknowledgment number, host byte order.
     pub ack: u32,
 }
+
+/// In [`Segment::payload`]: the transport header is in another fragment.
+pub const FRAGMENT: u32 = 1 << 31;
 
 /// Any 16 bytes of a chunk.
 pub type Cell = [u8; 16];
@@ -142,11 +145,14 @@ pub struct CpuBuffer {
     pub busy: u32,
     /// The last point of `skb`.
     pub last_point: u16,
-    /// 1 where `skb` is wanted.
+    /// Whether `skb` is wanted: 1, or 2 where it was refused.
     pub wanted: u16,
     /// The sk_buff that the last event was about; 0 when it has ended.
     pub skb: u64,
-    pub reserved: [u64; 2],
+    /// Packets that began here and were asked for.
+    pub seen: u64,
+    /// Of these, how many were recorded.
+    pub taken: u64,
     pub header: ChunkHeader,
     pub cells: [Cell; CHUNK_CELLS],
 }

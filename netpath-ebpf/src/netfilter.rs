@@ -1,13 +1,17 @@
-//! Netfilter links, and the reader of a namespace's registered hooks.
+//! Netfilter links, and readers of what stands in kernel memory: a namespace's registered hooks,
+//! rules' names.
 
 use aya_ebpf::{helpers::generated::bpf_get_current_task, macros::map, maps::Array};
 use netpath_common::{
     place::DevId,
-    point::{Family, HOOK_ENTRIES, HOOK_LISTS, HOOK_SLOT, Hook, HookAux, HookEntry, HookList},
+    point::{
+        Family, HOOK_ENTRIES, HOOK_LISTS, HOOK_SLOT, Hook, HookAux, HookEntry, HookList,
+        PEEK_BYTES, Peek,
+    },
 };
 
 use crate::{
-    recorder::{Known, Look, record},
+    recorder::{self, Known, Look, record},
     skb::{Network, Ptr, netns_of, offset, peek},
 };
 
@@ -34,17 +38,24 @@ pub(crate) fn hook_of(state: Ptr, skb: Ptr, slot: u8) -> (u16, DevId) {
 pub(crate) fn slot<const SLOT: u8>(ctx: *const u64) {
     // SAFETY: the context holds two pointers.
     let (state, skb) = unsafe { (Ptr::typed(ctx.read()), Ptr::typed(ctx.add(1).read())) };
+    let here = if SLOT == 0 { recorder::enter_birth(skb) } else { recorder::enter(skb, HOOK_SLOT) };
+    let Some(here) = here else { return };
     let (aux, dev) = hook_of(state, skb, SLOT);
+    if SLOT != 0 {
+        // The first link has seen it.
+        record(here, skb, HOOK_SLOT, Known::Followed, aux, dev.to_arg());
+        return;
+    }
     let hook = HookAux::unpack(aux);
-    // Delivered here: what DNAT made of it is not looked at later.
-    let again = SLOT == 0 && hook.hook == Hook::Input as u8 && hook.ctinfo.is_some();
-    let look = Look { network: Network::Header, again };
-    let known = if SLOT == 0 && hook.hook == Hook::Output as u8 {
-        Known::Born(dev, look)
-    } else {
-        Known::ByDevice(dev, look)
-    };
-    record(skb, HOOK_SLOT, known, aux, dev.to_arg());
+    if hook.hook == Hook::Output as u8 {
+        let look = Look { network: Network::Header, again: false };
+        record(here, skb, HOOK_SLOT, Known::Born(dev, look), aux, dev.to_arg());
+    } else if here.goes_on(HOOK_SLOT) {
+        // Delivered here: what DNAT made of it is not looked at later.
+        let again = hook.hook == Hook::Input as u8 && hook.ctinfo.is_some();
+        let look = Look { network: Network::Header, again };
+        record(here, skb, HOOK_SLOT, Known::ByDevice(dev, look), aux, dev.to_arg());
+    }
 }
 
 /// What [`netns_hooks`] found, family first.
@@ -119,4 +130,22 @@ fn read_list(list: *mut HookList, entries: u64) {
         }
         (*list).count = count;
     }
+}
+
+/// What [`peek_memory`] is asked, and answers.
+#[map]
+static PEEK: Array<Peek> = Array::with_max_entries(1, 0);
+
+/// Reads kernel memory at the address in [`PEEK`], up to where it can be read. Run by user space
+/// through `BPF_PROG_TEST_RUN`.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "raw_tp")]
+pub(crate) extern "C" fn peek_memory(_ctx: *const u64) -> i32 {
+    let Some(asked) = PEEK.get_ptr_mut(0) else { return 1 };
+    // SAFETY: a map value that user space leaves alone while it waits for this program.
+    let read = unsafe { peek::<PEEK_BYTES>((*asked).address) };
+    let Some(bytes) = read else { return 1 };
+    // SAFETY: as above.
+    unsafe { (*asked).bytes = bytes };
+    0
 }

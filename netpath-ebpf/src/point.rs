@@ -5,7 +5,7 @@ use netpath_common::{place::DevId, point::NETIF_RX};
 
 use crate::{
     args::{Args, number, pointer, skb},
-    recorder::{self, Known, Look, last_was, record, record_ready},
+    recorder::{self, Known, Look, record, record_ready},
     sending,
     skb::{Network, Ptr, dev_id, low_half, netns_of, offset},
 };
@@ -13,29 +13,33 @@ use crate::{
 #[inline(always)]
 pub(crate) fn local_out<A: Args, const POINT: u16>(ctx: *const u64) {
     let skb = skb::<A>(ctx, POINT as usize);
+    let Some(here) = recorder::enter_birth(skb) else { return };
     let netns = netns_of(pointer::<A>(ctx, POINT as usize, 1));
     // The device is not known yet: the namespace alone decides.
     let dev = DevId { netns, ifindex: 0 };
     let look = Look { network: Network::Header, again: false };
-    record(skb, POINT, Known::Born(dev, look), 0, dev.to_arg());
+    record(here, skb, POINT, Known::Born(dev, look), 0, dev.to_arg());
 }
 
 #[inline(always)]
 pub(crate) fn sending<A: Args, const POINT: u16>(ctx: *const u64) {
     let skb = skb::<A>(ctx, POINT as usize);
+    let Some(here) = recorder::enter(skb, POINT) else { return };
     let dev = dev_id(skb.follow(offset!(skb_dev)));
     // Out of the host's stack with a connection attached: NAT may have rewritten it.
-    let again = skb.load::<u64>(offset!(skb_nfct)) != 0 && recorder::out_of_stack(skb);
+    let again = skb.load::<u64>(offset!(skb_nfct)) != 0 && here.out_of_stack();
     let look = Look { network: Network::Header, again };
-    record(skb, POINT, Known::ByDevice(dev, look), 0, dev.to_arg());
+    record(here, skb, POINT, Known::ByDevice(dev, look), 0, dev.to_arg());
 }
 
 #[inline(always)]
 fn incoming(skb: Ptr, point: u16, born: bool) {
+    let here = if born { recorder::enter_birth(skb) } else { recorder::enter(skb, point) };
+    let Some(here) = here else { return };
     let dev = dev_id(skb.follow(offset!(skb_dev)));
     let look = Look { network: Network::Data, again: false };
     let known = if born { Known::Born(dev, look) } else { Known::ByDevice(dev, look) };
-    record(skb, point, known, 0, dev.to_arg());
+    record(here, skb, point, known, 0, dev.to_arg());
 }
 
 #[inline(always)]
@@ -51,30 +55,33 @@ pub(crate) fn arriving<A: Args, const POINT: u16>(ctx: *const u64) {
 #[inline(always)]
 pub(crate) fn backlogged<A: Args, const POINT: u16>(ctx: *const u64) {
     let skb = skb::<A>(ctx, POINT as usize);
+    let Some(here) = recorder::enter(skb, POINT) else { return };
     let dev = dev_id(skb.follow(offset!(skb_dev)));
     let look = Look { network: Network::Data, again: false };
     let cpu = number::<A>(ctx, POINT as usize, 1) as u16;
-    record(skb, POINT, Known::ByDevice(dev, look), cpu, dev.to_arg());
+    record(here, skb, POINT, Known::ByDevice(dev, look), cpu, dev.to_arg());
 }
 
 #[inline(always)]
 pub(crate) fn starting<A: Args, const POINT: u16>(ctx: *const u64) {
     let skb = skb::<A>(ctx, POINT as usize);
+    let Some(here) = recorder::enter(skb, POINT) else { return };
     let dev = dev_id(pointer::<A>(ctx, POINT as usize, 1));
     let look = Look { network: Network::Header, again: false };
-    record(skb, POINT, Known::ByDevice(dev, look), 0, dev.to_arg());
+    record(here, skb, POINT, Known::ByDevice(dev, look), 0, dev.to_arg());
 }
 
 #[inline(always)]
 pub(crate) fn transmitted<A: Args, const POINT: u16>(ctx: *const u64) {
     let skb = skb::<A>(ctx, POINT as usize);
+    let Some(here) = recorder::enter(skb, POINT) else { return };
     // A veth's driver has put the packet on a CPU's backlog by now: it is no longer the driver's.
-    if last_was(skb, NETIF_RX) {
+    if here.last_was(NETIF_RX) {
         return;
     }
     let dev = dev_id(pointer::<A>(ctx, POINT as usize, 1));
     let rc = number::<A>(ctx, POINT as usize, 2) as u16;
-    record(skb, POINT, Known::Followed, rc, dev.to_arg());
+    record(here, skb, POINT, Known::Followed, rc, dev.to_arg());
 }
 
 /// Handle (major number) of a `struct Qdisc`.
@@ -97,8 +104,9 @@ pub(crate) fn enqueued<A: Args, const POINT: u16>(ctx: *const u64) {
     if skb.is_null() {
         return;
     }
+    let Some(here) = recorder::enter(skb, POINT) else { return };
     let qdisc = pointer::<A>(ctx, POINT as usize, 1);
-    record(skb, POINT, Known::Followed, handle(qdisc), fill(qdisc));
+    record(here, skb, POINT, Known::Followed, handle(qdisc), fill(qdisc));
 }
 
 #[inline(always)]
@@ -108,7 +116,9 @@ pub(crate) fn dequeued<A: Args, const POINT: u16>(ctx: *const u64) {
 
 #[inline(always)]
 pub(crate) fn passing<A: Args, const POINT: u16>(ctx: *const u64) {
-    record(skb::<A>(ctx, POINT as usize), POINT, Known::Followed, 0, 0);
+    let skb = skb::<A>(ctx, POINT as usize);
+    let Some(here) = recorder::enter(skb, POINT) else { return };
+    record(here, skb, POINT, Known::Followed, 0, 0);
 }
 
 const AF_INET: u16 = 2;
@@ -141,27 +151,38 @@ pub(crate) fn received<A: Args, const POINT: u16>(ctx: *const u64) {
     let bytes = number::<A>(ctx, POINT as usize, 1) as i32;
     if bytes > 0 && number::<A>(ctx, POINT as usize, 2) as u32 & MSG_PEEK == 0 {
         let aux = bytes.min(i32::from(u16::MAX)) as u16;
-        record(sk, POINT, Known::Ended, aux, u64::from(low_half(sk.address())));
+        let Some(here) = recorder::enter(sk, POINT) else { return };
+        record(here, sk, POINT, Known::Ended, aux, u64::from(low_half(sk.address())));
     }
 }
 
 #[inline(always)]
 pub(crate) fn copied<A: Args, const POINT: u16>(ctx: *const u64) {
+    let skb = skb::<A>(ctx, POINT as usize);
+    let Some(here) = recorder::enter(skb, POINT) else { return };
     // SAFETY: no arguments.
     let task = unsafe { aya_ebpf::helpers::generated::bpf_get_current_pid_tgid() };
     let len = number::<A>(ctx, POINT as usize, 1).min(u64::from(u16::MAX)) as u16;
-    record(skb::<A>(ctx, POINT as usize), POINT, Known::Ended, len, task);
+    record(here, skb, POINT, Known::Ended, len, task);
+    recorder::freed(here, skb);
 }
 
 #[inline(always)]
 pub(crate) fn consumed<A: Args, const POINT: u16>(ctx: *const u64) {
-    record(skb::<A>(ctx, POINT as usize), POINT, Known::Ended, 0, 0);
+    let skb = skb::<A>(ctx, POINT as usize);
+    // Also for one that was refused: its address is free from now on.
+    let Some(here) = recorder::enter_birth(skb) else { return };
+    record(here, skb, POINT, Known::Ended, 0, 0);
+    recorder::freed(here, skb);
 }
 
 #[inline(always)]
 pub(crate) fn dropped<A: Args, const POINT: u16>(ctx: *const u64) {
     let reason = number::<A>(ctx, POINT as usize, 1) as u16;
-    record(skb::<A>(ctx, POINT as usize), POINT, Known::Ended, reason, 0);
+    let skb = skb::<A>(ctx, POINT as usize);
+    let Some(here) = recorder::enter_birth(skb) else { return };
+    record(here, skb, POINT, Known::Ended, reason, 0);
+    recorder::freed(here, skb);
 }
 
 #[inline(always)]

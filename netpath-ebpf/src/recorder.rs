@@ -1,10 +1,9 @@
 //! The one recorder: decides whether a packet is wanted, and writes events into the CPU's chunk.
 //!
-//! **Wanted** is decided without a hash map. At points where a packet can begin, its device is
-//! looked up in the small table [`WANTED`] that user space fills. Points that only follow a packet
-//! (a free, a copy to user space, a qdisc) ask [`AGES`], a direct-mapped table of when an sk_buff
-//! address was last recorded. It can say yes for an address that was reused since (user space
-//! drops what belongs to no flight), and never says no for a packet that was recorded lately.
+//! **Wanted** is decided without a hash map. Where a packet begins, its device is looked up in the
+//! small table [`WANTED`] that user space fills, and [`select`] asks the filter and the sampling.
+//! From then on the answer is with the CPU that has the packet at hand, and, across CPUs and queues,
+//! in [`memory`]. A packet that was refused costs each later program one look.
 //!
 //! **Writing** takes no lock: a CPU has its own chunk. A program that interrupts another one on
 //! the same CPU finds `busy` set and sends its event alone. Nothing here wakes the reader.
@@ -18,8 +17,8 @@ use aya_ebpf::{
 use netpath_common::{
     place::{Bucket, DevId, WANTED_BUCKETS},
     point::{
-        HOOK_SLOT, IP_FINISH, IP_OUTPUT, NETIF_RECEIVE, NETIF_RX, POINTS_MAX, QDISC_ENQUEUE,
-        ReadyArg, SEND_BEGIN, TRANSPORT,
+        HOOK_SLOT, IP_FINISH, IP_OUTPUT, LOCAL_OUT, NET_DEV_START, NETIF_RECEIVE, NETIF_RX,
+        POINTS_MAX, QDISC_ENQUEUE, ReadyArg, SEND_BEGIN, TRANSPORT,
     },
     wire::{
         ABI, CELLS_PER_EVENT, CHUNK_ALONE, CHUNK_CELLS, Cell, ChunkHeader, CpuBuffer, Event,
@@ -28,7 +27,8 @@ use netpath_common::{
 };
 
 use crate::{
-    sending,
+    memory::{self, Memory},
+    select, sending,
     skb::{self, Network, Ptr},
 };
 
@@ -50,15 +50,20 @@ static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(POINTS_MAX as u32,
 #[map]
 static WANTED: Array<Bucket> = Array::with_max_entries(WANTED_BUCKETS, 0);
 
-const AGE_SLOTS: u32 = 1 << 16;
-/// An age is in units of 2^30 ns, about a second.
-const AGE_SHIFT: u32 = 30;
-/// How long a packet is remembered that no point sees, in units of age.
-const AGE_MAX: u32 = 16;
+/// Not 0 where programs do nothing at all. Set by user space before loading.
+#[unsafe(no_mangle)]
+static INERT: u32 = 0;
 
-/// When an sk_buff address was last recorded: age in the low 16 bits, a tag of the address above.
-#[map]
-static AGES: Array<u32> = Array::with_max_entries(AGE_SLOTS, 0);
+/// Whether programs do nothing: known to the verifier, which then cuts off the rest.
+#[inline(always)]
+pub(crate) fn inert() -> bool {
+    // SAFETY: a static; the volatile read keeps the initializer from being folded in.
+    unsafe { (&raw const INERT).read_volatile() != 0 }
+}
+
+/// The `wanted` of a CPU's packet at hand.
+const HAND_WANTED: u16 = 1;
+const HAND_REFUSED: u16 = 2;
 
 /// How a program knows whether the packet is wanted.
 #[derive(Clone, Copy)]
@@ -79,53 +84,6 @@ pub(crate) struct Look {
     pub(crate) network: Network,
     /// Also where the packet is known already: its addresses may have changed since.
     pub(crate) again: bool,
-}
-
-#[inline(always)]
-fn age_slot(skb: u64) -> (u32, u32) {
-    let hash = (skb::low_half(skb) >> 6).wrapping_mul(0x9e37_79b9);
-    (hash >> 16, hash & 0xffff)
-}
-
-#[inline(always)]
-fn age_now(now: u64) -> u32 {
-    ((now >> AGE_SHIFT) as u32 & 0x7fff) | 0x8000
-}
-
-#[inline(always)]
-fn mark(skb: u64, now: u64) {
-    let (slot, tag) = age_slot(skb);
-    if let Some(age) = AGES.get_ptr_mut(slot) {
-        // SAFETY: a map value; a race with another CPU leaves one of two true values.
-        unsafe { age.write_volatile((tag << 16) | age_now(now)) };
-    }
-}
-
-#[inline(always)]
-fn unmark(skb: u64) {
-    let (slot, tag) = age_slot(skb);
-    if let Some(age) = AGES.get_ptr_mut(slot) {
-        // SAFETY: as in `mark`.
-        unsafe {
-            if age.read_volatile() >> 16 == tag {
-                age.write_volatile(0);
-            }
-        }
-    }
-}
-
-#[inline(always)]
-fn marked(skb: u64) -> bool {
-    let (slot, _) = age_slot(skb);
-    let Some(age) = AGES.get_ptr_mut(slot) else { return false };
-    // SAFETY: as in `mark`.
-    let age = unsafe { age.read_volatile() } & 0xffff;
-    if age == 0 {
-        return false;
-    }
-    // SAFETY: no arguments.
-    let now = age_now(unsafe { bpf_ktime_get_ns() });
-    (now.wrapping_sub(age) & 0x7fff) <= AGE_MAX
 }
 
 #[inline(always)]
@@ -214,28 +172,131 @@ fn send_alone(cpu: u32, skb: u64, point: u16, aux: u16, arg: u64) {
     }
 }
 
-/// Writes down that `packet` passes `point` now, if it is wanted; says whether it is.
+/// The CPU that a program runs on.
+#[derive(Clone, Copy)]
+pub(crate) struct Here {
+    cpu: *mut CpuBuffer,
+    number: u32,
+    /// It has this packet at hand.
+    same: bool,
+}
+
+/// A program begins; `None` where it need not go on, because the packet is not wanted.
 #[inline(always)]
-pub(crate) fn record(packet: Ptr, point: u16, known: Known, aux: u16, arg: u64) -> bool {
+pub(crate) fn enter(packet: Ptr, point: u16) -> Option<Here> {
+    let here = enter_birth(packet)?;
+    if here.goes_on(point) { Some(here) } else { None }
+}
+
+/// The same where a packet is born: what was known of its address says nothing.
+#[inline(always)]
+pub(crate) fn enter_birth(packet: Ptr) -> Option<Here> {
     // SAFETY: no arguments.
     let number = unsafe { bpf_get_smp_processor_id() };
-    let Some(cpu) = CPUS.get_ptr_mut(number) else { return false };
+    let cpu = CPUS.get_ptr_mut(number)?;
+    // SAFETY: this CPU's own buffer.
+    let same = unsafe { (*cpu).skb == packet.address() };
+    Some(Here { cpu, number, same })
+}
+
+/// The packet at hand is not wanted. `last` is the point that it has passed.
+#[inline(always)]
+unsafe fn hold_refused(cpu: *mut CpuBuffer, skb: u64, last: u16) {
+    // SAFETY: as the caller's.
+    unsafe {
+        (*cpu).last_point = last;
+        (*cpu).wanted = HAND_REFUSED;
+        (*cpu).skb = skb;
+    }
+}
+
+/// What the recorder is to do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    No,
+    /// It goes on where this CPU has it at hand.
+    GoesOn,
+    /// It goes on, and this CPU sees it for the first time, or again after others.
+    TakenUp,
+    /// It begins.
+    Begins,
+}
+
+/// Whether a packet is wanted. `now` is the time where it was asked for, else 0.
+#[inline(always)]
+unsafe fn judge(here: Here, skb: u64, point: u16, known: Known, now: &mut u64) -> Verdict {
+    let Here { cpu, same, .. } = here;
+    // SAFETY: this CPU's own buffer; no arguments.
+    unsafe {
+        let followed = same && (*cpu).wanted == HAND_WANTED;
+        match known {
+            Known::Born(dev, _) => {
+                // It leaves its socket, or a tunnel sends what it has wrapped up: not a new one.
+                if same && matches!((*cpu).last_point, NET_DEV_START | LOCAL_OUT) {
+                    if followed {
+                        return Verdict::TakenUp;
+                    }
+                    (*cpu).last_point = point;
+                    return Verdict::No;
+                }
+                if device_wanted(dev) {
+                    return Verdict::Begins;
+                }
+                if same {
+                    (*cpu).skb = 0;
+                }
+                memory::forget(skb);
+                Verdict::No
+            }
+            _ if followed => Verdict::GoesOn,
+            Known::ByDevice(dev, _) => {
+                if !device_wanted(dev) {
+                    memory::forget(skb);
+                    return Verdict::No;
+                }
+                *now = bpf_ktime_get_ns();
+                match memory::recall(skb, *now) {
+                    Memory::Unknown => Verdict::Begins,
+                    Memory::Followed => Verdict::TakenUp,
+                    Memory::Refused => {
+                        hold_refused(cpu, skb, point);
+                        Verdict::No
+                    }
+                }
+            }
+            Known::Followed | Known::Ended => {
+                if !memory::knows(skb) {
+                    return Verdict::No;
+                }
+                *now = bpf_ktime_get_ns();
+                if memory::recall(skb, *now) == Memory::Followed {
+                    Verdict::TakenUp
+                } else {
+                    Verdict::No
+                }
+            }
+        }
+    }
+}
+
+/// Writes down that `packet` passes `point` now, if it is wanted; says whether it is.
+#[inline(always)]
+pub(crate) fn record(
+    here: Here,
+    packet: Ptr,
+    point: u16,
+    known: Known,
+    aux: u16,
+    arg: u64,
+) -> bool {
+    let Here { cpu, number, .. } = here;
     let skb = packet.address();
     // SAFETY: `cpu` is this CPU's buffer; see `busy` for programs that interrupt this one.
     unsafe {
-        let same = (*cpu).skb == skb;
-        let followed = same && (*cpu).wanted != 0;
-        if !followed {
-            let wanted = match known {
-                Known::ByDevice(dev, _) | Known::Born(dev, _) => device_wanted(dev),
-                Known::Followed | Known::Ended => !same && marked(skb),
-            };
-            if !wanted {
-                if let Known::ByDevice(..) | Known::Born(..) = known {
-                    unmark(skb);
-                }
-                return false;
-            }
+        let mut now = 0;
+        let verdict = judge(here, skb, point, known, &mut now);
+        if verdict == Verdict::No {
+            return false;
         }
         if (&raw const (*cpu).busy).read_volatile() != 0 {
             send_alone(number, skb, point, aux, arg);
@@ -243,7 +304,9 @@ pub(crate) fn record(packet: Ptr, point: u16, known: Known, aux: u16, arg: u64) 
         }
         (&raw mut (*cpu).busy).write_volatile(1);
 
-        let now = bpf_ktime_get_ns();
+        if now == 0 {
+            now = bpf_ktime_get_ns();
+        }
         let mut n = usize::from((&raw const (*cpu).header.cells).read_volatile());
         let mut dt = now.wrapping_sub((*cpu).header.base_ns);
         if n >= CHUNK_CELLS - CELLS_PER_EVENT || dt > u64::from(u32::MAX) {
@@ -261,7 +324,7 @@ pub(crate) fn record(packet: Ptr, point: u16, known: Known, aux: u16, arg: u64) 
         // Between being queued and being taken up again, a packet can pass other CPUs, end, and
         // its address come back: what follows is a piece of its own.
         let queued = matches!((*cpu).last_point, NETIF_RX | QDISC_ENQUEUE);
-        let fresh = !followed || matches!(known, Known::Born(..));
+        let fresh = verdict != Verdict::GoesOn;
         let look = match known {
             Known::ByDevice(_, look) | Known::Born(_, look) if fresh || look.again => Some(look),
             _ => None,
@@ -271,13 +334,25 @@ pub(crate) fn record(packet: Ptr, point: u16, known: Known, aux: u16, arg: u64) 
             n += 1;
             let mut skb_cell = Skb { kind: KIND_SKB, gso_segs: 0, len: 0, addr: skb };
             if let Some(look) = look {
-                skb_cell.len = packet.load::<u32>(skb::offset!(skb_len));
-                skb_cell.gso_segs = skb::gso_segs(packet, skb_cell.len);
-                n += skb::describe(packet, look.network, skb_cell.len, cells.add(n));
+                let header = skb::header(packet, look.network);
+                skb_cell.len = header.len;
+                skb_cell.gso_segs = skb::gso_segs(packet, header.len);
+                let described = header.describe(cells.add(n));
+                if verdict == Verdict::Begins
+                    && select::is_on()
+                    && select::takes(cpu, cells.add(n), described, header.len) == 0
+                {
+                    // What was written is beyond the chunk's end, and stays there.
+                    memory::refuse(skb, now);
+                    hold_refused(cpu, skb, point);
+                    (&raw mut (*cpu).busy).write_volatile(0);
+                    return false;
+                }
+                n += (described & 7) as usize;
             }
             head.write(skb_cell);
             if fresh {
-                mark(skb, now);
+                memory::follow(skb, now);
             }
         }
         if let Known::Born(_, Look { network: Network::Header, .. }) = known
@@ -292,11 +367,21 @@ pub(crate) fn record(packet: Ptr, point: u16, known: Known, aux: u16, arg: u64) 
         (&raw mut (*cpu).header.cells).write_volatile(n as u16);
 
         (*cpu).last_point = point;
-        (*cpu).wanted = 1;
+        (*cpu).wanted = HAND_WANTED;
         (*cpu).skb = if let Known::Ended = known { 0 } else { skb };
         (&raw mut (*cpu).busy).write_volatile(0);
     }
     true
+}
+
+/// The packet has been freed: whatever comes to its address next is another one.
+#[inline(always)]
+pub(crate) fn freed(here: Here, packet: Ptr) {
+    if here.same {
+        // SAFETY: this CPU's own buffer.
+        unsafe { (*here.cpu).skb = 0 };
+    }
+    memory::forget(packet.address());
 }
 
 /// The packet that this CPU has at hand, if it is wanted, and the last point that it passed.
@@ -306,7 +391,7 @@ fn at_hand() -> Option<(u64, u16)> {
     let cpu = CPUS.get_ptr_mut(unsafe { bpf_get_smp_processor_id() })?;
     // SAFETY: this CPU's own buffer.
     let (skb, wanted, last) = unsafe { ((*cpu).skb, (*cpu).wanted, (*cpu).last_point) };
-    if skb != 0 && wanted != 0 { Some((skb, last)) } else { None }
+    if skb != 0 && wanted == HAND_WANTED { Some((skb, last)) } else { None }
 }
 
 /// Writes down that the packet which this CPU has at hand was put into the queue of `sk`, which
@@ -318,25 +403,43 @@ pub(crate) fn record_ready(sk: Ptr, point: u16, port: u16, queued: impl FnOnce()
     if last < HOOK_SLOT && !matches!(last, NETIF_RECEIVE | TRANSPORT) {
         return;
     }
-    // SAFETY: no arguments.
-    mark(sk.address(), unsafe { bpf_ktime_get_ns() });
+    let packet = Ptr::new(skb, false);
+    let Some(here) = enter(packet, point) else { return };
+    // The chunk is a few seconds old at most, which is near enough.
+    // SAFETY: this CPU's own buffer.
+    memory::follow(sk.address(), unsafe { (*here.cpu).header.base_ns });
     let arg = ReadyArg { sk: skb::low_half(sk.address()), queued: queued() }.pack();
-    record(Ptr::new(skb, false), point, Known::Followed, port, arg);
+    record(here, packet, point, Known::Followed, port, arg);
 }
 
-/// Whether the last event of this CPU was about `packet` at `point`.
-#[inline(always)]
-pub(crate) fn last_was(packet: Ptr, point: u16) -> bool {
-    at_hand().is_some_and(|(skb, last)| skb == packet.address() && last == point)
-}
+impl Here {
+    /// Whether it is not known already that the packet is refused.
+    #[inline(always)]
+    pub(crate) fn goes_on(self, point: u16) -> bool {
+        // SAFETY: this CPU's own buffer.
+        unsafe {
+            let refused = self.same && (*self.cpu).wanted == HAND_REFUSED;
+            if refused {
+                (*self.cpu).last_point = point;
+            }
+            !refused
+        }
+    }
 
-/// Whether `packet` has just come out of the host's IP stack.
-#[inline(always)]
-pub(crate) fn out_of_stack(packet: Ptr) -> bool {
-    at_hand().is_some_and(|(skb, last)| {
-        skb == packet.address()
-            && (last >= HOOK_SLOT || matches!(last, IP_OUTPUT | IP_FINISH | NETIF_RECEIVE))
-    })
+    /// Whether the last point that this packet passed, on this CPU, was `point`.
+    #[inline(always)]
+    pub(crate) fn last_was(self, point: u16) -> bool {
+        // SAFETY: this CPU's own buffer.
+        self.same && unsafe { (*self.cpu).last_point } == point
+    }
+
+    /// Whether the packet has just come out of the host's IP stack.
+    #[inline(always)]
+    pub(crate) fn out_of_stack(self) -> bool {
+        // SAFETY: this CPU's own buffer.
+        let last = unsafe { (*self.cpu).last_point };
+        self.same && (last >= HOOK_SLOT || matches!(last, IP_OUTPUT | IP_FINISH | NETIF_RECEIVE))
+    }
 }
 
 /// Whether packets that begin in this namespace are wanted.

@@ -8,7 +8,7 @@ use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use netpath_common::{
     layout::Layout,
     place::DevId,
-    wire::{Addr, Cell, KIND_SEGMENT, KIND_TUPLE4, KIND_TUPLE6, Segment, Tuple4, Tuple6},
+    wire::{Addr, Cell, FRAGMENT, KIND_SEGMENT, KIND_TUPLE4, KIND_TUPLE6, Segment, Tuple4, Tuple6},
 };
 
 /// Set by user space before loading.
@@ -153,8 +153,11 @@ const ETH_P_IP: u16 = 0x0800u16.to_be();
 const ETH_P_IPV6: u16 = 0x86ddu16.to_be();
 const TCP: u8 = 6;
 const UDP: u8 = 17;
-const ICMP: u8 = 1;
-const ICMPV6: u8 = 58;
+pub(crate) const ICMP: u8 = 1;
+pub(crate) const ICMPV6: u8 = 58;
+const SCTP: u8 = 132;
+/// An IPv6 fragment header.
+const FRAGMENT_HEADER: u8 = 44;
 
 /// What is read of a transport header: TCP's fixed part.
 const L4_BYTES: usize = 20;
@@ -180,7 +183,7 @@ fn transport(proto: u8, l4: &[u8]) -> Transport {
             t.header_len = u32::from(l4[12] >> 4) * 4;
             t.flags = l4[13];
         }
-        UDP => {
+        UDP | SCTP => {
             t.sport = [l4[0], l4[1]];
             t.dport = [l4[2], l4[3]];
             t.header_len = 8;
@@ -206,35 +209,65 @@ pub(crate) fn gso_segs(skb: Ptr, len: u32) -> u16 {
     peek::<2>(shinfo + offset!(shinfo_gso_segs) as u64).map_or(0, u16::from_ne_bytes)
 }
 
-/// Writes the packet's tuple and segment to `cells` and returns how many cells that took:
-/// 0 where it is not IP.
+/// A packet's network header.
+#[derive(Clone, Copy)]
+pub(crate) struct Header {
+    address: u64,
+    /// 0 where it is neither IPv4 nor IPv6.
+    protocol: u16,
+    /// Bytes of the packet from there on.
+    pub(crate) len: u32,
+}
+
+/// Finds the packet's network header.
 #[inline(always)]
-pub(crate) fn describe(skb: Ptr, network: Network, len: u32, cells: *mut Cell) -> usize {
-    let l3 = match network {
+pub(crate) fn header(skb: Ptr, network: Network) -> Header {
+    let len = skb.load::<u32>(offset!(skb_len));
+    let (address, before) = match network {
         Network::Header => {
-            skb.load::<u64>(offset!(skb_head))
-                + u64::from(skb.load::<u16>(offset!(skb_network_header)))
+            let address = skb.load::<u64>(offset!(skb_head))
+                + u64::from(skb.load::<u16>(offset!(skb_network_header)));
+            (address, address.wrapping_sub(skb.load::<u64>(offset!(skb_data))) as u32)
         }
-        Network::Data => skb.load::<u64>(offset!(skb_data)),
+        Network::Data => (skb.load::<u64>(offset!(skb_data)), 0),
     };
-    let mut protocol = skb.load::<u16>(offset!(skb_protocol));
+    // What precedes it is a link header, where there is one yet.
+    let len = if before <= LINK_MAX { len.wrapping_sub(before) } else { len };
+    Header { address, protocol: skb.load::<u16>(offset!(skb_protocol)), len }
+}
+
+/// Bytes that a link header can have, with room for VLAN tags.
+const LINK_MAX: u32 = 64;
+
+/// Writes the packet's tuple and segment to `cells` and returns how many cells that took:
+/// 0 where it is not IP. A function of its own in the programs, which all need it somewhere.
+#[inline(never)]
+pub(crate) fn describe(address: u64, protocol: u16, len: u32, cells: *mut Cell) -> u64 {
+    let mut protocol = protocol;
     if protocol == 0 {
         // A packet that has just left its socket has no protocol yet.
-        protocol = match peek::<1>(l3) {
+        protocol = match peek::<1>(address) {
             Some([first]) if first >> 4 == 4 => ETH_P_IP,
             Some([first]) if first >> 4 == 6 => ETH_P_IPV6,
             _ => 0,
         };
     }
     match protocol {
-        ETH_P_IP => describe_v4(l3, len, cells),
-        ETH_P_IPV6 => describe_v6(l3, len, cells),
+        ETH_P_IP => describe_v4(address, len, cells),
+        ETH_P_IPV6 => describe_v6(address, len, cells),
         _ => 0,
     }
 }
 
+impl Header {
+    #[inline(always)]
+    pub(crate) fn describe(self, cells: *mut Cell) -> u64 {
+        describe(self.address, self.protocol, self.len, cells)
+    }
+}
+
 #[inline(always)]
-fn describe_v4(l3: u64, len: u32, cells: *mut Cell) -> usize {
+fn describe_v4(l3: u64, len: u32, cells: *mut Cell) -> u64 {
     let Some(h) = peek::<{ 20 + L4_BYTES }>(l3) else { return 0 };
     let proto = h[9];
     let header_len = u32::from(h[0] & 0xf) * 4;
@@ -247,8 +280,7 @@ fn describe_v4(l3: u64, len: u32, cells: *mut Cell) -> usize {
         let Some(l4) = peek::<L4_BYTES>(l3 + u64::from(header_len)) else { return 0 };
         transport(proto, &l4)
     };
-    // Not yet filled in where the packet has just left its socket, and 0 beyond 64 KiB: there the
-    // sk_buff holds no link header.
+    // Not yet filled in where the packet has just left its socket, and 0 beyond 64 KiB.
     let total = match u16::from_be_bytes([h[2], h[3]]) {
         0 => len,
         total => u32::from(total),
@@ -265,7 +297,8 @@ fn describe_v4(l3: u64, len: u32, cells: *mut Cell) -> usize {
     let segment = Segment {
         kind: KIND_SEGMENT,
         ip_id: u16::from_be_bytes([h[4], h[5]]),
-        payload: total.saturating_sub(header_len + t.header_len),
+        payload: total.saturating_sub(header_len + t.header_len)
+            | if first_fragment { 0 } else { FRAGMENT },
         seq: t.seq,
         ack: t.ack,
     };
@@ -278,10 +311,11 @@ fn describe_v4(l3: u64, len: u32, cells: *mut Cell) -> usize {
 }
 
 #[inline(always)]
-fn describe_v6(l3: u64, len: u32, cells: *mut Cell) -> usize {
+fn describe_v6(l3: u64, len: u32, cells: *mut Cell) -> u64 {
     let Some(h) = peek::<{ 40 + L4_BYTES }>(l3) else { return 0 };
-    let proto = h[6];
-    let t = transport(proto, &h[40..]);
+    let fragment = h[6] == FRAGMENT_HEADER;
+    let (proto, carried) = if fragment { (h[40], 0) } else { (h[6], h[6]) };
+    let t = transport(carried, &h[40..]);
     let tuple = Tuple6 {
         kind: KIND_TUPLE6,
         proto,
@@ -301,7 +335,7 @@ fn describe_v6(l3: u64, len: u32, cells: *mut Cell) -> usize {
     let segment = Segment {
         kind: KIND_SEGMENT,
         ip_id: 0,
-        payload: length.saturating_sub(t.header_len),
+        payload: length.saturating_sub(t.header_len) | if fragment { FRAGMENT } else { 0 },
         seq: t.seq,
         ack: t.ack,
     };

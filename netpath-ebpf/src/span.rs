@@ -16,7 +16,7 @@ use netpath_common::{
 use crate::{
     args::{Args, number, pointer, position, skb, span_row},
     netfilter::hook_of,
-    recorder::{Known, record},
+    recorder::{self, Known, record},
     skb::{Ptr, offset},
 };
 
@@ -74,12 +74,17 @@ pub(crate) fn enter<A: Args, const INDEX: usize>(ctx: *const u64) {
     if packet.is_null() {
         return;
     }
-    let rules = rules::<A, INDEX>(ctx);
-    let (aux, mut arg) = place::<A, INDEX>(ctx, packet);
-    if let Note::Rules = SPANS[INDEX].span.note {
-        arg = rules;
-    }
-    let wanted = record(packet, entry(INDEX), Known::Followed, aux, arg);
+    let wanted = match recorder::enter(packet, entry(INDEX)) {
+        Some(here) => {
+            let rules = rules::<A, INDEX>(ctx);
+            let (aux, mut arg) = place::<A, INDEX>(ctx, packet);
+            if let Note::Rules(_) = SPANS[INDEX].span.note {
+                arg = rules;
+            }
+            record(here, packet, entry(INDEX), Known::Followed, aux, arg)
+        }
+        None => false,
+    };
     // A kretprobe has no arguments to tell its packet by: there, all must be on the stack.
     if (wanted || !A::TYPED) && depth < DEPTH as u32 {
         let skb = if wanted { packet.address() } else { 0 };
@@ -122,7 +127,9 @@ pub(crate) fn exit<A: Args, const INDEX: usize>(ctx: *const u64) {
         if packet == 0 {
             return;
         }
-        record(Ptr::new(packet, false), entry(INDEX) + 1, Known::Followed, 0, 0);
+        let packet = Ptr::new(packet, false);
+        let Some(here) = recorder::enter(packet, entry(INDEX) + 1) else { return };
+        record(here, packet, entry(INDEX) + 1, Known::Followed, 0, 0);
     }
 }
 
@@ -147,7 +154,7 @@ fn place<A: Args, const INDEX: usize>(ctx: *const u64, packet: Ptr) -> (u16, u64
 /// The rules that are walked; 0 where there are none.
 #[inline(always)]
 fn rules<A: Args, const INDEX: usize>(ctx: *const u64) -> u64 {
-    if let Note::Rules = SPANS[INDEX].span.note {
+    if let Note::Rules(_) = SPANS[INDEX].span.note {
         number::<A>(ctx, span_row(INDEX), SPAN_RULES)
     } else {
         0

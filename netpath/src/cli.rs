@@ -1,8 +1,10 @@
 //! The command line: what can be asked, who answers, and what the exit status means.
 
 pub mod args;
+mod diff;
 mod doctor;
 mod exit;
+mod explain;
 mod hops;
 mod interrupt;
 mod lab;
@@ -25,11 +27,12 @@ pub fn main() -> ExitCode {
         Err(error) => return exit::usage(&error),
     };
     exit::init_log(&args);
-    let look = live::look(args.color, args.ascii);
     let result = match args.command {
-        Command::Trace(trace) => trace::run(&trace, look),
+        Command::Trace(trace) => trace::run(&trace),
         Command::Record(record) => trace::record(&record),
-        Command::Report(report) => report::run(&report, look),
+        Command::Report(report) => report::run(&report),
+        Command::Explain(explain) => explain::run(explain),
+        Command::Diff(diff) => diff::run(&diff),
         Command::Topo(topo) => topo::run(&topo),
         Command::Lab(lab) => lab::run(&lab),
         Command::Hops(hops) => hops::run(&hops),

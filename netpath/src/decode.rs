@@ -6,7 +6,8 @@
 
 use netpath_common::point::SEND_BEGIN;
 use netpath_common::wire::{
-    ABI, CHUNK_CELLS, ChunkHeader, KIND_FIRST, KIND_SEGMENT, KIND_SKB, KIND_TUPLE4, KIND_TUPLE6,
+    ABI, CHUNK_CELLS, ChunkHeader, FRAGMENT, KIND_FIRST, KIND_SEGMENT, KIND_SKB, KIND_TUPLE4,
+    KIND_TUPLE6,
 };
 use thiserror::Error;
 
@@ -197,7 +198,9 @@ impl Reader<'_> {
                 KIND_SEGMENT => {
                     let headers = self.headers.get_or_insert_default();
                     headers.ip_id = u16_at(cell, 2);
-                    headers.payload = u32_at(cell, 4);
+                    let payload = u32_at(cell, 4);
+                    headers.payload = payload & !FRAGMENT;
+                    headers.fragment = payload & FRAGMENT != 0;
                     headers.seq = u32_at(cell, 8);
                     headers.ack = u32_at(cell, 12);
                     self.at += 1;

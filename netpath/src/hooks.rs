@@ -187,14 +187,12 @@ impl HookPlan {
         self.points.insert(key, plan_point(hook, registered));
     }
 
-    /// What lies between two slots of a hook: the stage, where they are neighbours; its index
-    /// within the hook point tells stages apart.
-    pub fn between(&self, key: HookKey, from: u8, to: u8) -> Option<(usize, &Stage)> {
+    /// What lies between two slots of a hook: the stage, where they are neighbours.
+    pub fn between(&self, key: HookKey, from: u8, to: u8) -> Option<&Stage> {
         if to != from + 1 {
             return None;
         }
-        let index = usize::from(from);
-        self.points.get(&key)?.stages.get(index).map(|stage| (index, stage))
+        self.points.get(&key)?.stages.get(usize::from(from))
     }
 
     /// Whether a rule set is hooked in anywhere in a namespace.

@@ -10,6 +10,7 @@ use crate::{hooks::HookPlan, topo::Topology};
 
 /// The machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HostFacts {
     /// `uname -r`.
     pub kernel: String,
@@ -26,6 +27,7 @@ pub struct HostFacts {
 
 /// What netfilter has in a namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct NetfilterFacts {
     pub bridge_nf_call_iptables: bool,
     /// By family and hook: the functions registered there, in the order in which they run.

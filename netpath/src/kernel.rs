@@ -2,109 +2,72 @@
 //!
 //! In: the topology. Out: chunks of events, and what could be attached and what not.
 //!
-//! - [`btf`]: offsets, and where arguments stand, from the running kernel's BTF;
-//! - [`object`]: the eBPF object and its maps, tracepoints; through aya;
-//! - [`functions`]: probes on functions, by fentry or kprobes;
+//! - [`backend`], [`choice`]: the backends, and which of them are used here;
+//! - [`btf`], [`symbols`]: offsets, where arguments stand, and names, from the running kernel;
+//! - [`object`]: the eBPF object and its maps, through aya;
+//! - [`plan`], [`needs`]: what is probed, and what isn't worth it on this path;
+//! - [`probes`], [`way`]: tracepoints and functions, by BPF trampolines or kprobes;
 //! - [`links`]: netfilter BPF links;
 //! - [`source`], [`raw`]: loading and linking what aya has no way for;
 //! - [`hooks`]: reading which netfilter hooks a namespace has;
+//! - [`late`]: modules and hooks that come while a trace goes on;
+//! - [`rules`]: names of the rules that packets walk;
 //! - [`reader`]: the ring buffer and the CPUs' unfinished chunks;
 //! - [`calibrate`]: what recording an event costs;
 //! - [`rights`]: what the process is allowed to do.
 
+mod backend;
 mod btf;
 mod calibrate;
+mod choice;
 mod error;
-mod functions;
 mod hooks;
+mod late;
 mod links;
+mod needs;
 mod object;
+mod plan;
+mod probes;
 mod raw;
 mod reader;
 mod rights;
+mod rules;
 mod source;
 mod symbols;
+mod way;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use netpath_common::{
-    args::Positions,
-    point::{POINTS, Point, Prefer},
-    span::SPANS,
-};
-use serde::{Deserialize, Serialize};
+use netpath_common::span;
 
+pub use backend::{Backend, Options};
 pub use error::KernelError;
+pub use late::Refreshed;
 pub use reader::Polled;
 pub use rights::check as check_rights;
 
 use crate::{
-    hooks::HookPlan,
-    serving::{Serving, Source},
+    hooks::{HookPlan, Registered},
+    netns::Netns,
+    serving::{Serving, Source as Served},
     session::ProbeCost,
     topo::{Place, Topology},
 };
+use btf::KernelBtf;
 use calibrate::Bench;
-use functions::{Ways, What};
-
-/// The backends, in the order of preference; one row each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Backend {
-    Tracepoint,
-    Fentry,
-    Kprobe,
-    NetfilterLink,
-}
-
-impl Backend {
-    pub const ALL: [Self; 4] = [Self::Tracepoint, Self::Fentry, Self::Kprobe, Self::NetfilterLink];
-
-    /// The name on the command line and in reports.
-    pub const fn key(self) -> &'static str {
-        match self {
-            Self::Tracepoint => "tracepoint",
-            Self::Fentry => "fentry",
-            Self::Kprobe => "kprobe",
-            Self::NetfilterLink => "netfilter-link",
-        }
-    }
-
-    pub const fn what(self) -> &'static str {
-        match self {
-            Self::Tracepoint => "BTF tracepoints",
-            Self::Fentry => "function entry and exit, by BPF trampolines",
-            Self::Kprobe => "function entry and exit, by kprobes",
-            Self::NetfilterLink => "BPF links around netfilter hooks, Linux 6.4",
-        }
-    }
-}
-
-/// What the user asked of the kernel side.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Only these; where there are none, what serves most at least cost.
-    pub backends: Vec<Backend>,
-    /// Size of the ring buffer, bytes, a power of two.
-    pub ring_bytes: u32,
-    /// Let the programs log.
-    pub log_kernel: bool,
-    /// Measure what an event costs.
-    pub calibrate: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { backends: Vec::new(), ring_bytes: 8 << 20, log_kernel: false, calibrate: false }
-    }
-}
+use choice::Choice;
+use hooks::Named;
+use needs::Lacking;
+use plan::{Plan, What};
+use source::Source;
+use symbols::Symbols;
 
 /// Programs that are attached, and their events. Everything is detached when this is dropped, and
 /// by the kernel when the process ends in whatever way.
 pub struct Tracer {
     // Order matters: links go before the programs and maps that they use.
     links: links::Links,
-    functions: functions::Functions,
+    probes: probes::Probes,
     object: object::Object,
     reader: reader::Reader,
     plan: HookPlan,
@@ -115,68 +78,13 @@ pub struct Tracer {
     logger: Option<object::Logger>,
     since_ns: u64,
     cost: Option<ProbeCost>,
-}
-
-/// Which backends are used, and why the others aren't.
-struct Choice {
-    tracepoints: bool,
-    functions: Option<Ways>,
-    links: bool,
-    why_not: BTreeMap<Backend, String>,
-}
-
-impl Choice {
-    /// Tries each backend that is asked for, the preferred ones first.
-    fn make(btf: &btf::KernelBtf, options: &Options) -> Self {
-        let mut this =
-            Self { tracepoints: false, functions: None, links: false, why_not: BTreeMap::new() };
-        for backend in Backend::ALL {
-            let asked = options.backends.is_empty() || options.backends.contains(&backend);
-            let tried = if asked {
-                this.try_backend(backend, btf, options)
-            } else {
-                Err("not asked for".to_owned())
-            };
-            if let Err(why) = tried {
-                this.why_not.insert(backend, why);
-            }
-        }
-        this
-    }
-
-    fn try_backend(
-        &mut self,
-        backend: Backend,
-        btf: &btf::KernelBtf,
-        options: &Options,
-    ) -> Result<(), String> {
-        match backend {
-            Backend::Tracepoint => self.tracepoints = true,
-            Backend::Fentry | Backend::Kprobe => {
-                let way = functions::try_backend(btf, backend)?;
-                let ways = self.functions.get_or_insert(Ways { typed: way, by_symbol: None });
-                if backend == Backend::Kprobe {
-                    ways.by_symbol = Some(way);
-                }
-            }
-            Backend::NetfilterLink if self.functions.is_some() && options.backends.is_empty() => {
-                return Err("functions are seen from inside".to_owned());
-            }
-            Backend::NetfilterLink => {
-                links::try_links()?;
-                self.links = true;
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a point is served by its tracepoint.
-    fn by_tracepoint(&self, point: &Point) -> bool {
-        let functions = self.functions.is_some() && !point.functions.is_empty();
-        self.tracepoints
-            && point.tracepoint.is_some()
-            && (point.prefer == Prefer::Tracepoint || !functions)
-    }
+    /// How often probes had been passed over when recording began, by point.
+    missed_before: BTreeMap<u16, u64>,
+    /// What there was to attach to when it was last looked at.
+    seen: late::Seen,
+    /// Rules by address.
+    rule_names: BTreeMap<u64, String>,
+    options: Options,
 }
 
 impl Tracer {
@@ -239,92 +147,94 @@ impl Tracer {
     }
 
     fn attach(topology: &Topology, options: &Options) -> Result<Self, KernelError> {
-        let btf = btf::KernelBtf::load()?;
+        let btf = KernelBtf::load()?;
         let layout = btf.layout()?;
         let choice = Choice::make(&btf, options);
-        let mut serving = Serving::default();
-        serving.why_not.clone_from(&choice.why_not);
-
-        // Where arguments stand must be known before anything is loaded.
-        let mut positions = Positions::NONE;
-        let mut tracepoints = Vec::new();
-        for point in POINTS.iter().filter(|p| choice.by_tracepoint(p)) {
-            let Some(name) = point.tracepoint else { continue };
-            match btf.tracepoint(name, point.body) {
-                Ok(row) => {
-                    positions.rows[usize::from(point.point)] = row;
-                    tracepoints.push((point.point, name));
-                }
-                Err(why) => {
-                    serving.points.insert(point.point, Source::Absent(why));
-                }
-            }
-        }
-        let by_tracepoint: BTreeSet<u16> = tracepoints.iter().map(|(p, _)| *p).collect();
-        let plan = choice.functions.map(|ways| {
-            let wanted = |p: &Point| !by_tracepoint.contains(&p.point);
-            functions::Plan::new(&btf, ways, wanted, &mut positions)
-        });
-
-        let mut object = object::Object::load(layout, &positions, options)?;
+        let symbols = Symbols::read();
+        let mut object = object::Object::load(layout, options)?;
         let reader = reader::Reader::open(&mut object, options.ring_bytes)?;
-        for (point, name) in tracepoints {
-            let source = match object.attach_tracepoint(point, name) {
-                Ok(()) => Source::By(Backend::Tracepoint, name.to_owned()),
-                Err(error) => Source::Absent(refusal(&format!("tracepoint {name}"), &error)),
-            };
-            serving.points.insert(point, source);
-        }
-        let mut functions = functions::Functions::default();
-        if let Some(plan) = plan {
-            functions = functions::Functions::attach(&object, &plan.targets)?;
-            for (what, why) in plan.absent.iter().chain(&functions.refused) {
-                serving.put(*what, Source::Absent(why.clone()));
-            }
-            for (what, (backend, names)) in &functions.served {
-                serving.put(*what, Source::By(*backend, names.join(", ")));
-            }
-        }
-        let mut hooks = HookPlan::default();
-        let mut refused = Vec::new();
-        let mut links = links::Links::default();
-        if choice.links {
-            match links::Links::attach(&mut object, topology, &mut hooks, &mut refused) {
-                Ok(attached) => links = attached,
-                Err(error) => {
-                    serving.why_not.insert(Backend::NetfilterLink, error.to_string());
-                }
-            }
-        } else if let Err(error) = links::survey(&mut object, topology, &mut hooks) {
-            refused.push(error.to_string());
-        }
-        if links.len() == 0 {
-            hooks.points.values_mut().for_each(crate::hooks::HookPoint::without_links);
-        }
-        serving.attached.extend(functions.attached());
-        serving.attached.extend(
-            [(Backend::Tracepoint, object.attached()), (Backend::NetfilterLink, links.len())]
-                .into_iter()
-                .filter(|(_, n)| *n > 0),
-        );
-        serving.fill();
-        if serving.attached.is_empty() {
-            return Err(KernelError::NothingAttached { why_not: serving.why_not });
-        }
-        let logger = if options.log_kernel { object.logger() } else { None };
-        Ok(Self {
-            links,
-            functions,
+        let mut this = Self {
+            links: links::Links::default(),
+            probes: probes::Probes::default(),
             object,
             reader,
-            plan: hooks,
-            serving,
+            plan: HookPlan::default(),
+            serving: Serving::default(),
             drop_reasons: btf.drop_reasons(),
-            refused,
-            logger,
+            refused: Vec::new(),
+            logger: None,
             since_ns: 0,
             cost: None,
-        })
+            missed_before: BTreeMap::new(),
+            seen: late::Seen::default(),
+            rule_names: BTreeMap::new(),
+            options: options.clone(),
+        };
+        let namespaces: Vec<Netns> =
+            topology.hosts.values().filter_map(|host| host.handle.clone()).collect();
+        let surveyed = match hooks::survey(&mut this.object, &namespaces) {
+            Ok(surveyed) => Some(surveyed),
+            Err(error) => {
+                this.refused.push(error.to_string());
+                None
+            }
+        };
+        let points = hooks::name(surveyed.as_deref().unwrap_or_default(), &symbols);
+        let lacking = this.lacking(topology, surveyed.is_some().then_some(&points));
+        let plan = Plan::new(&btf, &choice, &lacking, &symbols);
+        let source = Source::new(&this.object, &layout, &plan.positions, options.log_kernel)?;
+        this.probes.attach(&source, &plan.targets);
+        let mut why_not = choice.why_not();
+        for point in &points {
+            this.plan.add(point.key().netns, point.family, point.hook, &point.registered);
+        }
+        if choice.links {
+            let failed = this.links.attach(&source, &points, &mut this.plan);
+            if let (Some(error), 0) = (failed.first(), this.links.len()) {
+                why_not.insert(Backend::NetfilterLink, error.to_string());
+            }
+            this.refused.extend(failed.iter().map(ToString::to_string));
+        }
+        if this.links.len() == 0 {
+            this.plan.points.values_mut().for_each(crate::hooks::HookPoint::without_links);
+        }
+        this.serve(&plan, why_not);
+        if this.serving.attached.is_empty() {
+            return Err(KernelError::NothingAttached { why_not: this.serving.why_not });
+        }
+        if options.log_kernel {
+            this.logger = this.object.logger();
+        }
+        this.seen = late::Seen::now(&mut this.object, &namespaces, btf.modules());
+        Ok(this)
+    }
+
+    /// What the path lacks for functions to be worth a probe.
+    fn lacking(&self, topology: &Topology, points: Option<&Vec<Named>>) -> Lacking {
+        if self.options.everything {
+            return Lacking::default();
+        }
+        let registered: Option<Vec<Registered>> =
+            points.map(|points| points.iter().flat_map(|p| p.registered.clone()).collect());
+        Lacking::of(topology, registered.as_deref())
+    }
+
+    /// Says anew what serves what.
+    fn serve(&mut self, plan: &Plan, why_not: BTreeMap<Backend, String>) {
+        let mut serving = Serving { why_not, ..Serving::default() };
+        for (what, why) in plan.absent.iter().chain(&self.probes.refused) {
+            put(&mut serving, *what, Served::Absent(why.clone()));
+        }
+        // What is served by one function is served, whatever is said of another.
+        for (what, (backend, names)) in &self.probes.served {
+            put(&mut serving, *what, Served::By(*backend, names.join(", ")));
+        }
+        serving.attached.extend(self.probes.by_backend());
+        if self.links.len() > 0 {
+            serving.attached.insert(Backend::NetfilterLink, self.links.len());
+        }
+        serving.fill();
+        self.serving = serving;
     }
 
     /// Gives all that has been recorded to `chunk`.
@@ -361,6 +271,7 @@ impl Tracer {
         let devices = topology.devices().map(|(place, _)| place);
         let ends = topology.hosts.values().filter(|host| !host.forwards);
         let ends = ends.map(|host| Place { netns: host.netns, ifindex: 0 });
+        self.missed_before = self.missed();
         self.object.want(devices.chain(ends))?;
         self.since_ns = reader::now_ns();
         Ok(())
@@ -386,60 +297,41 @@ impl Tracer {
         self.links.release(netns);
     }
 
-    /// Events lost so far, by point; only points that lost any.
+    /// Events lost so far, by point; only points that lost any. A probe that the kernel passed
+    /// over counts, though it is not known whether its packet was a wanted one.
     pub fn lost(&self) -> BTreeMap<u16, u64> {
-        self.object.lost()
+        let mut lost = self.object.lost();
+        for (point, missed) in self.missed() {
+            let before = self.missed_before.get(&point).copied().unwrap_or(0);
+            if missed > before {
+                *lost.entry(point).or_default() += missed - before;
+            }
+        }
+        lost
+    }
+
+    /// How often the kernel passed probes over since they were attached, by point.
+    fn missed(&self) -> BTreeMap<u16, u64> {
+        let mut missed = BTreeMap::new();
+        for (what, on_return, count) in self.probes.missed() {
+            let point = match what {
+                What::Point(point) => point,
+                What::Span(index) => span::entry(index) + u16::from(on_return),
+            };
+            *missed.entry(point).or_default() += count;
+        }
+        missed
     }
 
     /// How many links and programs are attached.
     pub fn attached(&self) -> usize {
-        self.links.len() + self.functions.len() + self.object.attached()
+        self.links.len() + self.probes.len()
     }
 }
 
-/// Why something is absent; a verifier's log goes to the diagnostics.
-fn refusal(what: &str, error: &KernelError) -> String {
-    if let KernelError::Verifier { log, .. } = error {
-        tracing::warn!("{what}: {error}; the verifier's log ends:\n{log}");
-    }
-    format!("{what}: {error}")
+fn put(serving: &mut Serving, what: What, source: Served) {
+    match what {
+        What::Point(point) => serving.points.insert(point, source),
+        What::Span(index) => serving.spans.insert(index, source),
+    };
 }
-
-impl Serving {
-    fn put(&mut self, what: What, source: Source) {
-        // What is served by one function is served, whatever is said of another.
-        match what {
-            What::Point(point) => self.points.insert(point, source),
-            What::Span(index) => self.spans.insert(index, source),
-        };
-    }
-
-    /// Says of everything that nothing was tried for, why.
-    fn fill(&mut self) {
-        for point in POINTS {
-            if !self.points.contains_key(&point.point) {
-                let tracepoint = point.tracepoint.map(|_| Backend::Tracepoint);
-                let functions = if point.functions.is_empty() { &[][..] } else { FUNCTIONS };
-                let source = self.why(tracepoint.iter().chain(functions));
-                self.points.insert(point.point, source);
-            }
-        }
-        for index in 0..SPANS.len() {
-            if !self.spans.contains_key(&index) {
-                let source = self.why(FUNCTIONS);
-                self.spans.insert(index, source);
-            }
-        }
-    }
-
-    fn why<'a>(&self, wanted: impl IntoIterator<Item = &'a Backend>) -> Source {
-        let words: Vec<String> = wanted
-            .into_iter()
-            .filter_map(|b| Some(format!("{}: {}", b.key(), self.why_not.get(b)?)))
-            .collect();
-        Source::Absent(words.join("; "))
-    }
-}
-
-/// The backends that probe functions.
-const FUNCTIONS: &[Backend] = &[Backend::Fentry, Backend::Kprobe];

@@ -7,10 +7,22 @@
 //! - [`topologies`]: the topologies, as data;
 //! - [`build`]: bringing one up, over netlink;
 //! - [`namespaces`]: named namespaces, and whose they are;
-//! - [`traffic`]: senders, receivers, and their measurements.
+//! - [`traffic`]: senders, receivers, and their measurements;
+//! - [`experiments`]: what is held against what, and what others have published, as data;
+//! - [`plan`], [`bench`]: carrying that out;
+//! - [`stats`], [`difference`]: what the figures say, and which hops make the difference;
+//! - [`outcome`], [`report`]: the result, and how it is written.
 
+pub mod bench;
 mod build;
+pub mod difference;
+pub mod experiments;
+mod memory;
 mod namespaces;
+pub mod outcome;
+pub mod plan;
+pub mod report;
+pub mod stats;
 pub mod topologies;
 pub mod traffic;
 
@@ -21,7 +33,7 @@ use thiserror::Error;
 pub use namespaces::{Run, clean_up};
 
 use crate::netns::{Netns, NetnsError, suggestion};
-use topologies::Topology;
+use topologies::{Step, Topology};
 
 #[derive(Debug, Error)]
 pub enum LabError {
@@ -29,12 +41,15 @@ pub enum LabError {
     System { what: String, source: io::Error },
     #[error("cannot {what} in namespace {host}: {reason}")]
     Netlink { what: String, host: String, reason: String },
-    #[error("{program} is not installed; this topology needs it (Debian's package {package})")]
-    MissingTool { program: String, package: &'static str },
+    #[error("{program} is not installed (Debian's package {package}); without it these can't be \
+             run: {}", costs.join(", "))]
+    MissingTool { program: String, package: &'static str, costs: Vec<String> },
     #[error("`{command}` failed in namespace {host}: {output}")]
     Command { command: String, host: String, output: String },
     #[error("no lab {name}{hint}; `netpath lab list` shows them", hint = suggestion(close))]
     Unknown { name: String, close: Vec<String> },
+    #[error("{0}")]
+    Lacks(String),
     #[error("no namespace {0} in this lab")]
     NoHost(String),
     #[error("the traffic failed: {0}")]
@@ -61,6 +76,14 @@ pub struct Lab {
 impl Lab {
     /// Brings a topology up, after removing what killed labs have left.
     pub fn up(topology: &'static Topology) -> Result<Self, LabError> {
+        Self::up_with(topology, &[])
+    }
+
+    /// Like [`Self::up`], with more steps after the topology's own.
+    pub fn up_with(
+        topology: &'static Topology,
+        also: &[&'static [Step]],
+    ) -> Result<Self, LabError> {
         clean_up()?;
         let run = Run::begin()?;
         let mut hosts = BTreeMap::new();
@@ -68,7 +91,7 @@ impl Lab {
             hosts.insert(*host, run.add(host)?);
         }
         let lab = Self { topology, hosts, run };
-        build::build(&lab)?;
+        build::build(&lab, also)?;
         Ok(lab)
     }
 
@@ -93,7 +116,7 @@ impl Lab {
 
     /// Runs a command in a host's namespace and returns what it printed.
     pub fn command(&self, host: &str, words: &[&str]) -> Result<String, LabError> {
-        build::command(host, self.host(host)?, words)
+        build::command(host, self.host(host)?, words, "")
     }
 }
 

@@ -23,7 +23,9 @@ mod shown;
 mod times;
 mod transactions;
 
-use netpath_common::hop::HopId;
+use std::collections::{BTreeMap, BTreeSet};
+
+use netpath_common::hop::{HopId, RuleSet};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +67,7 @@ impl Direction {
 
 /// How many flights there were, of which sort.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Coverage {
     /// Packets that passed the interface that was asked for.
     pub seen: u64,
@@ -87,6 +90,15 @@ pub struct Coverage {
     pub other_paths: u64,
 }
 
+/// One flight's way and time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cutting {
+    pub direction: Direction,
+    /// The devices passed, in order.
+    pub places: Vec<Place>,
+    pub specimen: Specimen,
+}
+
 /// A drop: where, and the kernel's reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DropKey {
@@ -103,6 +115,8 @@ pub struct DropKey {
 pub struct Ledger {
     pub topology: Topology,
     pub hooks: HookPlan,
+    /// What the rules are called that packets walk, by their address.
+    pub rule_names: BTreeMap<u64, String>,
     pub coverage: Coverage,
     pub drops: FxHashMap<DropKey, u64>,
     pub flows: Flows,
@@ -113,6 +127,11 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// The rules that packets have walked.
+    pub fn rules(&self) -> BTreeSet<(RuleSet, u64)> {
+        self.paths().iter().flat_map(|p| &p.rows).filter_map(|row| row.key.rules).collect()
+    }
+
     pub fn new(topology: Topology, hooks: HookPlan) -> Self {
         Self { topology, hooks, ..Self::default() }
     }
@@ -136,6 +155,11 @@ impl Ledger {
              was watched"
         };
         Some(format!("{what} in this time; {why}"))
+    }
+
+    /// Says that no more flights come: round trips that are under way are booked.
+    pub fn finish(&mut self) {
+        self.transactions.finish();
     }
 
     /// Books a flight.
@@ -169,6 +193,22 @@ impl Ledger {
                 self.book(flight, direction);
             }
         }
+    }
+
+    /// How the time of a flight that passed the interface divides, without booking it; `None`
+    /// where it didn't, or is not IP.
+    pub fn cut(&mut self, flight: &Flight) -> Option<Cutting> {
+        flight.headers.as_ref()?.tuple?;
+        let scratch = &mut self.scratch;
+        classify::classify(flight, &self.topology, &mut scratch.steps);
+        let direction = path::direction(&scratch.steps, &self.topology)?;
+        attribute::attribute(&self.hooks, &self.topology, scratch);
+        let total_ns = scratch.cuts.iter().map(|c| c.ns).sum();
+        Some(Cutting {
+            direction,
+            places: path::key(&scratch.steps, direction, flight.end).places,
+            specimen: shown::specimen(&scratch.steps, &scratch.cuts, total_ns),
+        })
     }
 
     fn book(&mut self, flight: &Flight, direction: Direction) {

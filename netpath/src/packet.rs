@@ -21,6 +21,7 @@ pub const ICMP: u8 = 1;
 pub const TCP: u8 = 6;
 pub const UDP: u8 = 17;
 pub const ICMPV6: u8 = 58;
+pub const SCTP: u8 = 132;
 
 impl Tuple {
     pub fn v4(proto: u8, src: [u8; 4], dst: [u8; 4], sport: [u8; 2], dport: [u8; 2]) -> Self {
@@ -86,8 +87,11 @@ pub struct Headers {
     pub seq: u32,
     /// TCP acknowledgment number.
     pub ack: u32,
-    /// `skb->len` at that moment, bytes.
+    /// Bytes from the network header on; of the whole sk_buff where the packet is not IP.
     pub len: u32,
+    /// The transport header is in another fragment.
+    #[serde(default)]
+    pub fragment: bool,
     /// Segments that GSO will make of it; 0 where it is a single one.
     pub gso_segs: u16,
 }

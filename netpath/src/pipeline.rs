@@ -86,13 +86,18 @@ impl Pipeline {
     /// Says that nothing more comes: everything is booked, and open flights are closed.
     pub fn finish(&mut self, ledger: &mut Ledger) {
         self.finish_with(|flight| ledger.add(flight));
-        ledger.transactions.finish();
+        ledger.finish();
     }
 
     /// Like [`Self::finish`], with the flights given to `done`.
     pub fn finish_with(&mut self, mut done: impl FnMut(&Flight)) {
         self.advance_with(u64::MAX, &mut done);
         self.assembler.finish_all(done);
+    }
+
+    /// Says that flights that were under way between these times, ns, may lack marks.
+    pub fn unsure(&mut self, (from_ns, until_ns): (u64, u64)) {
+        self.assembler.lost_between(from_ns, until_ns);
     }
 
     /// What a reader of the report should know.

@@ -10,14 +10,18 @@
 //!
 //! | kind | payload |
 //! | --- | --- |
-//! | 1 session | JSON, [`crate::session::Session`] |
+//! | 1 session | JSON, [`crate::session::Session`]; once more where it changes |
 //! | 2 events | the watermark (u64, ns), then chunks, each after its length (u32) |
 //! | 3 ending | JSON, [`crate::session::Ending`] |
 
 mod read;
 mod write;
 
-use std::{io, path::PathBuf};
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
 
 use thiserror::Error;
 
@@ -30,6 +34,15 @@ pub const VERSION: u16 = 1;
 const FRAME_HEADER: usize = 12;
 /// A frame is never longer than this when it is unpacked, bytes.
 const FRAME_MAX: usize = 64 << 20;
+
+/// Whether a file begins like a recording.
+pub fn is_one(path: &Path) -> Result<bool, RecordingError> {
+    let io = |source| RecordingError::Io { what: "read", path: path.to_owned(), source };
+    let mut head = Vec::new();
+    let file = File::open(path).map_err(io)?;
+    file.take(MAGIC.len() as u64).read_to_end(&mut head).map_err(io)?;
+    Ok(head == MAGIC)
+}
 
 /// What a frame holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

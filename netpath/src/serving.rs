@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use netpath_common::{
     hop::{At, Hop, Measure},
+    point::POINTS,
     span::SPANS,
 };
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,33 @@ pub struct Serving {
 }
 
 impl Serving {
+    /// Says of everything that nothing was tried for, why.
+    pub(crate) fn fill(&mut self) {
+        for point in POINTS {
+            if !self.points.contains_key(&point.point) {
+                let tracepoint = point.tracepoint.map(|_| Backend::Tracepoint);
+                let functions =
+                    if point.functions.is_empty() { &[][..] } else { Backend::FUNCTIONS };
+                let source = self.untried(tracepoint.iter().chain(functions));
+                self.points.insert(point.point, source);
+            }
+        }
+        for index in 0..SPANS.len() {
+            if !self.spans.contains_key(&index) {
+                let source = self.untried(Backend::FUNCTIONS);
+                self.spans.insert(index, source);
+            }
+        }
+    }
+
+    fn untried<'a>(&self, wanted: impl IntoIterator<Item = &'a Backend>) -> Source {
+        let words: Vec<String> = wanted
+            .into_iter()
+            .filter_map(|b| Some(format!("{}: {}", b.key(), self.why_not.get(b)?)))
+            .collect();
+        Source::Absent(words.join("; "))
+    }
+
     /// What serves a hop: the first of its measures that something serves; or why none is.
     pub fn of(&self, hop: &Hop) -> Result<Vec<Backend>, String> {
         let mut why = None;

@@ -40,12 +40,16 @@ pub struct Session {
     /// By a namespace's name: the container or process that lives there.
     #[serde(default)]
     pub containers: BTreeMap<String, String>,
+    /// Between these times, ns, the probes were changed: flights under way may lack marks.
+    #[serde(default)]
+    pub unsure: Vec<(u64, u64)>,
     /// What a reader should know, in sentences.
     pub notes: Vec<String>,
 }
 
 /// The cost of one recorded event, ns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ProbeCost {
     pub mean: f64,
     pub stddev: f64,
@@ -63,6 +67,10 @@ pub struct Ending {
     pub facts: Facts,
     /// Events lost, by point.
     pub lost: BTreeMap<u16, u64>,
+    /// What the rules are called that packets walked, by their address: a table, or a table and
+    /// its chain.
+    #[serde(default)]
+    pub rules: BTreeMap<u64, String>,
     pub notes: Vec<String>,
 }
 
@@ -76,6 +84,13 @@ impl Session {
             started_unix_ns: u64::try_from(now.as_nanos()).unwrap_or(0),
             ..Self::default()
         }
+    }
+
+    /// Takes what is attached now, and what serves what.
+    pub fn refreshed(&mut self, hooks: &HookPlan, serving: &Serving, unsure: (u64, u64)) {
+        self.hooks.clone_from(hooks);
+        self.serving.clone_from(serving);
+        self.unsure.push(unsure);
     }
 
     pub fn started(&self) -> SystemTime {

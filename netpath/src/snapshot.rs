@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use build::build;
+pub(crate) use build::named;
 pub use facts::{NetnsReport, QdiscReport};
 
 pub use crate::session::ProbeCost;
@@ -24,6 +25,7 @@ pub const SCHEMA: &str = "netpath.report/1";
 
 /// Everything that a run has found out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Snapshot {
     pub schema: String,
     /// netpath's version.
@@ -72,6 +74,7 @@ pub const FLOWS_SHOWN: usize = 100;
 
 /// Shares of one CPU: 1 is a whole one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct OwnCost {
     /// Events recorded times their cost.
     pub kernel_cpus: f64,
@@ -81,6 +84,7 @@ pub struct OwnCost {
 
 /// A device by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct NamedPlace {
     pub netns: String,
     pub dev: String,
@@ -88,6 +92,7 @@ pub struct NamedPlace {
 
 /// A path's ledger.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PathReport {
     pub name: String,
     /// `outbound` or `inbound`.
@@ -96,6 +101,8 @@ pub struct PathReport {
     pub end: String,
     pub from: NamedPlace,
     pub to: NamedPlace,
+    /// The devices that it passes, in order; the first is `from`, the last is `to`.
+    pub places: Vec<NamedPlace>,
     pub packets: u64,
     /// Of these, how many conntrack called replies.
     pub replies: u64,
@@ -122,6 +129,7 @@ pub struct PathReport {
 
 /// What the packets that ended in one second took, ns. The last seconds can still grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SecondReport {
     /// When it began, since recording began.
     pub start_ns: u64,
@@ -133,6 +141,7 @@ pub struct SecondReport {
 
 /// What a total would be without netpath, ns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Compensated {
     pub mean_ns: f64,
     pub p50_ns: f64,
@@ -143,6 +152,7 @@ pub struct Compensated {
 /// One bucket of a histogram: packets with at most `upto_ns`, and more than the bucket before.
 /// Eight buckets double the time; empty ones are left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Bucket {
     pub upto_ns: u64,
     pub count: u64,
@@ -150,6 +160,7 @@ pub struct Bucket {
 
 /// One packet's passage, cut into pieces that sum to its total.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PacketReport {
     /// `typical`, `p99` or `slowest`.
     pub label: String,
@@ -161,6 +172,7 @@ pub struct PacketReport {
 
 /// A piece of a packet's time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PieceReport {
     /// Index in the path's `hops`; `None` is unattributed.
     pub hop: Option<usize>,
@@ -173,6 +185,7 @@ pub struct PieceReport {
 
 /// Packets of one flow in one direction on a path.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FlowReport {
     #[serde(flatten)]
     pub flow: FlowExample,
@@ -184,6 +197,7 @@ pub struct FlowReport {
 
 /// Round trips between two ends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TransactionReport {
     /// `client/eth0 ⇄ server/eth0 tcp`.
     pub name: String,
@@ -199,12 +213,16 @@ pub struct TransactionReport {
 
 /// A part of a round trip.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TransactionPart {
     /// `request`, `server`, `reply`.
     pub part: String,
     /// The path that a flight took, by its name; absent for the answerer's time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// How that path ends: paths of one name can end differently.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end: Option<String>,
     #[serde(flatten)]
     pub times: Summary,
     pub share: f64,
@@ -212,6 +230,7 @@ pub struct TransactionPart {
 
 /// Something that costs, and why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Finding {
     /// Its anchor in docs/findings.md.
     pub id: String,
@@ -233,6 +252,7 @@ pub struct Finding {
 
 /// A flow's addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FlowExample {
     pub before: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -241,6 +261,7 @@ pub struct FlowExample {
 
 /// A distribution's figures, ns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Summary {
     pub mean_ns: f64,
     pub p50_ns: u64,
@@ -256,6 +277,7 @@ pub struct Summary {
 /// Times are the hop's own: what is measured inside it as a hop of its own is left out. So all
 /// rows of a path and its `unattributed_ns` sum to the total.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HopReport {
     /// Key of the hop table.
     pub hop: String,
@@ -287,6 +309,7 @@ pub struct HopReport {
 
 /// Packets dropped at one place for one reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DropReport {
     /// As the kernel names it (`SKB_DROP_REASON_…` without the prefix).
     pub reason: String,
@@ -303,13 +326,35 @@ impl Snapshot {
     }
 }
 
+impl TransactionPart {
+    /// The path that it went over.
+    pub fn path_of<'a>(&self, snapshot: &'a Snapshot) -> Option<&'a PathReport> {
+        let this = (self.path.as_ref()?, self.end.as_ref()?);
+        snapshot.paths.iter().find(|p| (&p.name, &p.end) == this)
+    }
+}
+
+impl Bucket {
+    /// Where it begins, ns: its octave is cut into eight equal parts.
+    pub fn begin_ns(&self) -> f64 {
+        let end = self.upto_ns as f64 + 1.0;
+        let octave = (end - 0.5).log2().floor().exp2();
+        (end - (octave / 8.0).max(1.0)).max(0.0)
+    }
+}
+
 impl HopReport {
     /// Where it is, for people: `host/veth0`, `host PREROUTING`, `host`.
     pub fn place(&self) -> String {
-        match (&self.dev, &self.hook) {
-            (_, Some(hook)) => format!("{} {hook}", self.netns),
-            (Some(dev), None) => format!("{}/{dev}", self.netns),
-            (None, None) => self.netns.clone(),
-        }
+        placed(&self.netns, self.dev.as_deref(), self.hook.as_deref())
+    }
+}
+
+/// A hop's place, for people.
+pub(crate) fn placed(netns: &str, dev: Option<&str>, hook: Option<&str>) -> String {
+    match (dev, hook) {
+        (_, Some(hook)) => format!("{netns} {hook}"),
+        (Some(dev), None) => format!("{netns}/{dev}"),
+        (None, None) => netns.to_owned(),
     }
 }

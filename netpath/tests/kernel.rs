@@ -6,6 +6,8 @@ mod kernel {
     pub(crate) mod support;
 
     mod bad_input;
+    mod lab;
     mod lifecycle;
+    mod matrix;
     mod paths;
 }

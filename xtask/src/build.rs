@@ -1,6 +1,11 @@
 //! The netpath binary, with the eBPF object inside.
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, bail};
 
 use crate::{
     ebpf,
@@ -20,17 +25,72 @@ pub(crate) fn run(tools: &Tools) -> anyhow::Result<PathBuf> {
     Ok(target().join("release/netpath"))
 }
 
-/// Builds a netpath that needs no library, for any machine; beside the other, not in its place.
+/// The target of what needs no library; its files are beside the others, not in their place.
+const STATIC: &str = "x86_64-unknown-linux-gnu";
+
+/// Builds a netpath that needs no library, for any machine.
 pub(crate) fn run_static(tools: &Tools) -> anyhow::Result<PathBuf> {
-    const TARGET: &str = "x86_64-unknown-linux-gnu";
     let object = ebpf::build(tools)?;
-    check(
-        cargo()
-            .env("NETPATH_EBPF", object)
-            .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-C target-feature=+crt-static")
-            // They would take the place of those above.
-            .env_remove("RUSTFLAGS")
-            .args(["build", "--release", "--quiet", "--package", "netpath", "--target", TARGET]),
-    )?;
-    Ok(target().join(TARGET).join("release/netpath"))
+    check(for_any_machine(&object).args([
+        "build",
+        "--release",
+        "--quiet",
+        "--package",
+        "netpath",
+    ]))?;
+    Ok(static_netpath())
+}
+
+/// Builds the kernel's tests, and with them netpath, so that they need no library. Returns the
+/// tests.
+pub(crate) fn static_tests(tools: &Tools) -> anyhow::Result<PathBuf> {
+    let object = ebpf::build(tools)?;
+    let mut command = for_any_machine(&object);
+    command
+        .args(["test", "--no-run", "--release", "--quiet", "--package", "netpath"])
+        .args(["--test", "kernel", "--message-format", "json-render-diagnostics"])
+        .stderr(Stdio::inherit());
+    let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
+    if !output.status.success() {
+        bail!("{command:?} failed: {}", output.status);
+    }
+    let messages = String::from_utf8_lossy(&output.stdout);
+    messages.lines().find_map(tests_executable).context("cargo built no kernel tests")
+}
+
+/// Where [`run_static`] and [`static_tests`] leave netpath.
+pub(crate) fn static_netpath() -> PathBuf {
+    target().join(STATIC).join("release/netpath")
+}
+
+fn for_any_machine(object: &Path) -> Command {
+    let mut command = cargo();
+    command
+        .env("NETPATH_EBPF", object)
+        .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-C target-feature=+crt-static")
+        // They would take the place of those above.
+        .env_remove("RUSTFLAGS")
+        .env("CARGO_BUILD_TARGET", STATIC);
+    command
+}
+
+/// Reads one of cargo's messages: the executable of the tests `kernel`, where it is about them.
+fn tests_executable(message: &str) -> Option<PathBuf> {
+    let message: serde_json::Value = serde_json::from_str(message).ok()?;
+    let own = message["target"]["name"] == "kernel" && message["profile"]["test"] == true;
+    own.then(|| message["executable"].as_str().map(PathBuf::from)).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tests_are_found_among_cargos_messages() {
+        let other = r#"{"reason":"compiler-artifact","target":{"name":"netpath"},"profile":{"test":false},"executable":"/t/netpath"}"#;
+        let own = r#"{"reason":"compiler-artifact","target":{"name":"kernel"},"profile":{"test":true},"executable":"/t/kernel-1"}"#;
+        assert_eq!(tests_executable(other), None);
+        assert_eq!(tests_executable("no JSON"), None);
+        assert_eq!(tests_executable(own), Some(PathBuf::from("/t/kernel-1")));
+    }
 }

@@ -39,17 +39,13 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
-    /// Run all tests. Those that attach to the kernel need root.
-    Test {
-        /// Passed on to the test runner, such as a filter.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<OsString>,
-    },
     /// Make docs/live.svg anew, from a trace of the lab. Needs root.
     Screenshot,
+    /// Run all tests, here and on other kernels. Those that attach to this kernel need root.
+    Test(test::Args),
     /// Check formatting and run clippy.
     Lint,
-    /// Run a command on another kernel: one of Debian's, in QEMU without KVM.
+    /// Run the kernel tests, or a command, on another kernel: one of Debian's, in QEMU without KVM.
     Vm(vm::Args),
 }
 
@@ -61,10 +57,10 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }),
         Command::Demo { arguments } => demo(&arguments),
-        Command::Test { arguments } => setup::run().and_then(|tools| test::run(&tools, &arguments)),
         Command::Screenshot => {
             setup::run().and_then(|tools| screenshot::run(&tools)).map(|()| ExitCode::SUCCESS)
         }
+        Command::Test(args) => setup::run().and_then(|tools| test::run(&tools, &args)),
         Command::Lint => {
             setup::run().and_then(|tools| lint::run(&tools)).map(|()| ExitCode::SUCCESS)
         }

@@ -1,4 +1,5 @@
-//! The tests: units and properties anywhere, the kernel's where there is root.
+//! The tests: units and properties anywhere, the kernel's where there is root, and those of other
+//! kernels in virtual machines.
 
 use std::{
     ffi::OsString,
@@ -12,9 +13,20 @@ use crate::{
     ebpf, lint,
     setup::Tools,
     shell::{cargo, output},
+    vm,
 };
 
-pub(crate) fn run(tools: &Tools, arguments: &[OsString]) -> anyhow::Result<ExitCode> {
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Also on the newest kernel that Debian has, beside those of its stable releases.
+    #[arg(long)]
+    all_kernels: bool,
+    /// Passed on to the test runner, such as a filter; then no other kernels are booted.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
+}
+
+pub(crate) fn run(tools: &Tools, args: &Args) -> anyhow::Result<ExitCode> {
     let object = ebpf::build(tools)?;
     let nextest = output(cargo().args(["nextest", "--version"])).is_some();
     let mut command = cargo();
@@ -25,7 +37,7 @@ pub(crate) fn run(tools: &Tools, arguments: &[OsString]) -> anyhow::Result<ExitC
         // The kernel's tests must not disturb each other.
         command.args(["test", "--release", "--no-fail-fast"]).env("RUST_TEST_THREADS", "1");
     }
-    command.args(arguments);
+    command.args(&args.arguments);
     let (ok, mut tally) = tally(&mut command)?;
     if !ok && tally.failed == 0 {
         tally.failed = 1;
@@ -37,14 +49,42 @@ pub(crate) fn run(tools: &Tools, arguments: &[OsString]) -> anyhow::Result<ExitC
             tally.failed += 1;
         }
     }
+    if args.arguments.is_empty() {
+        on_other_kernels(tools, args.all_kernels, &mut tally);
+    }
     println!("{} passed, {} failed", tally.passed, tally.failed);
     Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Runs the kernel's tests in virtual machines. One that can't run counts as failed where
+/// `NETPATH_REQUIRE_KERNEL` is 1, and is told as skipped elsewhere.
+fn on_other_kernels(tools: &Tools, all: bool, tally: &mut Tally) {
+    let required = std::env::var("NETPATH_REQUIRE_KERNEL").is_ok_and(|v| v == "1");
+    let kernels: Vec<_> = vm::KERNELS.iter().filter(|k| all || k.stable).collect();
+    let mut missing = 0;
+    let mut unable = |name: &str, error: &anyhow::Error| {
+        let word = if required { "FAILED" } else { "SKIP" };
+        eprintln!("xtask: {word} tests on kernel {name}: {error:#}");
+        missing += u64::from(required);
+    };
+    match vm::test(tools, &kernels, |kernel, error| unable(kernel.name, error)) {
+        Ok(sum) => {
+            tally.passed += sum.passed;
+            tally.failed += sum.failed;
+        }
+        // What can't be built is wrong everywhere.
+        Err(error) => {
+            eprintln!("xtask: tests for other kernels: {error:#}");
+            tally.failed += 1;
+        }
+    }
+    tally.failed += missing;
+}
+
 #[derive(Default)]
-struct Tally {
-    passed: u64,
-    failed: u64,
+pub(crate) struct Tally {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
 }
 
 /// Runs the tests, shows what they print, and adds up what the runner's summaries say.
@@ -63,27 +103,29 @@ fn tally(command: &mut Command) -> anyhow::Result<(bool, Tally)> {
     for line in BufReader::new(reader).lines() {
         let line = line?;
         writeln!(std::io::stderr(), "{line}")?;
-        add(&mut tally, &line);
+        tally.add(&line);
     }
     Ok((child.wait()?.success(), tally))
 }
 
-/// Reads a summary line: nextest's `… 7 tests run: 5 passed (1 slow), 2 failed, 0 skipped`, or
-/// cargo test's `test result: ok. 5 passed; 2 failed; …`.
-fn add(tally: &mut Tally, line: &str) {
-    let plain = strip_colours(line);
-    let counts = ["tests run:", "test run:", "test result: ok.", "test result: FAILED."]
-        .iter()
-        .find_map(|mark| Some(plain.split_once(mark)?.1));
-    for part in counts.unwrap_or_default().split([',', ';']) {
-        let words: Vec<&str> = part.split_whitespace().collect();
-        if let [number, what, ..] = words[..]
-            && let Ok(number) = number.parse::<u64>()
-        {
-            match what {
-                "passed" => tally.passed += number,
-                "failed" | "timed" => tally.failed += number,
-                _ => {}
+impl Tally {
+    /// Reads a summary line: nextest's `… 7 tests run: 5 passed (1 slow), 2 failed, 0 skipped`, or
+    /// cargo test's `test result: ok. 5 passed; 2 failed; …`.
+    pub(crate) fn add(&mut self, line: &str) {
+        let plain = strip_colours(line);
+        let counts = ["tests run:", "test run:", "test result: ok.", "test result: FAILED."]
+            .iter()
+            .find_map(|mark| Some(plain.split_once(mark)?.1));
+        for part in counts.unwrap_or_default().split([',', ';']) {
+            let words: Vec<&str> = part.split_whitespace().collect();
+            if let [number, what, ..] = words[..]
+                && let Ok(number) = number.parse::<u64>()
+            {
+                match what {
+                    "passed" => self.passed += number,
+                    "failed" | "timed" => self.failed += number,
+                    _ => {}
+                }
             }
         }
     }
@@ -107,13 +149,12 @@ mod tests {
     #[test]
     fn a_summary_is_added_up() {
         let mut tally = Tally::default();
-        add(
-            &mut tally,
+        tally.add(
             "\u{1b}[32m     Summary\u{1b}[0m [ 1.0s] 7 tests run: 5 passed (1 slow), 2 failed, 3 skipped",
         );
-        add(&mut tally, "anything else, 9 passed");
+        tally.add("anything else, 9 passed");
         assert_eq!((tally.passed, tally.failed), (5, 2));
-        add(&mut tally, "test result: ok. 4 passed; 0 failed; 1 ignored; 0 measured");
+        tally.add("test result: ok. 4 passed; 0 failed; 1 ignored; 0 measured");
         assert_eq!((tally.passed, tally.failed), (9, 2));
     }
 }

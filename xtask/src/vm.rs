@@ -1,12 +1,14 @@
 //! netpath on other kernels: Debian's, in QEMU without KVM.
 //!
-//! In: a row of [`KERNELS`] and a command. Out: how the command ended and what it printed.
+//! In: a row of [`KERNELS`] and a command, or netpath's kernel tests. Out: how the command ended and
+//! what it printed.
 //! Nothing of this machine is changed but `target/vm`, where all that was fetched and made is kept.
 //!
 //! - [`kernels`]: the kernels, as data; [`sources`], [`apt`]: where their packages are, and getting
 //!   them;
 //! - [`modules`], [`programs`], [`archive`], [`initramfs`]: what a guest finds in its memory;
-//! - [`qemu`], [`guest`], [`console`]: the machine, one run of it, and its last words.
+//! - [`qemu`], [`guest`], [`console`]: the machine, one run of it, and its last words;
+//! - [`tests`], [`table`]: netpath's kernel tests in a guest, and what can be measured where.
 
 mod apt;
 mod archive;
@@ -18,6 +20,8 @@ mod modules;
 mod programs;
 mod qemu;
 mod sources;
+mod table;
+mod tests;
 
 use std::{
     fs::{self, File},
@@ -29,14 +33,9 @@ use std::{
 use anyhow::Context as _;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
 
-pub(crate) use self::{
-    guest::{End, Guest, Outcome, Put, run},
-    kernels::{KERNELS, Kernel},
-};
-use crate::{build, setup::Tools, shell::target};
-
-/// What is run where no command is given.
-const SMOKE: &str = "netpath doctor && netpath lab run bridge-nat --for 2s";
+use self::guest::{End, Guest, Outcome, Put, run};
+pub(crate) use self::kernels::{KERNELS, Kernel};
+use crate::{build, setup::Tools, shell::target, test::Tally};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -55,9 +54,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Kill the guest after this time.
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "20m", value_parser = humantime::parse_duration)]
     timeout: Duration,
-    /// The program to run as root and its arguments; `netpath doctor` and a short lab without one.
+    /// Run only those of netpath's kernel tests whose names hold this.
+    #[arg(long, value_name = "TEXT", conflicts_with = "command")]
+    tests: Option<String>,
+    /// Ask `netpath doctor` on each kernel and on this machine, and print what can be measured where.
+    #[arg(long, conflicts_with_all = ["command", "tests"])]
+    table: bool,
+    /// The program to run as root and its arguments; netpath's kernel tests without one.
     #[arg(last = true, value_name = "CMD")]
     command: Vec<String>,
 }
@@ -83,9 +88,8 @@ pub(crate) struct Image {
     netpath: PathBuf,
 }
 
-/// Fetches and builds what it takes to boot a kernel, as far as it isn't there.
-pub(crate) fn prepare(kernel: &Kernel, tools: &Tools) -> anyhow::Result<Image> {
-    let netpath = build::run_static(tools)?;
+/// Fetches what it takes to boot a kernel with this netpath, as far as it isn't there.
+fn prepare(kernel: &Kernel, netpath: PathBuf) -> anyhow::Result<Image> {
     programs::setup()?;
     let vm = target().join("vm");
     fs::create_dir_all(&vm).with_context(|| format!("cannot make {}", vm.display()))?;
@@ -147,30 +151,39 @@ fn kernel_file(tree: &Path, release: &str) -> anyhow::Result<PathBuf> {
 /// `cargo xtask vm`.
 pub(crate) fn command(tools: &Tools, args: &Args) -> anyhow::Result<ExitCode> {
     let Selection(kernels) = args.kernel;
-    let smoke = ["sh", "-c", SMOKE].map(str::to_owned).to_vec();
+    if args.table {
+        let netpath = build::run_static(tools)?;
+        let images = kernels.iter().map(|k| Ok((k, prepare(k, netpath.clone())?)));
+        let images = images.collect::<anyhow::Result<Vec<_>>>()?;
+        print!("{}", table::make(&images, &netpath)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let tests = match args.command.as_slice() {
+        [] => Some(build::static_tests(tools)?),
+        _ => None,
+    };
+    let netpath = match tests {
+        Some(_) => build::static_netpath(),
+        None => build::run_static(tools)?,
+    };
     let mut lines = Vec::new();
     let mut worst = 0;
     for kernel in kernels {
         if args.update {
             let _ = fs::remove_dir_all(target().join("vm/cache").join(kernel.name));
         }
-        let image = prepare(kernel, tools)?;
-        let out = args.out.clone().map(|dir| match kernels {
+        let image = prepare(kernel, netpath.clone())?;
+        let mut guest = match &tests {
+            Some(tests) => tests::guest(kernel, tests, args.tests.as_deref()),
+            None => Guest { command: args.command.clone(), ..Guest::default() },
+        };
+        guest.files.extend(args.files.iter().cloned());
+        guest.timeout = args.timeout;
+        guest.out = args.out.clone().map(|dir| match kernels {
             [_] => dir,
             _ => dir.join(kernel.name),
         });
-        let guest = Guest {
-            command: if args.command.is_empty() { smoke.clone() } else { args.command.clone() },
-            files: args.files.clone(),
-            out,
-            timeout: args.timeout,
-            show: true,
-        };
-        eprintln!("xtask: booting {} ({})", kernel.name, kernel.what);
-        let outcome = run(&image, &guest)?;
-        if !outcome.console.is_empty() {
-            eprintln!("xtask: the guest's console says:\n{}", outcome.console);
-        }
+        let outcome = boot(kernel, &image, &guest)?;
         worst = worst.max(outcome.end.status());
         lines.push(line(kernel, &outcome));
         if outcome.end == End::Interrupted {
@@ -185,6 +198,43 @@ pub(crate) fn command(tools: &Tools, args: &Args) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::from(worst))
+}
+
+/// Runs netpath's kernel tests on each of some kernels. Where one can't be run the others are, and
+/// `unable` hears of it.
+pub(crate) fn test(
+    tools: &Tools,
+    kernels: &[&Kernel],
+    mut unable: impl FnMut(&Kernel, &anyhow::Error),
+) -> anyhow::Result<Tally> {
+    let tests = build::static_tests(tools)?;
+    let mut sum = Tally::default();
+    for kernel in kernels {
+        let outcome = prepare(kernel, build::static_netpath())
+            .and_then(|image| boot(kernel, &image, &tests::guest(kernel, &tests, None)));
+        match outcome {
+            Ok(outcome) => {
+                eprintln!("xtask: {}", line(kernel, &outcome));
+                let tally = tests::tally(&outcome);
+                sum.passed += tally.passed;
+                sum.failed += tally.failed;
+                if outcome.end == End::Interrupted {
+                    break;
+                }
+            }
+            Err(error) => unable(kernel, &error),
+        }
+    }
+    Ok(sum)
+}
+
+fn boot(kernel: &Kernel, image: &Image, guest: &Guest) -> anyhow::Result<Outcome> {
+    eprintln!("xtask: booting {} ({})", kernel.name, kernel.what);
+    let outcome = run(image, guest)?;
+    if !outcome.console.is_empty() {
+        eprintln!("xtask: the guest's console says:\n{}", outcome.console);
+    }
+    Ok(outcome)
 }
 
 /// The kernel's version, the time and the result.

@@ -1,10 +1,17 @@
 //! The command line's definition: help, man page and completions derive from it.
 
+mod lab;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use crate::kernel::Backend;
+use crate::{
+    fail_if::Condition,
+    kernel::Backend,
+    report::{FORMATS, Format},
+};
+pub use lab::{Lab, LabBench, LabCommand, LabCompare, LabFormat, LabMatrix, LabRun, LoadArg};
 
 /// Where a packet's time goes, hop by hop, and why.
 ///
@@ -15,12 +22,6 @@ use crate::kernel::Backend;
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,
-    /// Whether to use colours. By default, where the terminal has them and NO_COLOR is not set.
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Colours::Auto)]
-    pub color: Colours,
-    /// Draw the live view with ASCII alone.
-    #[arg(long, global = true)]
-    pub ascii: bool,
     /// Say more on stderr; twice for everything.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
@@ -34,6 +35,10 @@ pub enum Command {
     Record(Record),
     /// Render a recording.
     Report(Report),
+    /// Say in sentences what costs, why, and what would help; from a recording or live.
+    Explain(Explain),
+    /// Say what changed between two recordings or reports, hop by hop, and how surely.
+    Diff(Diff),
     /// Show the path that packets of an interface take on this machine.
     Topo(Topo),
     /// Ready-made topologies and traffic, in network namespaces of their own.
@@ -72,6 +77,9 @@ pub struct Gather {
     /// Let the programs in the kernel log to stderr. This costs time.
     #[arg(long)]
     pub log_kernel: bool,
+    /// Attach everything and record nothing: what attaching alone costs.
+    #[arg(long, hide_short_help = true)]
+    pub inert: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -92,6 +100,35 @@ pub struct Record {
 }
 
 #[derive(Debug, ClapArgs)]
+pub struct Diff {
+    /// A recording, or a report in JSON.
+    pub a: PathBuf,
+    /// Another one.
+    pub b: PathBuf,
+    /// How the difference is written.
+    #[arg(long, value_enum, default_value_t = DiffFormatArg::Summary)]
+    pub format: DiffFormatArg,
+    /// Write to a file instead of stdout.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub look: Look,
+}
+
+/// How a difference is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DiffFormatArg {
+    /// Tables of what changed.
+    Summary,
+    /// All hops, with figures, uncertainties and verdicts.
+    Json,
+    /// A differential flame graph.
+    Svg,
+    /// A page.
+    Html,
+}
+
+#[derive(Debug, ClapArgs)]
 pub struct Report {
     /// A recording of `netpath record`.
     pub file: PathBuf,
@@ -99,54 +136,124 @@ pub struct Report {
     pub output: Output,
 }
 
+#[derive(Debug, ClapArgs)]
+pub struct Explain {
+    /// A recording of `netpath record`. Without one, an interface is traced.
+    pub file: Option<PathBuf>,
+    #[command(flatten)]
+    pub gather: Option<Gather>,
+    /// Write the report, with its findings, as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Write to a file instead of stdout.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub thresholds: Thresholds,
+    #[command(flatten)]
+    pub look: Look,
+}
+
 /// Where results go, and how.
 #[derive(Clone, Debug, ClapArgs)]
 pub struct Output {
     /// How results are shown. Default: tui for a trace on a terminal, else summary.
     #[arg(long, value_enum)]
-    pub format: Option<Format>,
+    pub format: Option<FormatArg>,
     /// The same as --format json.
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
     /// Write to a file instead of stdout.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Write the HTML report to a file, too.
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
+    #[command(flatten)]
+    pub thresholds: Thresholds,
+    #[command(flatten)]
+    pub look: Look,
 }
 
-impl Output {
-    /// Gives the same choices to another netpath.
-    pub fn pass_on(&self, command: &mut std::process::Command) {
-        if let Some(format) = self.format().and_then(|f| f.to_possible_value()) {
-            command.arg("--format").arg(format.get_name());
-        }
-        if let Some(path) = &self.output {
-            command.arg("--output").arg(path);
-        }
-    }
-
-    /// The format that was asked for.
-    pub fn format(&self) -> Option<Format> {
-        if self.json { Some(Format::Json) } else { self.format }
-    }
+/// How results look on a terminal.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub struct Look {
+    /// Whether to colour what a terminal shows. NO_COLOR in the environment means never.
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
+    pub color: Color,
+    /// Draw the live view with ASCII alone.
+    #[arg(long)]
+    pub ascii: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Colours {
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
     Auto,
     Always,
     Never,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// The live view; the summary follows when it is left.
-    Tui,
-    /// Tables for people.
-    Summary,
-    /// The report, as docs/report.schema.json describes it.
-    Json,
-    /// The report so far on one line, every second and at the end.
-    Ndjson,
+/// What must hold, for CI.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct Thresholds {
+    /// Exit with status 5 where this holds, such as 'conntrack.p99 > 2us' or 'lost > 0'. A hop, a
+    /// group or total, with .mean, .p50, .p90, .p99, .p999, .max, .count or .share; or lost, drops,
+    /// incomplete, vanished, negative. Can be given several times.
+    #[arg(long = "fail-if", value_name = "COND")]
+    pub fail_if: Vec<Condition>,
+}
+
+impl Output {
+    /// Gives the same choices to another netpath.
+    pub fn pass_on(&self, command: &mut std::process::Command) {
+        if let Some(format) = self.format() {
+            command.arg("--format").arg(format.info().key);
+        }
+        for (flag, path) in [("--output", &self.output), ("--report", &self.report)] {
+            if let Some(path) = path {
+                command.arg(flag).arg(path);
+            }
+        }
+        for condition in &self.thresholds.fail_if {
+            command.arg("--fail-if").arg(&condition.text);
+        }
+        if self.look.ascii {
+            command.arg("--ascii");
+        }
+        if let Some(color) = self.look.color.to_possible_value() {
+            command.arg("--color").arg(color.get_name());
+        }
+    }
+
+    /// The format that was asked for.
+    pub fn format(&self) -> Option<Format> {
+        if self.json { Some(Format::Json) } else { self.format.map(|f| f.0) }
+    }
+}
+
+/// [`Format`] by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FormatArg(pub Format);
+
+impl ValueEnum for FormatArg {
+    fn value_variants<'a>() -> &'a [Self] {
+        const ALL: [FormatArg; FORMATS.len()] = {
+            let mut all = [FormatArg(FORMATS[0].format); FORMATS.len()];
+            let mut i = 0;
+            while i < all.len() {
+                all[i] = FormatArg(FORMATS[i].format);
+                i += 1;
+            }
+            all
+        };
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        let info = self.0.info();
+        Some(clap::builder::PossibleValue::new(info.key).help(info.what))
+    }
 }
 
 /// [`Backend`] by name.
@@ -179,31 +286,6 @@ pub struct Topo {
     /// Write JSON.
     #[arg(long)]
     pub json: bool,
-}
-
-#[derive(Debug, ClapArgs)]
-pub struct Lab {
-    #[command(subcommand)]
-    pub command: LabCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum LabCommand {
-    /// List the topologies.
-    List,
-    /// Bring one up, send request/reply traffic through it, and trace it.
-    Run(LabRun),
-}
-
-#[derive(Debug, ClapArgs)]
-pub struct LabRun {
-    /// Which, as `netpath lab list` shows them.
-    pub name: String,
-    /// How long to trace.
-    #[arg(long = "for", value_name = "DUR", value_parser = duration, default_value = "5s")]
-    pub for_: Duration,
-    #[command(flatten)]
-    pub output: Output,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -17,7 +17,7 @@ pub(super) fn run(args: &args::Doctor) -> anyhow::Result<ExitCode> {
     kernel::check_rights()?;
     let topology = Topology::of_current_netns()?;
     let backends = args.backend.iter().map(|b| b.0).collect();
-    let options = Options { backends, ..Options::default() };
+    let options = Options { backends, everything: true, ..Options::default() };
     let tracer = Tracer::start(&topology, &options)?;
     let host = HostFacts::read(&topology, tracer.plan());
     let serving = tracer.serving();

@@ -18,6 +18,7 @@ pub(super) enum Status {
     Usage = 2,
     Kernel = 3,
     Permission = 4,
+    Threshold = 5,
     Interrupted = 130,
 }
 
@@ -58,8 +59,10 @@ fn status(error: &anyhow::Error) -> Status {
         if cause.is::<NoTerminal>() {
             return Status::Usage;
         }
-        if let Some(LabError::Unknown { .. }) = cause.downcast_ref() {
-            return Status::Usage;
+        match cause.downcast_ref() {
+            Some(LabError::Unknown { .. }) => return Status::Usage,
+            Some(LabError::Lacks(_)) => return Status::Kernel,
+            _ => {}
         }
         if let Some(NetnsError::NotFound { .. }) = cause.downcast_ref() {
             return Status::Usage;

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, IsTerminal as _},
+    io::{self, BufWriter, IsTerminal as _},
     path::PathBuf,
 };
 
@@ -10,21 +10,23 @@ use anyhow::Context as _;
 use thiserror::Error;
 
 use super::{
-    args::{Colours, Format},
+    args::{self, Color},
     interrupt,
 };
 use crate::{
+    report::{self, Format},
     snapshot::Snapshot,
     tui::{self, Depth, Look, Options, Source},
+    view::summary::Style,
 };
 
 /// What this terminal can show, and what was asked for.
-pub(super) fn look(colours: Colours, ascii: bool) -> Look {
+fn look(asked: args::Look) -> Look {
     let mut look = Look::of_environment(|name| std::env::var(name).ok());
-    look.ascii |= ascii;
-    match (colours, look.depth) {
-        (Colours::Never, _) => look.depth = Depth::None,
-        (Colours::Always, Depth::None) => look.depth = Depth::Palette,
+    look.ascii |= asked.ascii;
+    match (asked.color, look.depth) {
+        (Color::Never, _) => look.depth = Depth::None,
+        (Color::Always, Depth::None) => look.depth = Depth::Palette,
         _ => {}
     }
     look
@@ -45,7 +47,8 @@ pub(super) fn check(format: Format) -> Result<(), NoTerminal> {
 }
 
 /// Shows snapshots until the viewer quits, or there are no more.
-pub(super) fn view(source: &mut dyn Source, look: Look) -> anyhow::Result<()> {
+pub(super) fn view(source: &mut dyn Source, asked: args::Look) -> anyhow::Result<()> {
+    let look = look(asked);
     let options = Options { look, interrupted: interrupt::requested, write: &write };
     tui::run(source, &options).context("cannot show the live view")
 }
@@ -55,13 +58,14 @@ fn write(snapshot: &Snapshot) -> Result<String, String> {
     let started = snapshot.started.replace([':', '-'], "");
     for n in 0..1000 {
         let again = if n == 0 { String::new() } else { format!("-{n}") };
-        let path = PathBuf::from(format!("netpath-{}-{started}{again}.json", snapshot.iface));
+        let path = PathBuf::from(format!("netpath-{}-{started}{again}.html", snapshot.iface));
         let file = match File::create_new(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
             Err(error) => return Err(format!("cannot write {}: {error}", path.display())),
         };
-        return match serde_json::to_writer_pretty(file, snapshot) {
+        let mut out = BufWriter::new(file);
+        return match report::write(snapshot, Format::Html, Style::default(), &mut out) {
             Ok(()) => Ok(format!("wrote {}", path.display())),
             Err(error) => Err(format!("cannot write {}: {error}", path.display())),
         };

@@ -1,57 +1,47 @@
 //! `netpath report`: a recording, rendered.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{io::Write as _, process::ExitCode, sync::Arc};
 
-use super::{
-    args::{self, Format},
-    exit::Status,
-    interrupt, live,
-    output::Sink,
-};
+use super::{args, interrupt, live, output::Sink};
 use crate::{
-    ledger::Ledger,
-    pipeline::Pipeline,
     recording::Reader,
-    session::Ending,
-    snapshot::{self, Snapshot},
-    tui::{Look, Still},
+    replay,
+    report::{Format, ReportError, passage, pcapng::Capture},
+    tui::Still,
 };
 
-pub(super) fn run(args: &args::Report, look: Look) -> anyhow::Result<ExitCode> {
-    let format = args.output.format().unwrap_or(Format::Summary);
-    live::check(format)?;
-    let mut sink = Sink::open(&args.output, format)?;
-    let snapshot = Arc::new(replay(&args.file)?);
-    if format == Format::Tui {
-        interrupt::catch()?;
-        live::view(&mut Still::new(snapshot.clone()), look)?;
+pub(super) fn run(args: &args::Report) -> anyhow::Result<ExitCode> {
+    let mut sink = Sink::open(&args.output, Format::Summary)?;
+    live::check(sink.format())?;
+    if sink.format() == Format::Pcapng {
+        capture(args, &mut sink)?;
     }
-    sink.write(&snapshot)?;
-    Ok(Status::Fine.into())
+    let snapshot = Arc::new(replay::snapshot(&args.file)?);
+    if sink.format() == Format::Tui {
+        interrupt::catch()?;
+        live::view(&mut Still::new(snapshot.clone()), args.output.look)?;
+    }
+    let status = sink.write(&snapshot)?;
+    Ok(status.into())
 }
 
-/// Runs a recording through the same stages as live events.
-pub(super) fn replay(file: &std::path::Path) -> anyhow::Result<Snapshot> {
-    let mut reader = Reader::open(file)?;
-    let mut ledger = Ledger::new(reader.session.topology.clone(), reader.session.hooks.clone());
-    let mut pipeline = Pipeline::of(&reader.session);
-    let mut last_ns = reader.session.since_ns;
-    while let Some(step) = reader.step() {
-        for chunk in step.chunks() {
-            pipeline.chunk(chunk);
+/// Writes the recording's packets one by one.
+fn capture(args: &args::Report, sink: &mut Sink) -> anyhow::Result<()> {
+    let mut reader = Reader::open(&args.file)?;
+    let session = reader.session.clone();
+    let mut capture = Capture::begin(sink.bytes(), &session)?;
+    let mut result: Result<(), ReportError> = Ok(());
+    replay::flights(&mut reader, |flight, ledger| {
+        if result.is_ok()
+            && let Some(passage) = passage::of(flight, ledger, &session)
+        {
+            result = capture.add(&passage);
         }
-        pipeline.advance(step.watermark_ns, &mut ledger);
-        last_ns = last_ns.max(step.watermark_ns);
-    }
-    pipeline.finish(&mut ledger);
-    let mut ending = reader.ending.take().unwrap_or_else(|| Ending {
-        duration_ns: last_ns - reader.session.since_ns,
-        notes: vec!["the recording has no end: its writer was killed or its disk was full".into()],
-        ..Ending::default()
     });
+    result?;
+    sink.bytes().flush()?;
     if let Some(damage) = &reader.damage {
-        ending.notes.push(format!("{damage}; what precedes it is shown"));
+        writeln!(std::io::stderr(), "netpath: {damage}; what precedes it is in the capture")?;
     }
-    ending.notes.extend(ledger.notes().into_iter().chain(pipeline.notes()));
-    Ok(snapshot::build(&ledger, &reader.session, &ending))
+    Ok(())
 }

@@ -7,22 +7,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    args::{self, Format},
-    exit::Status,
-    interrupt, live,
-    output::Sink,
-    topo::select,
-};
+use super::{args, exit::Status, interrupt, live, output::Sink, topo::select};
 use crate::{
     containers, facts,
     host::HostFacts,
     kernel::{self, Options, Tracer},
     live::{Attached, Done, Limits, Live, News},
     recording::Writer,
+    report::Format,
     session::Session,
     topo::Topology,
-    tui::Look,
     view::units::count,
 };
 
@@ -30,23 +24,20 @@ use crate::{
 const LINE_EVERY: Duration = Duration::from_secs(1);
 
 /// `netpath trace`.
-pub(super) fn run(args: &args::Trace, look: Look) -> anyhow::Result<ExitCode> {
-    let format = args.output.format().unwrap_or_else(|| default_format(&args.output));
-    live::check(format)?;
-    let mut sink = Sink::open(&args.output, format)?;
+pub(super) fn run(args: &args::Trace) -> anyhow::Result<ExitCode> {
+    let mut sink = Sink::open(&args.output, default_format(&args.output))?.of_snapshots()?;
+    live::check(sink.format())?;
     let mut trace = start(&args.gather, None)?;
-    let done = match format {
+    let done = match sink.format() {
         Format::Ndjson => lines(trace, &mut sink)?,
         Format::Tui => {
-            live::view(&mut trace, look)?;
+            live::view(&mut trace, args.output.look)?;
             trace.finish()?
         }
-        Format::Summary | Format::Json => trace.join()?,
+        _ => trace.join()?,
     };
-    if let Some(snapshot) = &done.snapshot {
-        sink.write(snapshot)?;
-    }
-    Ok(Status::Fine.into())
+    let status = done.snapshot.map_or(Ok(Status::Fine), |snapshot| sink.write(&snapshot))?;
+    Ok(status.into())
 }
 
 /// `netpath record`.
@@ -89,8 +80,12 @@ fn start(gather: &args::Gather, writer: Option<Writer>) -> anyhow::Result<Live> 
 /// Finds the path and attaches to it; nothing is recorded yet but the session's facts.
 fn attach(args: &args::Gather) -> anyhow::Result<(Tracer, Session)> {
     let (topology, netns) = select(&args.selection)?;
-    let mut options =
-        Options { log_kernel: args.log_kernel, calibrate: true, ..Options::default() };
+    let mut options = Options {
+        log_kernel: args.log_kernel,
+        calibrate: !args.inert,
+        inert: args.inert,
+        ..Options::default()
+    };
     if !args.backend.is_empty() {
         options.backends = args.backend.iter().map(|b| b.0).collect();
     }
@@ -136,7 +131,7 @@ fn lines(live: Live, sink: &mut Sink) -> anyhow::Result<Done> {
     let mut due = Instant::now() + LINE_EVERY;
     loop {
         match live.wait(due.saturating_duration_since(Instant::now())) {
-            News::Snapshot(snapshot) => sink.write(&snapshot)?,
+            News::Snapshot(snapshot) => sink.write_so_far(&snapshot)?,
             News::Nothing => {
                 live.ask();
                 due += LINE_EVERY;

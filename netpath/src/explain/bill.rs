@@ -15,6 +15,12 @@ use crate::{
 
 /// Parts of a group that are named.
 const PARTS: usize = 4;
+/// Columns.
+const WIDTH: usize = 100;
+/// Where sentences begin, after the figure.
+const INDENT: &str = "            ";
+/// Less than this is nothing, ns: compensation is not that exact.
+const NOTHING_NS: f64 = 1.0;
 
 /// One group's part of a bill.
 #[derive(Clone, Debug)]
@@ -33,7 +39,7 @@ pub fn render(snapshot: &Snapshot, explained: &Explained) -> String {
         snapshot.transactions.iter().max_by_key(|t| t.count).filter(|t| t.count >= ENOUGH);
     if let Some(trip) = busiest {
         round_trip(&mut out, snapshot, trip);
-    } else if let Some(path) = snapshot.paths.iter().max_by_key(|p| p.packets) {
+    } else if let Some(path) = snapshot.paths.iter().max_by(|a, b| spent(a).total_cmp(&spent(b))) {
         one_way(&mut out, path);
     } else {
         out += "No packet arrived, so there is nothing to explain.\n";
@@ -46,12 +52,14 @@ pub fn render(snapshot: &Snapshot, explained: &Explained) -> String {
     out
 }
 
+/// Time that all packets of a path took together, ns.
+fn spent(path: &PathReport) -> f64 {
+    path.total.mean_ns * path.packets as f64
+}
+
 fn round_trip(out: &mut String, snapshot: &Snapshot, trip: &TransactionReport) {
-    let of = |part: &str| {
-        let name = trip.parts.iter().find(|p| p.part == part)?.path.as_deref()?;
-        snapshot.paths.iter().find(|p| p.name == name)
-    };
-    let paths: Vec<&PathReport> = [of("request"), of("reply")].into_iter().flatten().collect();
+    let paths: Vec<&PathReport> =
+        trip.parts.iter().filter_map(|part| part.path_of(snapshot)).collect();
     let _ = writeln!(
         out,
         "A round trip {} takes {} here ({} at the median); without netpath about {} ± {}.\n",
@@ -63,12 +71,8 @@ fn round_trip(out: &mut String, snapshot: &Snapshot, trip: &TransactionReport) {
     );
     items(out, &paths);
     if let Some(server) = trip.parts.iter().find(|p| p.part == "server") {
-        let _ = writeln!(
-            out,
-            "{:>10}  {:<10} from reading the request to sending the reply: the application's own",
-            time(server.times.mean_ns),
-            "server"
-        );
+        let text = "from reading the request to sending the reply: the application's own";
+        line(out, &figure(server.times.mean_ns), "server", text);
     }
 }
 
@@ -104,7 +108,7 @@ fn items(out: &mut String, paths: &[&PathReport]) {
     items.sort_by(|a, b| b.ns.total_cmp(&a.ns));
     let no_queue = items.iter().any(|i| i.group == Group::Qdisc && i.wait_ns == 0.0);
     for item in &items {
-        let _ = writeln!(out, "{:>10}  {:<10} {}", time(item.ns), item.group.label(), parts(item));
+        line(out, &figure(item.ns), item.group.label(), &parts(item));
     }
     if no_queue {
         let _ = writeln!(
@@ -114,20 +118,10 @@ fn items(out: &mut String, paths: &[&PathReport]) {
         );
     }
     if probes > 0.0 {
-        let _ = writeln!(
-            out,
-            "{:>10}  {:<10} netpath's probes, not in the items above",
-            time(probes),
-            "probes"
-        );
+        line(out, &figure(probes), "probes", "netpath's own, not in the items above");
     }
     if unattributed.abs() >= 1.0 {
-        let _ = writeln!(
-            out,
-            "{:>10}  {:<10} between probe points, no hop's",
-            time(unattributed),
-            "unknown"
-        );
+        line(out, &figure(unattributed), "unknown", "between probe points, no hop's");
     }
 }
 
@@ -152,8 +146,29 @@ fn add(items: &mut Vec<Item>, hop: &HopReport, ns: f64) {
     }
 }
 
+/// One item: its figure, its name, and what it is made of.
+fn line(out: &mut String, figure: &str, name: &str, text: &str) {
+    let first = format!("{figure:>10}  {name:<10} ");
+    let next = " ".repeat(first.len());
+    wrapped(out, &first, &next, text);
+}
+
+/// A sentence that fits the screen.
+fn wrapped(out: &mut String, first: &str, next: &str, text: &str) {
+    let options = textwrap::Options::new(WIDTH).initial_indent(first).subsequent_indent(next);
+    for line in textwrap::wrap(text, options.break_words(false)) {
+        let _ = writeln!(out, "{line}");
+    }
+}
+
+/// A time, or that there is none: taking the probes out of a short one can leave less than nothing.
+fn figure(ns: f64) -> String {
+    if ns < NOTHING_NS { "~0 ns".to_owned() } else { time(ns) }
+}
+
 fn parts(item: &Item) -> String {
-    let mut parts = item.parts.clone();
+    let mut parts: Vec<_> =
+        item.parts.iter().filter(|(_, ns)| *ns >= NOTHING_NS).cloned().collect();
     parts.sort_by(|a, b| b.1.total_cmp(&a.1));
     let rest = parts.len().saturating_sub(PARTS);
     let mut words: Vec<String> =
@@ -185,8 +200,11 @@ fn advice(out: &mut String, findings: &[Finding]) {
         }
         told.push(finding);
         let cost = if finding.cost_ns > 0.0 { time(finding.cost_ns) } else { "–".to_owned() };
-        let _ = writeln!(out, "{cost:>10}  {}: {}", finding.title, finding.summary);
-        let _ = writeln!(out, "{:>10}  → {}  ({})", "", finding.advice, finding.link);
+        let text = format!("{}: {}", finding.title, finding.summary);
+        wrapped(out, &format!("{cost:>10}  "), INDENT, &text);
+        let arrow = format!("{INDENT}→ ");
+        wrapped(out, &arrow, &format!("{INDENT}  "), &finding.advice);
+        let _ = writeln!(out, "{INDENT}  {}", finding.link);
     }
 }
 
@@ -197,9 +215,9 @@ fn trust(out: &mut String, snapshot: &Snapshot, trip: Option<&TransactionReport>
         |t| format!("{} round trips", count(t.count)),
     );
     let cost = &snapshot.probe_cost_ns;
-    let _ = writeln!(
-        out,
-        "\nHow sure: {what}, {} packets incomplete, {} events lost; an event costs {:.0} ± {:.0} ns here; netpath used {} of a CPU in the kernel and {} in user space.",
+    let text = format!(
+        "How sure: {what}, {} packets incomplete, {} events lost; an event costs {:.0} ± {:.0} ns \
+         here; netpath used {} of a CPU in the kernel and {} in user space.",
         count(p.incomplete),
         count(snapshot.lost_events),
         cost.mean,
@@ -207,4 +225,6 @@ fn trust(out: &mut String, snapshot: &Snapshot, trip: Option<&TransactionReport>
         percent(snapshot.own_cost.kernel_cpus),
         percent(snapshot.own_cost.user_cpus)
     );
+    out.push('\n');
+    wrapped(out, "", "", &text);
 }

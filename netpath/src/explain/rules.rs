@@ -35,7 +35,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         id: "new-connections",
-        title: "most packets open a connection, and conntrack makes an entry for each",
+        title: "many packets open a connection, and conntrack makes an entry for each",
         group: Group::Conntrack,
         advice: "keep connections open, or lift the traffic from tracking where NAT does not need it: nft … notrack, iptables -t raw -j CT --notrack",
         check: Check::Path(netfilter::new_connections),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Size of the table, and how often something went wrong since boot
 /// (`/proc/net/stat/nf_conntrack`, all CPUs together).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Conntrack {
     pub entries: u64,
     /// `nf_conntrack_max`.

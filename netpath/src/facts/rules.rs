@@ -14,6 +14,7 @@ use serde_json::Value;
 
 /// What was listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Rules {
     pub chains: Vec<Chain>,
     /// Sets and maps, with how many elements each has.
@@ -24,6 +25,7 @@ pub struct Rules {
 
 /// A chain.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Chain {
     /// `ip`, `ip6`, `inet`, `bridge`.
     pub family: String,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Counts since boot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Softnet {
     pub processed: u64,
     /// Packets dropped because a CPU's backlog was full (`net.core.netdev_max_backlog`).

@@ -1,7 +1,7 @@
 //! The running kernel's BTF, its modules' included: struct offsets, and where arguments stand.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -16,7 +16,9 @@ use netpath_common::{
 
 use super::KernelError;
 
-const DIR: &str = "/sys/kernel/btf";
+/// Where the kernel shows its BTF, and by which name its own.
+pub(super) const DIR: &str = "/sys/kernel/btf";
+pub(super) const KERNEL: &str = "vmlinux";
 const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
 /// The BTF of the kernel, and of each loaded module over it.
@@ -25,12 +27,13 @@ pub(super) struct KernelBtf {
     modules: Vec<(String, Btf)>,
 }
 
-/// A function that BTF knows.
+/// A tracepoint or function that BTF knows.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) name: String,
     /// The module that it is in; `None` for the kernel itself.
     pub(super) module: Option<String>,
+    /// Of the function, or of the tracepoint's typedef.
     pub(super) id: u32,
     pub(super) row: [u8; ARGS],
 }
@@ -58,6 +61,11 @@ impl KernelBtf {
         Ok(Self { vmlinux, modules })
     }
 
+    /// Names of the modules whose BTF this is.
+    pub(super) fn modules(&self) -> BTreeSet<String> {
+        self.modules.iter().map(|(name, _)| name.clone()).collect()
+    }
+
     /// The kernel's BTF, then each module's.
     fn all(&self) -> impl Iterator<Item = (Option<&str>, &Btf)> {
         std::iter::once((None, &self.vmlinux))
@@ -74,6 +82,12 @@ impl KernelBtf {
             };
         }
         Ok(Layout::from_offsets(&offsets))
+    }
+
+    /// The offset of a struct's member, wherever the struct is; `None` where it is nowhere.
+    pub(super) fn member(&self, of: &'static str, path: &'static str) -> Option<u64> {
+        let field = Field { name: path, of, path, bytes: 0, optional: true };
+        self.offset(&field).ok().map(u64::from)
     }
 
     fn offset(&self, field: &Field) -> Result<u32, KernelError> {
@@ -98,12 +112,15 @@ impl KernelBtf {
     }
 
     /// Where a tracepoint has what `body` wants; an error where it is missing.
-    pub(super) fn tracepoint(&self, name: &str, body: Body) -> Result<[u8; ARGS], String> {
-        let typedef = self
-            .vmlinux
-            .resolve_types_by_name(&format!("btf_trace_{name}"))
-            .ok()
-            .and_then(|types| types.into_iter().find(|t| matches!(t, Type::Typedef(_))))
+    pub(super) fn tracepoint(&self, name: &str, body: Body) -> Result<Found, String> {
+        let ids = self.vmlinux.resolve_ids_by_name(&format!("btf_trace_{name}"));
+        let (id, typedef) = ids
+            .unwrap_or_default()
+            .into_iter()
+            .find_map(|id| match self.vmlinux.resolve_type_by_id(id) {
+                Ok(typedef @ Type::Typedef(_)) => Some((id, typedef)),
+                _ => None,
+            })
             .ok_or_else(|| "this kernel doesn't have it".to_owned())?;
         // typedef → pointer → prototype, whose first parameter is the tracepoint's own data.
         let Type::Ptr(pointer) = bare(&self.vmlinux, typedef) else {
@@ -113,7 +130,8 @@ impl KernelBtf {
             return Err("its BTF has no prototype".to_owned());
         };
         let parameters = parameters(&self.vmlinux, &proto, 1);
-        wants(&parameters, body, true)
+        let row = wants(&parameters, body, true)?;
+        Ok(Found { name: name.to_owned(), module: None, id, row })
     }
 
     /// The first of `names` that is a traceable function by BTF, with where it has what `body`
@@ -131,7 +149,7 @@ impl KernelBtf {
             if note != Note::None {
                 row[SPAN_STATE] = pointer_to(parameters, "nf_hook_state").unwrap_or(ArgPos::NONE);
             }
-            if note == Note::Rules {
+            if matches!(note, Note::Rules(_)) {
                 let rules = pointer_to(parameters, "xt_table")
                     .or_else(|| named(parameters, "priv"))
                     .or_else(|| named(parameters, "table"));

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io};
 
 use thiserror::Error;
 
-use super::Backend;
+use super::backend::Backend;
 
 #[derive(Debug, Error)]
 pub enum KernelError {
@@ -40,6 +40,14 @@ impl KernelError {
     pub(super) fn system(what: impl Into<String>, source: io::Error) -> Self {
         Self::System { what: what.into(), source }
     }
+}
+
+/// Why something is absent; a verifier's log goes to the diagnostics.
+pub(super) fn refusal(what: &str, error: &KernelError) -> String {
+    if let KernelError::Verifier { log, .. } = error {
+        tracing::warn!("{what}: {error}; the verifier's log ends:\n{log}");
+    }
+    format!("{what}: {error}")
 }
 
 /// The lines of a verifier log that its statistics are made of.

@@ -11,20 +11,46 @@ use netpath_common::point::{Family, HOOK_ENTRIES, Hook};
 use super::{
     KernelError,
     object::{HookListPod, Object},
-    symbols,
+    symbols::Symbols,
 };
-use crate::{hooks::Registered, netns::Netns};
+use crate::{
+    hooks::{HookKey, Registered},
+    netns::Netns,
+};
 
 /// The hooks of one hook point of a namespace, functions still as addresses.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Listed {
     pub(super) family: Family,
     pub(super) hook: Hook,
     pub(super) entries: Vec<(u64, i32)>,
 }
 
+/// A hook point of a namespace, functions by name.
+pub(super) struct Named {
+    pub(super) netns: Netns,
+    pub(super) family: Family,
+    pub(super) hook: Hook,
+    pub(super) registered: Vec<Registered>,
+}
+
+impl Named {
+    pub(super) fn key(&self) -> HookKey {
+        let netns = self.netns.cookie;
+        HookKey { netns, family: self.family as u8, hook: self.hook as u8 }
+    }
+}
+
+/// Reads the hooks of all these namespaces.
+pub(super) fn survey(
+    object: &mut Object,
+    namespaces: &[Netns],
+) -> Result<Vec<(Netns, Vec<Listed>)>, KernelError> {
+    namespaces.iter().map(|netns| Ok((netns.clone(), list(object, netns)?))).collect()
+}
+
 /// Reads all hook points of `netns`.
-pub(super) fn list(object: &mut Object, netns: &Netns) -> Result<Vec<Listed>, KernelError> {
+fn list(object: &mut Object, netns: &Netns) -> Result<Vec<Listed>, KernelError> {
     let program = object.runnable("netns_hooks")?;
     let ran = netns
         .run(|| program.test_run(RawTracePointRunOptions::new()))
@@ -53,21 +79,21 @@ pub(super) fn list(object: &mut Object, netns: &Netns) -> Result<Vec<Listed>, Ke
 }
 
 /// Gives the functions their names.
-pub(super) fn name(lists: &[Vec<Listed>]) -> Vec<Vec<(Family, Hook, Vec<Registered>)>> {
+pub(super) fn name(surveyed: &[(Netns, Vec<Listed>)], symbols: &Symbols) -> Vec<Named> {
+    let lists = || surveyed.iter().flat_map(|(netns, lists)| lists.iter().map(move |l| (netns, l)));
     let addresses: BTreeSet<u64> =
-        lists.iter().flatten().flat_map(|l| l.entries.iter().map(|e| e.0)).collect();
-    let names = symbols::resolve(&addresses);
-    let registered = |entries: &[(u64, i32)]| {
-        entries
-            .iter()
-            .map(|(address, priority)| Registered {
-                function: names.get(address).cloned().unwrap_or_default(),
-                priority: *priority,
-            })
-            .collect()
+        lists().flat_map(|(_, l)| l.entries.iter().map(|e| e.0)).collect();
+    let names = symbols.names(&addresses);
+    let registered = |(address, priority): &(u64, i32)| Registered {
+        function: names.get(address).cloned().unwrap_or_default(),
+        priority: *priority,
     };
-    lists
-        .iter()
-        .map(|lists| lists.iter().map(|l| (l.family, l.hook, registered(&l.entries))).collect())
+    lists()
+        .map(|(netns, l)| Named {
+            netns: netns.clone(),
+            family: l.family,
+            hook: l.hook,
+            registered: l.entries.iter().map(registered).collect(),
+        })
         .collect()
 }

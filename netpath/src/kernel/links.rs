@@ -7,19 +7,14 @@
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 
 use aya_obj::generated::{bpf_attach_type, bpf_prog_type};
-use netpath_common::point::{Family, Hook};
 
 use super::{
-    KernelError, hooks,
-    object::Object,
+    KernelError,
+    hooks::Named,
     raw::{self, ProgramKind},
     source::Source,
 };
-use crate::{
-    hooks::{HookKey, HookPlan},
-    netns::Netns,
-    topo::Topology,
-};
+use crate::hooks::{HookKey, HookPlan};
 
 const KIND: ProgramKind = ProgramKind {
     kind: bpf_prog_type::BPF_PROG_TYPE_NETFILTER,
@@ -39,8 +34,8 @@ pub(super) fn try_links() -> Result<(), String> {
 /// Attached links.
 #[derive(Default)]
 pub(super) struct Links {
-    /// Each with the namespace that it is in.
-    links: Vec<(u32, OwnedFd)>,
+    /// Each with the hook point that it is at.
+    links: Vec<(HookKey, OwnedFd)>,
     // Kept so that hooks which are registered later can get links too.
     programs: Vec<OwnedFd>,
 }
@@ -52,49 +47,47 @@ impl Links {
 
     /// Detaches the links of a namespace: they would keep it alive.
     pub(super) fn release(&mut self, netns: u32) {
-        self.links.retain(|(owner, _)| *owner != netns);
+        self.links.retain(|(at, _)| at.netns != netns);
     }
 
-    /// Reads the hooks of every namespace on the path, plans links around them in `plan`, and
-    /// attaches them. A hook point that can't have its links leaves the plan; why stands in
-    /// `refused`.
+    /// Detaches the links of a hook point.
+    pub(super) fn release_point(&mut self, key: HookKey) {
+        self.links.retain(|(at, _)| *at != key);
+    }
+
+    /// Attaches the links that `plan` has for these hook points. A hook point that can't have its
+    /// links loses them in the plan; why comes back.
     pub(super) fn attach(
-        object: &mut Object,
-        topology: &Topology,
+        &mut self,
+        source: &Source,
+        points: &[Named],
         plan: &mut HookPlan,
-        refused: &mut Vec<String>,
-    ) -> Result<Self, KernelError> {
-        let mut this = Self::default();
-        let mut failed = None;
-        for (netns, key, family, hook) in survey(object, topology, plan)? {
-            if let Err(error) = this.attach_point(object, &netns, key, family, hook, plan) {
+    ) -> Vec<KernelError> {
+        let mut failed = Vec::new();
+        for named in points {
+            let key = named.key();
+            if let Err(error) = self.attach_point(source, named, plan) {
                 if let Some(point) = plan.points.get_mut(&key) {
                     point.without_links();
                 }
-                refused.push(error.to_string());
-                failed = Some(error);
+                failed.push(error);
             }
         }
-        match failed {
-            Some(error) if this.links.is_empty() => Err(error),
-            _ => Ok(this),
-        }
+        failed
     }
 
     /// Attaches the links of one hook point, all or none.
     fn attach_point(
         &mut self,
-        object: &Object,
-        netns: &Netns,
-        key: HookKey,
-        family: Family,
-        hook: Hook,
+        source: &Source,
+        named: &Named,
         plan: &HookPlan,
     ) -> Result<(), KernelError> {
-        let Some(point) = plan.points.get(&key) else { return Ok(()) };
+        let Named { netns, family, hook, .. } = named;
+        let Some(point) = plan.points.get(&named.key()) else { return Ok(()) };
         let mut wanted = Vec::new();
         for (slot, priority) in point.links.iter().enumerate() {
-            wanted.push((self.program(object, slot)?, *priority));
+            wanted.push((self.program(source, slot)?, *priority));
         }
         if wanted.is_empty() {
             return Ok(());
@@ -104,7 +97,7 @@ impl Links {
                 wanted
                     .iter()
                     .map(|&(program, priority)| {
-                        raw::link_netfilter(program, family.nfproto(), hook as u8, priority)
+                        raw::link_netfilter(program, family.nfproto(), *hook as u8, priority)
                             .map_err(|source| {
                                 let what = format!(
                                     "attach a netfilter link to {} {} at priority {priority} in {}",
@@ -118,45 +111,16 @@ impl Links {
                     .collect::<Result<Vec<_>, _>>()
             })
             .map_err(|e| KernelError::Object(e.to_string()))??;
-        self.links.extend(links.into_iter().map(|link| (key.netns, link)));
+        self.links.extend(links.into_iter().map(|link| (named.key(), link)));
         Ok(())
     }
 
     /// The program for a slot; loaded when it is first needed.
-    fn program(&mut self, object: &Object, slot: usize) -> Result<RawFd, KernelError> {
-        if self.programs.len() <= slot {
-            let source = Source::relocated(object)?;
-            while self.programs.len() <= slot {
-                let name = format!("hook_slot_{}", self.programs.len());
-                self.programs.push(source.load(&name, KIND)?);
-            }
+    fn program(&mut self, source: &Source, slot: usize) -> Result<RawFd, KernelError> {
+        while self.programs.len() <= slot {
+            let name = format!("hook_slot_{}", self.programs.len());
+            self.programs.push(source.load(&name, KIND)?);
         }
         Ok(self.programs[slot].as_raw_fd())
     }
-}
-
-/// Reads the hooks of every namespace on the path, and plans links around them in `plan`.
-pub(super) fn survey(
-    object: &mut Object,
-    topology: &Topology,
-    plan: &mut HookPlan,
-) -> Result<Vec<(Netns, HookKey, Family, Hook)>, KernelError> {
-    let hosts: Vec<(u32, Netns)> = topology
-        .hosts
-        .values()
-        .filter_map(|host| Some((host.netns, host.handle.clone()?)))
-        .collect();
-    let mut lists = Vec::new();
-    for (_, netns) in &hosts {
-        lists.push(hooks::list(object, netns)?);
-    }
-    let mut found = Vec::new();
-    for ((cookie, netns), points) in hosts.iter().zip(hooks::name(&lists)) {
-        for (family, hook, registered) in points {
-            plan.add(*cookie, family, hook, &registered);
-            let key = HookKey { netns: *cookie, family: family as u8, hook: hook as u8 };
-            found.push((netns.clone(), key, family, hook));
-        }
-    }
-    Ok(found)
 }

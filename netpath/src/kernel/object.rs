@@ -1,4 +1,4 @@
-//! The eBPF object: loading it through aya, its maps, and its tracepoint programs.
+//! The eBPF object: loading it through aya, its maps, and the programs that are only run.
 
 use std::{
     collections::BTreeMap,
@@ -6,20 +6,21 @@ use std::{
 };
 
 use aya::{
-    Btf, Ebpf, EbpfLoader, Pod,
+    Ebpf, EbpfLoader, Pod,
     maps::{Array, Map, MapData, PerCpuArray},
-    programs::{BtfTracePoint, ProgramError, RawTracePoint},
+    programs::{ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun as _},
     util::nr_cpus,
 };
 use aya_log::EbpfLogger;
 use netpath_common::{
-    args::Positions,
+    control::Control,
+    filter::Program,
     layout::Layout,
     place::{Bucket, DevId, WANTED_BUCKETS, WANTED_WAYS, insert},
-    point::{HookList, POINTS_MAX},
+    point::{HookList, PEEK_BYTES, POINTS_MAX, Peek},
 };
 
-use super::{KernelError, Options, error::tail};
+use super::{KernelError, backend::Options, error::tail};
 use crate::topo::Place;
 
 /// The object as `cargo xtask build` made it.
@@ -36,44 +37,45 @@ macro_rules! pod {
     )*};
 }
 
-pod! { LayoutPod(Layout), PositionsPod(Positions), BucketPod(Bucket), HookListPod(HookList) }
+pod! {
+    LayoutPod(Layout),
+    BucketPod(Bucket),
+    HookListPod(HookList),
+    PeekPod(Peek),
+    ControlPod(Control),
+    ProgramPod(Program),
+}
 
 /// The loaded object.
 pub(super) struct Object {
     pub(super) ebpf: Ebpf,
-    btf: Btf,
     /// Descriptors of all maps, also of those that were taken out; their owners live as long.
     pub(super) map_fds: Vec<(String, RawFd)>,
-    attached: usize,
 }
 
 /// Reads what the programs log.
 pub(super) type Logger = EbpfLogger<&'static dyn log::Log>;
 
 impl Object {
-    pub(super) fn load(
-        layout: Layout,
-        positions: &Positions,
-        options: &Options,
-    ) -> Result<Self, KernelError> {
+    pub(super) fn load(layout: Layout, options: &Options) -> Result<Self, KernelError> {
         let cpus = nr_cpus().map_err(|(what, e)| KernelError::system(what, e))?;
         let cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
-        let (layout, positions) = (LayoutPod(layout), PositionsPod(*positions));
+        let layout = LayoutPod(layout);
+        let inert = u32::from(options.inert);
         let level: u8 = if options.log_kernel { u8::MAX } else { 0 };
         let mut loader = EbpfLoader::new();
         loader
             .override_global("LAYOUT", &layout, true)
-            .override_global("POSITIONS", &positions, true)
+            .override_global("INERT", &inert, true)
             .override_global(aya_log::LEVEL, &level, true)
             .map_max_entries("CPUS", cpus)
             .map_max_entries("STACKS", cpus)
             .map_max_entries("SENDERS", cpus)
             .map_max_entries("RING", options.ring_bytes);
         let ebpf = loader.load(BYTES).map_err(|e| KernelError::Object(chain(&e)))?;
-        let btf = Btf::from_sys_fs().map_err(|e| KernelError::NoBtf(e.to_string()))?;
         let map_fds =
             ebpf.maps().filter_map(|(name, map)| Some((name.to_owned(), map_fd(map)?))).collect();
-        Ok(Self { ebpf, btf, map_fds, attached: 0 })
+        Ok(Self { ebpf, map_fds })
     }
 
     /// Makes packets of these devices the wanted ones, and no others. Index 0 stands for what a
@@ -114,23 +116,17 @@ impl Object {
             .ok_or_else(|| KernelError::Object(format!("the object has no map {name}")))
     }
 
-    /// Attaches the program of a point to its tracepoint.
-    pub(super) fn attach_tracepoint(
-        &mut self,
-        point: u16,
-        tracepoint: &str,
-    ) -> Result<(), KernelError> {
-        let name = format!("tp_{point}");
-        let program: &mut BtfTracePoint = self
-            .ebpf
-            .program_mut(&name)
-            .ok_or_else(|| KernelError::Object(format!("the object has no program {name}")))?
-            .try_into()
-            .map_err(|e: ProgramError| KernelError::Object(e.to_string()))?;
-        program.load(tracepoint, &self.btf).map_err(|e| refused(&name, &e))?;
-        program.attach().map_err(|e| refused(&name, &e))?;
-        self.attached += 1;
-        Ok(())
+    /// Reads kernel memory; `None` where it can't be read.
+    pub(super) fn peek(&mut self, address: u64) -> Option<[u8; PEEK_BYTES]> {
+        let ask = PeekPod(Peek { address, bytes: [0; PEEK_BYTES] });
+        self.map_mut::<Array<_, PeekPod>>("PEEK").ok()?.set(0, ask, 0).ok()?;
+        let program = self.runnable("peek_memory").ok()?;
+        let ran = program.test_run(RawTracePointRunOptions::new()).ok()?;
+        if ran.return_value != 0 {
+            return None;
+        }
+        let map: Array<_, PeekPod> = self.map_mut("PEEK").ok()?;
+        map.get(&0, 0).ok().map(|answer| answer.0.bytes)
     }
 
     /// The raw tracepoint program that is never attached, only run.
@@ -164,10 +160,6 @@ impl Object {
         EbpfLogger::init(&mut self.ebpf)
             .inspect_err(|error| tracing::warn!("the programs' log can't be read: {error}"))
             .ok()
-    }
-
-    pub(super) fn attached(&self) -> usize {
-        self.attached
     }
 }
 

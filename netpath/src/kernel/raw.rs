@@ -4,11 +4,12 @@
 use std::{
     ffi::CStr,
     io,
-    os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd},
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd},
 };
 
 use aya_obj::generated::{
-    bpf_attach_type, bpf_attr, bpf_btf_info, bpf_cmd, bpf_insn, bpf_prog_type, perf_event_attr,
+    bpf_attach_type, bpf_attr, bpf_btf_info, bpf_cmd, bpf_insn, bpf_link_info, bpf_link_type,
+    bpf_map_type, bpf_prog_info, bpf_prog_type, perf_event_attr,
 };
 
 /// What a program is loaded as.
@@ -184,14 +185,71 @@ fn btf_name(btf: &OwnedFd) -> io::Result<Vec<u8>> {
     let mut info: bpf_btf_info = unsafe { std::mem::zeroed() };
     info.name = name.as_mut_ptr() as u64;
     info.name_len = u32::try_from(name.len()).unwrap_or(0);
-    let mut attr = zeroed();
-    // The part of the union that BPF_OBJ_GET_INFO_BY_FD reads.
-    attr.info.bpf_fd = u32::try_from(btf.as_raw_fd()).unwrap_or(u32::MAX);
-    attr.info.info = &raw mut info as u64;
-    attr.info.info_len = u32::try_from(size_of::<bpf_btf_info>()).unwrap_or(0);
-    call(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr)?;
+    object_info(btf.as_fd(), &mut info)?;
     let end = name.iter().position(|b| *b == 0).unwrap_or(name.len());
     Ok(name[..end].to_vec())
+}
+
+/// Fills in what the kernel knows of a BTF, a program or a link.
+fn object_info<T>(object: BorrowedFd<'_>, info: &mut T) -> io::Result<()> {
+    let mut attr = zeroed();
+    // The part of the union that BPF_OBJ_GET_INFO_BY_FD reads.
+    attr.info.bpf_fd = u32::try_from(object.as_raw_fd()).unwrap_or(u32::MAX);
+    attr.info.info = &raw mut *info as u64;
+    attr.info.info_len = u32::try_from(size_of::<T>()).unwrap_or(0);
+    call(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr).map(|_| ())
+}
+
+/// How often a program was not run because it was running already on that CPU.
+pub(super) fn recursion_misses(program: BorrowedFd<'_>) -> io::Result<u64> {
+    // SAFETY: all-zero is a valid bpf_prog_info; it asks for none of its arrays.
+    let mut info: bpf_prog_info = unsafe { std::mem::zeroed() };
+    object_info(program, &mut info)?;
+    Ok(info.recursion_misses)
+}
+
+/// How often a link of kprobes passed a function over (Linux 6.7 tells it); 0 for other links.
+pub(super) fn kprobe_misses(link: BorrowedFd<'_>) -> io::Result<u64> {
+    // SAFETY: all-zero is a valid bpf_link_info; it asks for none of its arrays.
+    let mut info: bpf_link_info = unsafe { std::mem::zeroed() };
+    object_info(link, &mut info)?;
+    if info.type_ != bpf_link_type::BPF_LINK_TYPE_KPROBE_MULTI as u32 {
+        return Ok(0);
+    }
+    // SAFETY: the part of the union that belongs to this type.
+    Ok(unsafe { info.__bindgen_anon_1.kprobe_multi.missed })
+}
+
+/// A map of one value that nobody can change any more: a program's read-only data.
+pub(super) fn frozen_map(value: &[u8]) -> io::Result<OwnedFd> {
+    /// Programs only read it (Linux 5.2).
+    const BPF_F_RDONLY_PROG: u32 = 1 << 7;
+    let mut attr = zeroed();
+    // SAFETY: the part of the union that BPF_MAP_CREATE reads.
+    unsafe {
+        let create = &mut attr.__bindgen_anon_1;
+        create.map_type = bpf_map_type::BPF_MAP_TYPE_ARRAY as u32;
+        create.key_size = 4;
+        create.value_size = u32::try_from(value.len()).unwrap_or(u32::MAX);
+        create.max_entries = 1;
+        create.map_flags = BPF_F_RDONLY_PROG;
+    }
+    let map = descriptor(bpf_cmd::BPF_MAP_CREATE, &mut attr)?;
+    let key = 0u32;
+    let mut attr = zeroed();
+    // SAFETY: the part of the union that BPF_MAP_UPDATE_ELEM reads.
+    unsafe {
+        let update = &mut attr.__bindgen_anon_2;
+        update.map_fd = u32::try_from(map.as_raw_fd()).unwrap_or(u32::MAX);
+        update.key = &raw const key as u64;
+        update.__bindgen_anon_1.value = value.as_ptr() as u64;
+    }
+    call(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut attr)?;
+    let mut attr = zeroed();
+    // The part of the union that BPF_MAP_FREEZE reads.
+    attr.__bindgen_anon_2.map_fd = u32::try_from(map.as_raw_fd()).unwrap_or(u32::MAX);
+    call(bpf_cmd::BPF_MAP_FREEZE, &mut attr)?;
+    Ok(map)
 }
 
 fn zeroed() -> bpf_attr {

@@ -1,47 +1,78 @@
-//! Programs that are loaded without aya: the object parsed once more, and relocated against the
-//! maps that aya has made.
+//! The object's programs, ready to be loaded without aya: parsed once more, given their read-only
+//! data, and relocated against the maps that aya has made.
+//!
+//! What is read-only to a program is so from its loading on. What is probed later, because its
+//! module came later, has a source of its own.
 
 use std::{
-    collections::HashSet,
-    os::fd::{OwnedFd, RawFd},
+    collections::{HashMap, HashSet},
+    os::fd::{AsRawFd as _, OwnedFd, RawFd},
 };
+
+use aya_obj::EbpfSectionKind;
+use netpath_common::{args::Positions, layout::Layout};
 
 use super::{
     KernelError,
     error::tail,
     object::{BYTES, Object},
-    raw::{ProgramKind, load_program},
+    raw::{self, ProgramKind, load_program},
 };
 
 /// The object, ready to load programs from.
-pub(super) struct Source(aya_obj::Object);
+pub(super) struct Source {
+    parsed: aya_obj::Object,
+    /// Programs that are loaded hold it themselves.
+    _read_only: Vec<OwnedFd>,
+}
 
 impl Source {
-    pub(super) fn relocated(object: &Object) -> Result<Self, KernelError> {
+    pub(super) fn new(
+        object: &Object,
+        layout: &Layout,
+        positions: &Positions,
+        log: bool,
+    ) -> Result<Self, KernelError> {
         let fail = KernelError::Object;
         let mut parsed = aya_obj::Object::parse(BYTES).map_err(|e| fail(e.to_string()))?;
-        let maps: Vec<(&str, RawFd, aya_obj::Map)> = object
-            .map_fds
-            .iter()
-            .filter_map(|(name, fd)| Some((name.as_str(), *fd, parsed.maps.get(name)?.clone())))
-            .collect();
+        let level = if log { u8::MAX } else { 0 };
+        let layout: Vec<u8> = layout.offsets().into_iter().flat_map(u32::to_ne_bytes).collect();
+        let globals = HashMap::from([
+            ("LAYOUT", (layout.as_slice(), true)),
+            ("POSITIONS", (positions.bytes(), true)),
+            (aya_log::LEVEL, (std::slice::from_ref(&level), true)),
+        ]);
+        parsed.patch_map_data(globals).map_err(|e| fail(e.to_string()))?;
+        let mut read_only = Vec::new();
+        let mut maps: Vec<(String, RawFd, aya_obj::Map)> = Vec::new();
+        for (name, map) in &parsed.maps {
+            let fd = if map.section_kind() == EbpfSectionKind::Rodata {
+                let data = raw::frozen_map(map.data())
+                    .map_err(|e| KernelError::system(format!("make the map {name}"), e))?;
+                read_only.push(data);
+                read_only.last().map(OwnedFd::as_raw_fd)
+            } else {
+                object.map_fds.iter().find(|(of, _)| of == name).map(|(_, fd)| *fd)
+            };
+            maps.extend(fd.map(|fd| (name.clone(), fd, map.clone())));
+        }
         let sections: HashSet<usize> =
             parsed.functions.keys().map(|(section, _)| *section).collect();
         parsed
-            .relocate_maps(maps.iter().map(|(name, fd, map)| (*name, *fd, map)), &sections)
+            .relocate_maps(maps.iter().map(|(name, fd, map)| (name.as_str(), *fd, map)), &sections)
             .map_err(|e| fail(e.to_string()))?;
         parsed.relocate_calls(&sections).map_err(|e| fail(e.to_string()))?;
-        Ok(Self(parsed))
+        Ok(Self { parsed, _read_only: read_only })
     }
 
     /// Loads a program.
     pub(super) fn load(&self, name: &str, kind: ProgramKind) -> Result<OwnedFd, KernelError> {
         let program = self
-            .0
+            .parsed
             .programs
             .get(name)
             .ok_or_else(|| KernelError::Object(format!("the object has no program {name}")))?;
-        let instructions = &self.0.functions[&program.function_key()].instructions;
+        let instructions = &self.parsed.functions[&program.function_key()].instructions;
         load_program(name, instructions, &program.license, kind, None).or_else(|source| {
             // Once more, for the verifier's log.
             let mut log = vec![0u8; 1 << 20];
@@ -73,7 +104,7 @@ mod tests {
     fn the_object_holds_the_programs_of_the_tables_and_no_others() {
         let parsed = aya_obj::Object::parse(BYTES).expect("the object is built with the crate");
         let found: BTreeSet<String> = parsed.programs.into_keys().collect();
-        let mut wanted = BTreeSet::from(["netns_hooks".to_owned()]);
+        let mut wanted = BTreeSet::from(["netns_hooks", "peek_memory"].map(str::to_owned));
         for point in POINTS {
             if point.tracepoint.is_some() {
                 wanted.insert(format!("tp_{}", point.point));

@@ -1,82 +1,107 @@
-//! Kernel symbols by address, from /proc/kallsyms.
+//! Kernel symbols, from /proc/kallsyms.
 
-use std::{
-    collections::BTreeSet,
-    fs::File,
-    io::{BufRead as _, BufReader},
-};
+use std::{collections::BTreeSet, fs};
 
 use netpath_common::args::Positions;
 use rustc_hash::FxHashMap;
 
 use super::btf::Found;
 
-/// Names of the functions at `addresses`; those that the kernel hides are absent.
-pub(super) fn resolve(addresses: &BTreeSet<u64>) -> FxHashMap<u64, String> {
-    let mut names = FxHashMap::default();
-    let Ok(file) = File::open("/proc/kallsyms") else { return names };
-    let mut reader = BufReader::with_capacity(1 << 16, file);
-    let mut line = String::new();
-    while names.len() < addresses.len() {
-        line.clear();
-        if !reader.read_line(&mut line).is_ok_and(|n| n > 0) {
-            break;
-        }
-        let mut words = line.split_ascii_whitespace();
-        let (Some(address), _, Some(name)) = (words.next(), words.next(), words.next()) else {
-            continue;
-        };
-        if let Ok(address) = u64::from_str_radix(address, 16)
-            && address != 0
-            && addresses.contains(&address)
-        {
-            names.entry(address).or_insert_with(|| name.to_owned());
-        }
-    }
-    names
-}
-
 /// Suffixes that the compiler gives to functions whose arguments it has changed.
 const CHANGED: [&str; 2] = [".isra.", ".constprop."];
 
-/// Names of the kernel's functions.
+/// The kernel's symbols, as text: it is read once, and looked through a few times.
 #[derive(Debug, Default)]
-pub(super) struct Symbols {
-    /// By name without the compiler's suffix: the whole name, and how many there are.
-    functions: FxHashMap<String, (String, usize)>,
+pub(super) struct Symbols(Vec<u8>);
+
+/// A line of it.
+struct Symbol<'a> {
+    /// 0 where the kernel hides addresses.
+    address: u64,
+    kind: u8,
+    name: &'a str,
 }
 
 impl Symbols {
-    /// Reads those that the compiler has changed, or that are static.
     pub(super) fn read() -> Self {
-        let mut this = Self::default();
-        let Ok(file) = File::open("/proc/kallsyms") else { return this };
-        for line in BufReader::with_capacity(1 << 16, file).lines().map_while(Result::ok) {
-            let mut words = line.split_ascii_whitespace();
-            let (Some(_), Some("t" | "T"), Some(name)) = (words.next(), words.next(), words.next())
-            else {
-                continue;
-            };
-            let bare = CHANGED.iter().find_map(|suffix| {
-                let (bare, number) = name.split_once(suffix)?;
-                number.bytes().all(|b| b.is_ascii_digit()).then_some(bare)
-            });
-            let entry = this.functions.entry(bare.unwrap_or(name).to_owned());
-            entry.or_insert_with(|| (name.to_owned(), 0)).1 += 1;
-        }
-        this
+        let text = fs::read("/proc/kallsyms")
+            .inspect_err(|error| tracing::debug!("/proc/kallsyms: {error}"));
+        Self(text.unwrap_or_default())
     }
 
-    /// The first of `names` that is exactly one function, to be probed without its arguments.
+    fn iter(&self) -> impl Iterator<Item = Symbol<'_>> {
+        self.0.split(|b| *b == b'\n').filter_map(symbol)
+    }
+
+    /// Names of the functions at `addresses`; those that the kernel hides are absent.
+    pub(super) fn names(&self, addresses: &BTreeSet<u64>) -> FxHashMap<u64, String> {
+        let mut names = FxHashMap::default();
+        for symbol in self.iter().filter(|s| s.address != 0 && addresses.contains(&s.address)) {
+            names.entry(symbol.address).or_insert_with(|| symbol.name.to_owned());
+        }
+        names
+    }
+
+    /// The first of `names` that is exactly one function, changed by the compiler or not; to be
+    /// probed without its arguments.
     pub(super) fn of_functions(&self, names: &[&str]) -> Option<Found> {
-        names.iter().find_map(|name| match self.functions.get(*name) {
-            Some((whole, 1)) => Some(Found {
-                name: whole.clone(),
-                module: None,
-                id: 0,
-                row: Positions::NONE.rows[0],
-            }),
-            _ => None,
-        })
+        let mut found: Vec<(&str, usize)> = vec![("", 0); names.len()];
+        for symbol in self.iter().filter(|s| s.kind.eq_ignore_ascii_case(&b't')) {
+            let Some(at) = names.iter().position(|name| *name == bare(symbol.name)) else {
+                continue;
+            };
+            found[at] = (symbol.name, found[at].1 + 1);
+        }
+        let (name, _) = found.into_iter().find(|(_, count)| *count == 1)?;
+        let row = Positions::NONE.rows[0];
+        Some(Found { name: name.to_owned(), module: None, id: 0, row })
+    }
+}
+
+/// Reads `ADDRESS KIND NAME`, and what may follow of a module.
+fn symbol(line: &[u8]) -> Option<Symbol<'_>> {
+    let mut words = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
+    let address = u64::from_str_radix(words.next()?, 16).ok()?;
+    let kind = *words.next()?.as_bytes().first()?;
+    Some(Symbol { address, kind, name: words.next()? })
+}
+
+/// A name without what the compiler has added.
+fn bare(name: &str) -> &str {
+    let cut = CHANGED.iter().find_map(|suffix| {
+        let (bare, number) = name.split_once(suffix)?;
+        number.bytes().all(|b| b.is_ascii_digit()).then_some(bare)
+    });
+    cut.unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &[u8] = b"ffffffff81000000 T start\n\
+        ffffffffc0001000 t get_unique_tuple.isra.0\t[nf_nat]\n\
+        ffffffffc0002000 t twice\t[a]\n\
+        ffffffffc0003000 t twice\t[b]\n\
+        ffffffffc0004000 d start\n\
+        broken\n";
+
+    #[test]
+    fn a_function_is_found_by_its_own_name_or_without_the_compilers_suffix() {
+        let symbols = Symbols(TEXT.to_vec());
+        let name = |names: &[&str]| symbols.of_functions(names).map(|f| f.name);
+        assert_eq!(name(&["get_unique_tuple"]).as_deref(), Some("get_unique_tuple.isra.0"));
+        assert_eq!(name(&["twice", "start"]).as_deref(), Some("start"));
+        assert_eq!(name(&["twice"]), None);
+        assert_eq!(name(&["absent"]), None);
+    }
+
+    #[test]
+    fn addresses_have_names() {
+        let symbols = Symbols(TEXT.to_vec());
+        let names = symbols.names(&BTreeSet::from([0xffff_ffff_c000_1000, 1]));
+        assert_eq!(names.len(), 1);
+        assert_eq!(names[&0xffff_ffff_c000_1000], "get_unique_tuple.isra.0");
+        assert!(Symbols::default().names(&BTreeSet::from([1])).is_empty());
     }
 }

@@ -1,33 +1,33 @@
 //! Bringing a topology up: its steps over netlink, its commands in the hosts' namespaces.
 
-use std::{
-    fs,
-    net::IpAddr,
-    os::fd::AsRawFd as _,
-    process::{Command, Stdio},
-};
+mod command;
+mod links;
+mod needs;
+mod rules;
+mod sysfs;
 
-use futures_util::TryStreamExt as _;
-use rtnetlink::{Handle, LinkBridge, LinkUnspec, LinkVeth, RouteMessageBuilder, new_connection};
+use std::{fs, net::IpAddr};
+
+use rtnetlink::{LinkUnspec, LinkVxlan, RouteMessageBuilder};
 
 use super::{
-    Lab, LabError,
+    Lab, LabError, experiments,
     topologies::{End, Step},
+    traffic,
 };
 use crate::netns::Netns;
+pub(super) use command::command;
+use links::{index, netlink, up};
 
-/// Debian's packages of the programs that topologies call.
-const PACKAGES: &[(&str, &str)] = &[
-    ("iptables", "iptables"),
-    ("ip6tables", "iptables"),
-    ("nft", "nftables"),
-    ("tc", "iproute2"),
-    ("ip", "iproute2"),
-    ("ethtool", "ethtool"),
-    ("conntrack", "conntrack"),
-];
-
-pub(super) fn build(lab: &Lab) -> Result<(), LabError> {
+/// Brings up the hosts and runs the topology's steps, then `also`.
+pub(super) fn build(lab: &Lab, also: &[&'static [Step]]) -> Result<(), LabError> {
+    let steps = || lab.topology.steps().chain(also.iter().copied().flatten());
+    // What is lacking is said before anything is made.
+    for step in steps() {
+        if let Step::Needs(need) = step {
+            needs::check(*need)?;
+        }
+    }
     for host in lab.topology.hosts {
         let netns = lab.host(host)?;
         // Duplicate address detection would keep IPv6 addresses from being used at first.
@@ -38,7 +38,7 @@ pub(super) fn build(lab: &Lab) -> Result<(), LabError> {
         sysctl(host, netns, "net/ipv4/ping_group_range", "0 2147483647")?;
         netlink(host, netns, "set lo up", async |handle| up(&handle, "lo").await)?;
     }
-    for step in lab.topology.steps {
+    for step in steps() {
         run(lab, step)?;
     }
     Ok(())
@@ -46,19 +46,11 @@ pub(super) fn build(lab: &Lab) -> Result<(), LabError> {
 
 fn run(lab: &Lab, step: &Step) -> Result<(), LabError> {
     match *step {
-        Step::Veth(a, b) => veth(lab, a, b),
-        Step::Bridge(End(host, name), ports) => {
-            netlink(host, lab.host(host)?, "make a bridge", async |handle| {
-                handle.link().add(LinkBridge::new(name).up().build()).execute().await?;
-                let bridge = index(&handle, name).await?;
-                for port in ports {
-                    let port = index(&handle, port).await?;
-                    let change = LinkUnspec::new_with_index(port).controller(bridge).build();
-                    handle.link().set(change).execute().await?;
-                }
-                Ok(())
-            })
-        }
+        Step::Veth(a, b) => links::veth(lab, a, b),
+        Step::Bridge(end, ports) => links::bridge(lab, end, ports),
+        Step::MacVlan(below, end) => links::over(lab, below, end, links::Over::MacVlan),
+        Step::IpVlan(below, end) => links::over(lab, below, end, links::Over::IpVlan),
+        Step::Vxlan(end, id, local, remote) => vxlan(lab, end, id, local, remote),
         Step::Address(End(host, name), address) => {
             let (ip, prefix) = split(address)?;
             netlink(host, lab.host(host)?, "add an address", async |handle| {
@@ -66,76 +58,58 @@ fn run(lab: &Lab, step: &Step) -> Result<(), LabError> {
                 handle.address().add(index, ip, prefix).execute().await
             })
         }
-        Step::Default(host, gateway) => {
-            let route = match ip(gateway)? {
-                IpAddr::V4(v4) => {
-                    RouteMessageBuilder::<std::net::Ipv4Addr>::new().gateway(v4).build()
-                }
-                IpAddr::V6(v6) => {
-                    RouteMessageBuilder::<std::net::Ipv6Addr>::new().gateway(v6).build()
-                }
-            };
-            netlink(host, lab.host(host)?, "add the default route", async |handle| {
-                handle.route().add(route).execute().await
-            })
-        }
+        Step::Default(host, gateway) => match ip(gateway)? {
+            IpAddr::V4(_) => route(lab, host, "0.0.0.0/0", gateway),
+            IpAddr::V6(_) => route(lab, host, "::/0", gateway),
+        },
+        Step::Route(host, to, gateway) => route(lab, host, to, gateway),
         Step::Sysctl(host, path, value) => sysctl(host, lab.host(host)?, path, value),
-        Step::Command(host, words) => command(host, lab.host(host)?, words).map(|_| ()),
+        Step::Sysfs(host, path, value) => sysfs::write(host, lab.host(host)?, path, value),
+        Step::Command(host, words) => command(host, lab.host(host)?, words, "").map(|_| ()),
+        Step::Rules(host, flavour, n) => rules::load(host, lab.host(host)?, flavour, n),
+        Step::Connections(host, n) => traffic::connections::fill(lab, host, n),
+        // Checked before.
+        Step::Needs(_) => Ok(()),
     }
 }
 
-/// Makes a pair in the first host and moves the second end; both get their names there.
-fn veth(lab: &Lab, a: End, b: End) -> Result<(), LabError> {
-    const AWAY: &str = "np-peer";
-    let there = lab.host(b.0)?.file().as_raw_fd();
-    netlink(a.0, lab.host(a.0)?, "make a veth pair", async |handle| {
-        handle.link().add(LinkVeth::new(a.1, AWAY).build()).execute().await?;
-        let away = index(&handle, AWAY).await?;
-        let change = LinkUnspec::new_with_index(away).setns_by_fd(there).build();
-        handle.link().set(change).execute().await?;
-        up(&handle, a.1).await
-    })?;
-    netlink(b.0, lab.host(b.0)?, "name the other end of a veth pair", async |handle| {
-        let index = index(&handle, AWAY).await?;
-        let change = LinkUnspec::new_with_index(index).name(b.1).build();
-        handle.link().set(change).execute().await?;
-        up(&handle, b.1).await
+fn vxlan(
+    lab: &Lab,
+    End(host, name): End,
+    id: u32,
+    local: &str,
+    remote: &str,
+) -> Result<(), LabError> {
+    /// IANA's port for VXLAN.
+    const PORT: u16 = 4789;
+    let (IpAddr::V4(local), IpAddr::V4(remote)) = (ip(local)?, ip(remote)?) else {
+        return Err(bad_address(local));
+    };
+    netlink(host, lab.host(host)?, "make a vxlan", async |handle| {
+        let link = LinkVxlan::new(name, id).local(local).remote(remote).port(PORT);
+        // Without this, datagrams between namespaces of one machine carry no checksum.
+        handle.link().add(link.udp_csum(true).build()).execute().await?;
+        let index = index(&handle, name).await?;
+        handle.link().set(LinkUnspec::new_with_index(index).up().build()).execute().await
     })
 }
 
-async fn index(handle: &Handle, name: &str) -> Result<u32, rtnetlink::Error> {
-    let mut links = handle.link().get().match_name(name.to_owned()).execute();
-    let found = links.try_next().await?;
-    found
-        .map(|link| link.header.index)
-        .ok_or_else(|| rtnetlink::Error::NamespaceError(format!("no device {name}")))
-}
-
-async fn up(handle: &Handle, name: &str) -> Result<(), rtnetlink::Error> {
-    let index = index(handle, name).await?;
-    handle.link().set(LinkUnspec::new_with_index(index).up().build()).execute().await
-}
-
-/// Runs `f` with a netlink handle inside a namespace.
-fn netlink(
-    host: &str,
-    netns: &Netns,
-    what: &str,
-    f: impl AsyncFnOnce(Handle) -> Result<(), rtnetlink::Error> + Send,
-) -> Result<(), LabError> {
-    let fail =
-        |reason: String| LabError::Netlink { what: what.to_owned(), host: host.to_owned(), reason };
-    netns.run(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .build()
-            .map_err(|e| fail(e.to_string()))?;
-        runtime.block_on(async {
-            let (connection, handle, _) = new_connection().map_err(|e| fail(e.to_string()))?;
-            tokio::spawn(connection);
-            f(handle).await.map_err(|e| fail(e.to_string()))
-        })
-    })?
+fn route(lab: &Lab, host: &str, to: &str, gateway: &str) -> Result<(), LabError> {
+    let (to, prefix) = split(to)?;
+    let route = match (to, ip(gateway)?) {
+        (IpAddr::V4(to), IpAddr::V4(gateway)) => RouteMessageBuilder::<std::net::Ipv4Addr>::new()
+            .destination_prefix(to, prefix)
+            .gateway(gateway)
+            .build(),
+        (IpAddr::V6(to), IpAddr::V6(gateway)) => RouteMessageBuilder::<std::net::Ipv6Addr>::new()
+            .destination_prefix(to, prefix)
+            .gateway(gateway)
+            .build(),
+        _ => return Err(bad_address(gateway)),
+    };
+    netlink(host, lab.host(host)?, "add a route", async |handle| {
+        handle.route().add(route).execute().await
+    })
 }
 
 fn sysctl(host: &str, netns: &Netns, path: &str, value: &str) -> Result<(), LabError> {
@@ -145,39 +119,24 @@ fn sysctl(host: &str, netns: &Netns, path: &str, value: &str) -> Result<(), LabE
         .map_err(|e| LabError::system(format!("set {path} = {value} in namespace {host}"), e))
 }
 
-pub(super) fn command(host: &str, netns: &Netns, words: &[&str]) -> Result<String, LabError> {
-    let Some((program, arguments)) = words.split_first() else { return Ok(String::new()) };
-    let output =
-        netns.run(|| Command::new(program).args(arguments).stdin(Stdio::null()).output())?;
-    let output = output.map_err(|e| {
-        let package = PACKAGES.iter().find(|(name, _)| name == program);
-        match (e.kind(), package) {
-            (std::io::ErrorKind::NotFound, Some((_, package))) => {
-                LabError::MissingTool { program: (*program).to_owned(), package }
-            }
-            _ => LabError::system(format!("run {program}"), e),
-        }
-    })?;
-    if !output.status.success() {
-        return Err(LabError::Command {
-            command: words.join(" "),
-            host: host.to_owned(),
-            output: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        });
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+/// The error where a program is not there, with what that costs.
+fn missing(program: &str, package: &'static str) -> LabError {
+    let costs = experiments::using(program);
+    LabError::MissingTool { program: program.to_owned(), package, costs }
+}
+
+fn bad_address(text: impl std::fmt::Display) -> LabError {
+    LabError::system(
+        format!("read address {text}"),
+        std::io::Error::from(std::io::ErrorKind::InvalidInput),
+    )
 }
 
 fn ip(text: &str) -> Result<IpAddr, LabError> {
-    text.parse().map_err(|_| {
-        LabError::system(
-            format!("read address {text}"),
-            std::io::Error::from(std::io::ErrorKind::InvalidInput),
-        )
-    })
+    text.parse().map_err(|_| bad_address(text))
 }
 
 fn split(address: &str) -> Result<(IpAddr, u8), LabError> {
     let (host, prefix) = address.split_once('/').unwrap_or((address, "32"));
-    Ok((ip(host)?, prefix.parse().unwrap_or(32)))
+    Ok((ip(host)?, prefix.parse().map_err(|_| bad_address(address))?))
 }

@@ -1,7 +1,12 @@
 //! The topologies, as data: who there is, and the steps that bring it up.
 //!
-//! To add one, add a row. Hosts are namespaces; none of them is the initial one, so addresses
+//! To add one, add a row to [`container`], [`switch`] or [`published`], or a file beside them, and
+//! name it in [`TOPOLOGIES`]. Hosts are namespaces; none of them is the initial one, so addresses
 //! can't collide with anybody's.
+
+pub(super) mod container;
+pub(super) mod published;
+pub(super) mod switch;
 
 /// A step of bringing a topology up. A device is written as host, name.
 #[derive(Clone, Copy, Debug)]
@@ -10,15 +15,65 @@ pub enum Step {
     Veth(End, End),
     /// A bridge and its ports.
     Bridge(End, &'static [&'static str]),
+    /// A macvlan in bridge mode: the device below it, and itself.
+    MacVlan(End, End),
+    /// An ipvlan in L2 mode: the device below it, and itself.
+    IpVlan(End, End),
+    /// A VXLAN device: its id, its own address below, the address of the other end.
+    Vxlan(End, u32, &'static str, &'static str),
     /// An address with its prefix length.
     Address(End, &'static str),
     /// The default route of a host, for the family of the gateway.
     Default(&'static str, &'static str),
+    /// A route: host, destination with its prefix length, gateway.
+    Route(&'static str, &'static str, &'static str),
     /// A sysctl, as a path below /proc/sys.
     Sysctl(&'static str, &'static str, &'static str),
-    /// A command, run in the host's namespace.
+    /// A file of the host's own sysfs, as a path below /sys, and what to write there.
+    Sysfs(&'static str, &'static str, &'static str),
+    /// A command, run in the host's namespace, and what it reads from stdin.
     Command(&'static str, &'static [&'static str]),
+    /// Rules that no packet matches, in FORWARD of a host.
+    Rules(&'static str, Flavour, u32),
+    /// Connections that a host tracks, made by as many datagrams that the client sends through it.
+    Connections(&'static str, u32),
+    /// Something that this machine must have.
+    Needs(Need),
 }
+
+/// How rules are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flavour {
+    /// `iptables-legacy`: `ipt_do_table`.
+    Legacy,
+    /// `iptables-nft`: iptables' rules in `nf_tables`.
+    Compat,
+    /// `nft`: one rule after the other.
+    Nft,
+    /// `nft`: one rule that looks up a set with so many elements.
+    Set,
+    /// `nft`: one rule that looks up a map with so many verdicts.
+    Map,
+}
+
+/// What a machine may lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// `net.core.rps_sock_flow_entries`, one for the whole machine, is not 0.
+    FlowSteering,
+    /// Open vSwitch's daemons.
+    OpenVswitch,
+    /// Docker's daemon.
+    Docker,
+    /// QEMU, KVM, and a guest.
+    Guest,
+    /// This many CPUs.
+    Cpus(usize),
+}
+
+pub(super) const OPEN_VSWITCH: &[&str] = &["ovs-vswitchd", "ovsdb-server", "ovs-vsctl"];
+pub(super) const DOCKER: &[&str] = &["dockerd", "docker", "containerd"];
+pub(super) const QEMU: &[&str] = &["qemu-system-x86_64"];
 
 /// A device of a host.
 #[derive(Clone, Copy, Debug)]
@@ -31,85 +86,90 @@ pub struct Topology {
     /// What it stands for, in a sentence.
     pub what: &'static str,
     pub hosts: &'static [&'static str],
-    pub steps: &'static [Step],
+    /// Steps in their order, in groups that topologies share.
+    pub steps: &'static [&'static [Step]],
     /// Where requests come from, and where they go to.
     pub client: &'static str,
     pub server: &'static str,
     /// The server's addresses as the client uses them, IPv4 and IPv6.
     pub server_v4: &'static str,
-    pub server_v6: &'static str,
+    pub server_v6: Option<&'static str>,
+    /// A process between them that takes TCP connections at `server_v4` and passes them on.
+    pub relay: Option<Relay>,
     /// The interface to trace.
     pub focus: End,
 }
 
+/// A relay in user space, as docker-proxy is one.
+#[derive(Clone, Copy, Debug)]
+pub struct Relay {
+    pub host: &'static str,
+    /// Where the server is, as the relay sees it.
+    pub to: &'static str,
+}
+
 /// The topology with this name.
 pub fn find(name: &str) -> Option<&'static Topology> {
-    TOPOLOGIES.iter().find(|t| t.name == name)
+    TOPOLOGIES.iter().find(|t| t.name == name).copied()
 }
 
 /// All topologies.
-pub const TOPOLOGIES: &[Topology] = &[Topology {
-    name: "bridge-nat",
-    what: "a container behind veth, bridge and MASQUERADE, and a server outside",
-    hosts: &["client", "host", "server"],
-    steps: &[
-        Step::Veth(End("client", "eth0"), End("host", "veth0")),
-        Step::Veth(End("host", "up0"), End("server", "eth0")),
-        Step::Bridge(End("host", "br0"), &["veth0"]),
-        Step::Address(End("client", "eth0"), "172.31.0.2/24"),
-        Step::Address(End("client", "eth0"), "fd31::2/64"),
-        Step::Address(End("host", "br0"), "172.31.0.1/24"),
-        Step::Address(End("host", "br0"), "fd31::1/64"),
-        Step::Address(End("host", "up0"), "198.18.0.1/24"),
-        Step::Address(End("host", "up0"), "fd18::1/64"),
-        Step::Address(End("server", "eth0"), "198.18.0.2/24"),
-        Step::Address(End("server", "eth0"), "fd18::2/64"),
-        Step::Default("client", "172.31.0.1"),
-        Step::Default("client", "fd31::1"),
-        Step::Default("host", "198.18.0.2"),
-        Step::Default("host", "fd18::2"),
-        Step::Sysctl("host", "net/ipv4/ip_forward", "1"),
-        Step::Sysctl("host", "net/ipv6/conf/all/forwarding", "1"),
-        Step::Command(
-            "host",
-            &[
-                "iptables",
-                "-t",
-                "nat",
-                "-A",
-                "POSTROUTING",
-                "-s",
-                "172.31.0.0/24",
-                "-o",
-                "up0",
-                "-j",
-                "MASQUERADE",
-            ],
-        ),
-        Step::Command(
-            "host",
-            &[
-                "ip6tables",
-                "-t",
-                "nat",
-                "-A",
-                "POSTROUTING",
-                "-s",
-                "fd31::/64",
-                "-o",
-                "up0",
-                "-j",
-                "MASQUERADE",
-            ],
-        ),
-        Step::Command("host", &["iptables", "-A", "FORWARD", "-i", "br0", "-j", "ACCEPT"]),
-    ],
-    client: "client",
-    server: "server",
-    server_v4: "198.18.0.2",
-    server_v6: "fd18::2",
-    focus: End("host", "veth0"),
-}];
+pub const TOPOLOGIES: &[&Topology] = &[
+    &container::NATIVE,
+    &container::HOST_NET,
+    &container::BRIDGE,
+    &container::BRIDGE_NAT,
+    &switch::WIRE,
+    &switch::LINUXBRIDGE,
+    &switch::BRIDGE_NF,
+    &switch::OVS,
+    &switch::ROUTED,
+    &switch::MACVLAN,
+    &switch::IPVLAN,
+    &switch::OVERLAY,
+    &published::DIRECT,
+    &published::DNAT,
+    &published::RELAY,
+];
+
+impl Topology {
+    /// All steps, in their order.
+    pub fn steps(&self) -> impl Iterator<Item = &'static Step> {
+        self.steps.iter().copied().flatten()
+    }
+}
+
+impl Step {
+    /// The hosts that a step works on.
+    pub fn hosts(&self) -> Vec<&'static str> {
+        match *self {
+            Self::Veth(a, b) | Self::MacVlan(a, b) | Self::IpVlan(a, b) => vec![a.0, b.0],
+            Self::Bridge(end, _) | Self::Address(end, _) | Self::Vxlan(end, ..) => vec![end.0],
+            Self::Default(host, _)
+            | Self::Route(host, ..)
+            | Self::Sysctl(host, ..)
+            | Self::Sysfs(host, ..)
+            | Self::Command(host, _)
+            | Self::Rules(host, ..)
+            | Self::Connections(host, _) => vec![host],
+            Self::Needs(_) => Vec::new(),
+        }
+    }
+
+    /// The programs of the system that a step calls.
+    pub fn programs(&self) -> &'static [&'static str] {
+        match *self {
+            Self::Command(_, words) => &words[..words.len().min(1)],
+            Self::Rules(_, Flavour::Legacy, _) => &["iptables-legacy-restore"],
+            Self::Rules(_, Flavour::Compat, _) => &["iptables-nft-restore"],
+            Self::Rules(..) => &["nft"],
+            Self::Needs(Need::OpenVswitch) => OPEN_VSWITCH,
+            Self::Needs(Need::Docker) => DOCKER,
+            Self::Needs(Need::Guest) => QEMU,
+            _ => &[],
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -118,21 +178,19 @@ mod tests {
     #[test]
     fn every_step_names_hosts_of_its_topology() {
         for t in TOPOLOGIES {
-            for step in t.steps {
-                let hosts: &[&str] = match step {
-                    Step::Veth(a, b) => &[a.0, b.0],
-                    Step::Bridge(end, _) | Step::Address(end, _) => &[end.0],
-                    Step::Default(host, _) | Step::Sysctl(host, _, _) | Step::Command(host, _) => {
-                        &[host]
-                    }
-                };
-                for host in hosts {
-                    assert!(t.hosts.contains(host), "{}: {host}", t.name);
-                }
-            }
-            for host in [t.client, t.server, t.focus.0] {
+            let named = t.steps().flat_map(Step::hosts);
+            let relay = t.relay.iter().map(|r| r.host);
+            for host in named.chain(relay).chain([t.client, t.server, t.focus.0]) {
                 assert!(t.hosts.contains(&host), "{}: {host}", t.name);
             }
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_no_address_is_the_initial_namespaces() {
+        for (i, t) in TOPOLOGIES.iter().enumerate() {
+            assert!(TOPOLOGIES[..i].iter().all(|other| other.name != t.name), "{}", t.name);
+            assert!(!format!("{t:?}").contains("192.0.2."), "{}", t.name);
         }
     }
 }

@@ -120,8 +120,10 @@ fn span_key(step: &Step, hop: HopId, note: Note, outer: Option<RowKey>) -> RowKe
     let within = outer.and_then(|o| o.hop).map(|o| o.info().group);
     let hop = within.map_or(hop, |group| inside(hop, group));
     let mut key = RowKey::at(Some(hop), step.place);
-    // `struct xt_table *` or `struct nft_chain *`.
-    key.rules = if note == Note::Rules { step.arg } else { 0 };
+    key.rules = match note {
+        Note::Rules(kind) if step.arg != 0 => Some((kind, step.arg)),
+        _ => None,
+    };
     if let Some(hook) = step.hook {
         key.hook = Hook::from_number(hook.hook);
         key.family = hook.family;
@@ -158,10 +160,10 @@ fn between(from: &Step, to: &Step, hooks: &HookPlan, topology: &Topology) -> Row
 fn stage(place: Place, a: HookAux, b: HookAux, hooks: &HookPlan) -> RowKey {
     let key = HookKey { netns: place.netns, family: a.family, hook: a.hook };
     match hooks.between(key, a.slot, b.slot) {
-        Some((index, stage)) => RowKey {
+        Some(stage) => RowKey {
             hook: Hook::from_number(a.hook),
             family: a.family,
-            stage: u8::try_from(index).unwrap_or(u8::MAX),
+            stage: stage.functions.first().map(|f| f.priority),
             ..RowKey::at(Some(stage.hop), place)
         },
         None => RowKey::at(None, place),

@@ -1,6 +1,9 @@
 //! Paths: which flights belong together, and the rows that their times are booked in.
 
-use netpath_common::{hop::At, point::Hook};
+use netpath_common::{
+    hop::{At, RuleSet},
+    point::Hook,
+};
 
 use super::{Causes, Direction, History, HopOrNone, Shown, Times, attribute::Cut, classify::Step};
 use crate::{
@@ -32,18 +35,15 @@ pub struct RowKey {
     pub family: u8,
     /// In a bridge's hands: br_netfilter runs the IP hooks there.
     pub bridged: bool,
-    /// Which stage of the hook, between two links.
-    pub stage: u8,
-    /// `struct xt_table *` or `struct nft_chain *`, where rules are walked and which is known.
-    pub rules: u64,
+    /// The priority of the hook's stage, between two links.
+    pub stage: Option<i32>,
+    /// The address of the rules that are walked, where it is known.
+    pub rules: Option<(RuleSet, u64)>,
 }
-
-/// The stage of what is not between two links.
-pub(super) const NO_STAGE: u8 = u8::MAX;
 
 impl RowKey {
     pub(super) fn at(hop: HopOrNone, place: Place) -> Self {
-        Self { hop, place, hook: None, family: 0, bridged: false, stage: NO_STAGE, rules: 0 }
+        Self { hop, place, hook: None, family: 0, bridged: false, stage: None, rules: None }
     }
 }
 

@@ -45,8 +45,9 @@ impl Shown {
     /// Keeps a packet or doesn't. `total` already holds it.
     pub(super) fn add(&mut self, steps: &[Step], cuts: &[Cut], total_ns: i64, total: &Times) {
         self.seen += 1;
-        if self.seen % FOLLOW == 1 {
+        if self.seen.is_multiple_of(FOLLOW) || (self.seen < FOLLOW && self.seen.is_power_of_two()) {
             self.slow_from_ns = i64::try_from(total.quantile_ns(SLOW)).unwrap_or(i64::MAX);
+            self.slow.retain(|s| s.total_ns >= self.slow_from_ns);
         }
         let make = || specimen(steps, cuts, total_ns);
         if total_ns > self.slowest.total_ns {
@@ -89,7 +90,7 @@ impl Shown {
     }
 }
 
-fn specimen(steps: &[Step], cuts: &[Cut], total_ns: i64) -> Specimen {
+pub(super) fn specimen(steps: &[Step], cuts: &[Cut], total_ns: i64) -> Specimen {
     let start_ns = steps.first().map_or(0, |s| s.at_ns);
     let pieces = steps
         .iter()

@@ -30,6 +30,8 @@ const POLL_MAX: Duration = Duration::from_millis(50);
 /// How full the ring may get between polls before they come faster.
 const FILL_HIGH: f64 = 0.2;
 const FILL_LOW: f64 = 0.05;
+/// How often to look for what can be attached to by now.
+const REFRESH_EVERY: Duration = Duration::from_secs(1);
 /// The thread's nice value.
 const PRIORITY: libc::c_int = -10;
 /// The namespaces' counters are entered and read at most this often while tracing.
@@ -93,6 +95,8 @@ pub(super) struct Engine {
     /// What was last read of the namespaces, and when.
     facts: Facts,
     facts_at: Instant,
+    /// When was last looked for what can be attached to by now.
+    refreshed: Instant,
 }
 
 impl Engine {
@@ -117,6 +121,7 @@ impl Engine {
             cpu_before_ns: own_cpu_ns(),
             facts,
             facts_at: now,
+            refreshed: now,
         }
     }
 
@@ -139,6 +144,7 @@ impl Engine {
         loop {
             let fill = self.poll()?;
             self.look();
+            self.refresh()?;
             let enough = limits.count.is_some_and(|n| self.ledger.coverage.seen >= n);
             let left = limits.for_.map(|d| d.saturating_sub(self.started.elapsed()));
             if enough || (limits.interrupted)() || left == Some(Duration::ZERO) {
@@ -177,7 +183,33 @@ impl Engine {
         if let Some(writer) = writer {
             writer.advance(polled.watermark_ns)?;
         }
+        // While the rule sets still are there.
+        let rules = self.ledger.rules();
+        self.ledger.rule_names.clone_from(self.tracer.rule_names(rules));
         Ok(polled.fill)
+    }
+
+    /// Attaches to what has come since the last look, about once a second.
+    fn refresh(&mut self) -> Result<(), LiveError> {
+        if self.refreshed.elapsed() < REFRESH_EVERY {
+            return Ok(());
+        }
+        self.refreshed = Instant::now();
+        let namespaces = self.watch.namespaces().map(|(_, netns)| netns);
+        let Some(news) = self.tracer.refresh(&self.session.topology, namespaces)? else {
+            return Ok(());
+        };
+        for note in &news.notes {
+            tracing::info!("{note}");
+        }
+        self.notes.extend(news.notes);
+        self.session.refreshed(self.tracer.plan(), self.tracer.serving(), news.unsure);
+        if let Some(writer) = &mut self.writer {
+            writer.session(&self.session)?;
+        }
+        self.pipeline.unsure(news.unsure);
+        self.ledger.hooks.clone_from(&self.session.hooks);
+        Ok(())
     }
 
     /// Notes what went away, and lets go of namespaces that nobody else holds.
@@ -219,6 +251,7 @@ impl Engine {
             own_cpu_ns: own_cpu_ns().saturating_sub(self.cpu_before_ns),
             facts: self.facts.clone(),
             lost,
+            rules: self.ledger.rule_names.clone(),
             notes: self.notes.clone(),
         }
     }
@@ -249,6 +282,9 @@ impl Engine {
         self.read_facts();
         let mut ending = self.ending();
         self.pipeline.finish(&mut self.ledger);
+        let rules = self.ledger.rules();
+        self.ledger.rule_names.clone_from(self.tracer.rule_names(rules));
+        ending.rules.clone_from(&self.ledger.rule_names);
         let recorded_bytes = match self.writer.take() {
             Some(writer) => writer.end(&ending)?,
             None => 0,

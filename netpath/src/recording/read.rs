@@ -22,6 +22,8 @@ pub struct Reader {
     pub ending: Option<Ending>,
     /// Why reading ended early.
     pub damage: Option<RecordingError>,
+    /// Whether the session has changed since the last step.
+    changed: bool,
 }
 
 /// Events that were read together.
@@ -29,6 +31,8 @@ pub struct Reader {
 pub struct Step {
     /// All that happened before this time has been read, ns.
     pub watermark_ns: u64,
+    /// Whether [`Reader::session`] is another than for the events before.
+    pub changed: bool,
     payload: Vec<u8>,
 }
 
@@ -74,6 +78,7 @@ impl Reader {
             session: Session::default(),
             ending: None,
             damage: None,
+            changed: false,
         };
         let session = match reader.frame()? {
             Some((Kind::Session, json)) => reader.json(&json)?,
@@ -97,15 +102,21 @@ impl Reader {
                     };
                     let watermark_ns = u64::from_le_bytes(*watermark);
                     payload.drain(..8);
-                    return Some(Step { watermark_ns, payload });
+                    let changed = std::mem::take(&mut self.changed);
+                    return Some(Step { watermark_ns, changed, payload });
                 }
                 Ok(Some((Kind::Ending, json))) => match self.json(&json) {
                     Ok(ending) => self.ending = Some(ending),
                     Err(error) => self.damage = Some(error),
                 },
-                Ok(Some((Kind::Session, _))) => {
-                    self.damage = Some(self.damaged("a second session"));
-                }
+                // The probes were changed while it was recorded.
+                Ok(Some((Kind::Session, json))) => match self.json(&json) {
+                    Ok(session) => {
+                        self.session = session;
+                        self.changed = true;
+                    }
+                    Err(error) => self.damage = Some(error),
+                },
                 Ok(None) => return None,
                 Err(error) => self.damage = Some(error),
             }

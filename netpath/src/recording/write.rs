@@ -52,8 +52,9 @@ impl Writer {
         })
     }
 
-    /// Writes the session; it comes first.
+    /// Writes the session; it comes first, and again, after the events so far, when it changes.
     pub fn session(&mut self, session: &Session) -> Result<(), RecordingError> {
+        self.flush()?;
         let json = serde_json::to_vec(session).map_err(io::Error::from);
         let json = json.map_err(|e| self.failed(e))?;
         self.frame(Kind::Session, &json)

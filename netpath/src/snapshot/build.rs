@@ -17,7 +17,7 @@ use super::{
 use crate::{
     explain,
     flight::End,
-    hooks::HookKey,
+    hooks::priority_name,
     ledger::{Ledger, Path, Row, RowKey, Second, Specimen, Times},
     packet::Tuple,
     session::{Ending, Session},
@@ -158,10 +158,11 @@ fn example(before: &Tuple, after: Option<&Tuple>) -> FlowExample {
 
 fn path(path: &Path, ledger: &Ledger, session: &Session) -> PathReport {
     let topology = &ledger.topology;
-    let named = |place: Option<&Place>| {
-        let place = place.copied().unwrap_or_default();
-        NamedPlace { netns: topology.netns_name(place.netns), dev: topology.dev_name(place) }
+    let named = |place: &Place| NamedPlace {
+        netns: topology.netns_name(place.netns),
+        dev: topology.dev_name(*place),
     };
+    let end = |place: Option<&Place>| named(&place.copied().unwrap_or_default());
     let total_ns = path.total.sum_ns() as f64;
     let rows: Vec<(&Row, HopId)> =
         path.rows.iter().filter_map(|row| Some((row, row.key.hop?))).collect();
@@ -170,8 +171,9 @@ fn path(path: &Path, ledger: &Ledger, session: &Session) -> PathReport {
         name: path_name(&path.key.places, topology),
         direction: path.key.direction.key().to_owned(),
         end: end_name(path.key.end).to_owned(),
-        from: named(path.key.places.first()),
-        to: named(path.key.places.last()),
+        from: end(path.key.places.first()),
+        to: end(path.key.places.last()),
+        places: path.key.places.iter().map(named).collect(),
         packets: path.total.count(),
         replies: path.replies,
         translated: path.translated,
@@ -226,26 +228,46 @@ fn histogram(times: &Times) -> Vec<Bucket> {
     times.buckets().into_iter().map(|(upto_ns, count)| Bucket { upto_ns, count }).collect()
 }
 
+/// Where a row is, in names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) netns: String,
+    pub(crate) dev: Option<String>,
+    pub(crate) hook: Option<String>,
+    /// Which part of the hop it is, such as the table's name.
+    pub(crate) part: Option<String>,
+}
+
+/// Names the place of a row that a hop is booked in.
+pub(crate) fn named(key: &RowKey, id: HopId, ledger: &Ledger) -> Named {
+    let info = id.info();
+    let walked = key.rules.and_then(|(_, at)| ledger.rule_names.get(&at));
+    let walked = walked.filter(|name| !name.is_empty()).cloned();
+    let part = walked.or_else(|| key.stage.map(priority_name));
+    Named {
+        netns: ledger.topology.netns_name(key.place.netns),
+        dev: (info.place == Where::Device).then(|| ledger.topology.dev_name(key.place)),
+        hook: key.hook.map(Hook::name).map(str::to_owned),
+        part: part.filter(|part| *part != info.group.label()),
+    }
+}
+
 fn hop(row: &Row, id: HopId, total_ns: f64, ledger: &Ledger, cost: ProbeCost) -> HopReport {
     let info = id.info();
-    let key = &row.key;
     let share = if total_ns > 0.0 { row.times.sum_ns() as f64 / total_ns } else { 0.0 };
     let qdisc = (info.group == Group::Qdisc)
-        .then(|| ledger.topology.device(key.place).map(|d| d.qdisc.as_str()))
+        .then(|| ledger.topology.device(row.key.place).map(|d| d.qdisc.as_str()))
         .flatten();
-    let stage = key.hook.and_then(|hook| {
-        let at = HookKey { netns: key.place.netns, family: key.family, hook: hook as u8 };
-        ledger.hooks.points.get(&at)?.stages.get(usize::from(key.stage))
-    });
+    let Named { netns, dev, hook, part } = named(&row.key, id, ledger);
     HopReport {
         hop: info.key.to_owned(),
         group: info.group.key().to_owned(),
         kind: info.kind.key().to_owned(),
-        netns: ledger.topology.netns_name(key.place.netns),
-        dev: (info.place == Where::Device).then(|| ledger.topology.dev_name(key.place)),
-        hook: key.hook.map(Hook::name).map(str::to_owned),
-        bridged: key.bridged,
-        part: stage.map(|s| s.label.clone()).filter(|label| *label != info.group.label()),
+        netns,
+        dev,
+        hook,
+        bridged: row.key.bridged,
+        part,
         count: row.times.count(),
         times: summary(&row.times),
         share,

@@ -11,6 +11,7 @@ use crate::{
 
 /// What explains figures in a namespace on the path.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct NetnsReport {
     /// Whether it forwards packets between its devices.
     pub forwards: bool,
@@ -28,6 +29,7 @@ pub struct NetnsReport {
 
 /// A queueing discipline on a device of the path.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct QdiscReport {
     pub dev: String,
     /// Kind of the device: `veth`, `bridge`, …

@@ -28,6 +28,7 @@ fn one(trips: &RoundTrips, paths: &[PathReport], cost: ProbeCost) -> Option<Tran
     let part = |part: &str, path: Option<&PathReport>, times: &Times| TransactionPart {
         part: part.to_owned(),
         path: path.map(|p| p.name.clone()),
+        end: path.map(|p| p.end.clone()),
         times: summary(times),
         share: if total_ns > 0.0 { times.sum_ns() as f64 / total_ns } else { 0.0 },
     };

@@ -71,6 +71,7 @@ pub fn discover(iface: &str, netns: &Netns) -> Result<Topology, TopoError> {
         path.push(outside);
         follow_out(&mut world, outside, &mut path)?;
     }
+    follow_tunnels(&mut world, &mut path)?;
     Ok(build(&world, &path, focus, inside, outside))
 }
 
@@ -200,6 +201,41 @@ fn follow_uplink(world: &mut World, uplink: Node, path: &mut Path) -> Result<(),
         let Some(next) = world.peer(node.0, node.1)? else { break };
         world.dump(next.0)?;
         node = next;
+    }
+    Ok(())
+}
+
+/// Devices that put packets into packets.
+const TUNNELS: &[&str] = &["vxlan", "geneve"];
+
+/// Where the path has a tunnel, its other end in whatever namespace was reached, and the bridge and
+/// the containers behind that.
+fn follow_tunnels(world: &mut World, path: &mut Path) -> Result<(), TopoError> {
+    let is_tunnel = |d: &Device| TUNNELS.contains(&d.kind.as_str());
+    if !path.nodes.iter().any(|node| device(world, *node).is_some_and(is_tunnel)) {
+        return Ok(());
+    }
+    let reached: BTreeSet<usize> = path.nodes.iter().map(|node| node.0).collect();
+    for ns in reached {
+        let dump = world.dump(ns)?;
+        let tunnels = || dump.devices.values().filter(|d| is_tunnel(d));
+        let bridges: BTreeSet<u32> = tunnels().filter_map(|d| d.master).collect();
+        let ports: Vec<u32> = dump
+            .devices
+            .values()
+            .filter(|d| d.master.is_some_and(|master| bridges.contains(&master)))
+            .map(|d| d.ifindex)
+            .collect();
+        for ifindex in tunnels().map(|d| d.ifindex).chain(bridges) {
+            path.push((ns, ifindex));
+        }
+        for port in ports {
+            path.push((ns, port));
+            if let Some(peer) = world.peer(ns, port)? {
+                world.dump(peer.0)?;
+                path.push(peer);
+            }
+        }
     }
     Ok(())
 }

@@ -83,9 +83,9 @@ fn wide(state: &State, body: Rect, buffer: &mut Buffer) {
     let spare = left.height.saturating_sub(wanted);
     let packets = if state.len(Panel::Packets) > 0 && spare >= PACKETS + 6 { PACKETS } else { 0 };
     let flows = if state.len(Panel::Flows) > 0 && spare >= 5 { spare - packets } else { 0 };
-    let (top, rest) = cut(left, left.height - flows - packets);
+    let (top, below) = cut(left, left.height - flows - packets);
     panel(state, Panel::Breakdown, top, buffer);
-    let (middle, bottom) = cut(rest, packets);
+    let (middle, bottom) = cut(below, packets);
     panel(state, Panel::Packets, middle, buffer);
     panel(state, Panel::Flows, bottom, buffer);
 
@@ -117,15 +117,15 @@ fn wide(state: &State, body: Rect, buffer: &mut Buffer) {
         stack.remove(last);
     }
     let mut left_over = right.height.saturating_sub(stack.iter().map(|s| s.1).sum());
-    let mut rest = right;
-    let n = stack.len();
+    let mut free = right;
+    let last = stack.len() - 1;
     for (i, (which, least, most)) in stack.into_iter().enumerate() {
-        let more = if i + 1 == n { left_over } else { left_over.min(most.saturating_sub(least)) };
-        let share = if i + 1 == n { more } else { more.min(left_over / 2 + 1) };
-        left_over -= share;
-        let (here, after) = cut(rest, (least + share).min(rest.height));
+        let wanted = left_over.min(most.saturating_sub(least)).min(left_over / 2 + 1);
+        let more = if i == last { left_over } else { wanted };
+        left_over -= more;
+        let (here, after) = cut(free, (least + more).min(free.height));
         panel(state, which, here, buffer);
-        rest = after;
+        free = after;
     }
 }
 

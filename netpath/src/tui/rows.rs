@@ -3,14 +3,14 @@
 //! In: a path's report. Out: rows whose shares sum to 1 with what is unattributed. Percentiles of
 //! several hops can't be added up, so a group has none.
 
-use std::collections::BTreeSet;
+use std::{cmp::Ordering, collections::BTreeSet};
 
 use netpath_common::hop::Kind;
 
 use super::palette;
 use crate::{
+    report::words::what,
     snapshot::{HopReport, PathReport, Summary},
-    view::summary::what,
 };
 
 /// What a row is, through all changes of its figures and its place.
@@ -100,13 +100,12 @@ fn hop_row(index: usize, hop: &HopReport) -> Row {
     }
 }
 
+/// Compares two rows.
+pub(crate) type Before = dyn Fn(&Row, &Row) -> Ordering;
+
 /// The rows of a path, in the order in which packets meet them. `before` compares two rows where
 /// they are to be sorted.
-pub(crate) fn rows(
-    path: &PathReport,
-    folding: &Folding,
-    before: Option<&dyn Fn(&Row, &Row) -> std::cmp::Ordering>,
-) -> Vec<Row> {
+pub(crate) fn rows(path: &PathReport, folding: &Folding, before: Option<&Before>) -> Vec<Row> {
     let hops = path.hops.iter().enumerate().map(|(i, hop)| hop_row(i, hop));
     let mut hops: Vec<Row> =
         hops.filter(|r| folding.filter.is_empty() || r.holds(&folding.filter)).collect();

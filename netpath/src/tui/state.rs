@@ -65,6 +65,7 @@ pub(crate) enum Effect {
 type PathId = (String, String, String);
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct State {
     snapshot: Option<Arc<Snapshot>>,
     /// Whether more snapshots come.

@@ -7,11 +7,9 @@ use ratatui::{Terminal, backend::TestBackend, crossterm::event::KeyCode, style::
 use super::{state::State, *};
 use crate::snapshot::DropReport;
 
-/// `netpath lab run bridge-nat --for 8s --json`, its four busiest paths.
-const FIXTURE: &str = include_str!("../../tests/fixtures/snapshot.json");
-
+/// A recording of the lab's NAT path.
 fn snapshot() -> Snapshot {
-    let mut s: Snapshot = serde_json::from_str(FIXTURE).expect("the fixture is a report");
+    let mut s = crate::report::tests::fixture();
     // The one that is shown first stands first.
     s.paths.sort_by_key(|p| p.direction != "outbound");
     s

@@ -6,6 +6,16 @@ pub fn micros(ns: f64) -> String {
     if us.abs() < 0.0005 { "0".to_owned() } else { three_digits(us) }
 }
 
+/// A difference in µs with its sign: `+0.41`, `−6.10`, `±0`.
+pub fn signed_micros(ns: f64) -> String {
+    let text = micros(ns.abs());
+    match () {
+        () if text == "0" => "±0".to_owned(),
+        () if ns < 0.0 => format!("−{text}"),
+        () => format!("+{text}"),
+    }
+}
+
 /// Three significant digits, as far as there are that many before the point.
 fn three_digits(value: f64) -> String {
     const LIMITS: [f64; 3] = [99.95, 9.995, 0.0995];
@@ -90,6 +100,11 @@ mod tests {
         assert_eq!(texts, ["0", "0.007", "0.41", "6.10", "21.4", "1200"]);
         let texts: Vec<_> = [410.0, 6_104.0, 999_700.0, 3e9].map(time).into_iter().collect();
         assert_eq!(texts, ["410 ns", "6.10 µs", "1.00 ms", "3.00 s"]);
+    }
+
+    #[test]
+    fn differences_have_a_sign() {
+        assert_eq!([410.0, -6_104.0, 0.2].map(signed_micros), ["+0.41", "−6.10", "±0"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Bad input gets a clear error, the right exit status, and no output.
 
-use super::support::{bridge_nat, run};
+use super::support::{bridge_nat, program, run};
 use crate::need_kernel;
 
 /// Runs netpath and returns its exit status and stderr; stdout must be empty.
@@ -51,7 +51,7 @@ fn missing_rights_are_named() {
     need_kernel!();
     let output = std::process::Command::new("setpriv")
         .args(["--bounding-set=-all", "--inh-caps=-all", "--"])
-        .arg(env!("CARGO_BIN_EXE_netpath"))
+        .arg(program())
         .args(["trace", "--iface", "lo"])
         .output()
         .expect("setpriv is in util-linux");

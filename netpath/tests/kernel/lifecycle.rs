@@ -148,6 +148,40 @@ fn a_recording_tells_the_same_as_the_trace() {
     assert!(size < events * 15, "{size} bytes for {events} events");
 }
 
+#[test]
+fn rules_that_come_later_are_measured_from_then_on() {
+    need_kernel!();
+    let lab = Lab::up(super::matrix::bare()).expect("the lab comes up");
+    // Without NAT, the server must know the way to the container.
+    let route = ["ip", "route", "add", "172.31.0.0/24", "via", "198.18.0.1"];
+    lab.command("server", &route).unwrap();
+    let mut traffic = Traffic::start(&lab, Load::Ping { bytes: 56 }, false).expect("it flows");
+    let mut child = trace_on(&lab, &["--for", "60s"]);
+    super::matrix::NFT.apply(&lab);
+    let mut told = String::new();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    while !told.contains("the hooks of IPv4 POSTROUTING in host changed") {
+        assert!(stderr.read_line(&mut told).unwrap() > 0, "it ended without a word: {told}");
+    }
+    // Connections that were there before keep their addresses.
+    traffic.stop().unwrap();
+    let mut traffic = Traffic::start(&lab, Load::Ping { bytes: 56 }, false).expect("it flows");
+    let before = traffic.count();
+    wait_for("more traffic", || traffic.count() > before + 100);
+    signal(&child, Signal::SIGINT);
+    let mut text = String::new();
+    child.stdout.as_mut().unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    traffic.stop().unwrap();
+    let snapshot: Snapshot = serde_json::from_str(&text).unwrap();
+    let hops: Vec<&str> =
+        snapshot.paths.iter().flat_map(|p| &p.hops).map(|h| h.hop.as_str()).collect();
+    for hop in ["conntrack", "nat", "rules"] {
+        assert!(hops.contains(&hop), "{hop} is not in {hops:?}");
+    }
+    assert!(snapshot.packets.incomplete < snapshot.packets.seen / 2, "{:?}", snapshot.packets);
+}
+
 /// Namespaces of labs whose id is not among `known`.
 fn new_labs(known: &[String]) -> Vec<String> {
     netpath::netns::named()

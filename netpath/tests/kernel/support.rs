@@ -1,6 +1,7 @@
 //! What the kernel tests share.
 
 use std::{
+    ffi::OsString,
     process::{Command, Output, Stdio},
     time::{Duration, Instant},
 };
@@ -41,9 +42,16 @@ pub(crate) fn bridge_nat() -> Lab {
     Lab::up(topologies::find("bridge-nat").expect("it is in the table")).expect("the lab comes up")
 }
 
+/// Where netpath is: as cargo has built it, or where the environment says, for tests that were
+/// carried to another machine.
+pub(crate) fn program() -> OsString {
+    std::env::var_os("CARGO_BIN_EXE_netpath")
+        .unwrap_or_else(|| env!("CARGO_BIN_EXE_netpath").into())
+}
+
 /// `netpath` as built.
 pub(crate) fn netpath(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_netpath"));
+    let mut command = Command::new(program());
     command.args(arguments).stdin(Stdio::null());
     command
 }
@@ -96,16 +104,21 @@ pub(crate) fn assert_sums(path: &PathReport) {
 
 /// netpath's programs that are loaded in this kernel.
 pub(crate) fn loaded() -> Vec<String> {
+    const KINDS: [&str; 8] = ["tp", "fe", "kp", "se", "sx", "ke", "kx", "hook_slot"];
+    let numbered = |name: &str| {
+        name.rsplit_once('_')
+            .is_some_and(|(kind, n)| KINDS.contains(&kind) && n.parse::<u8>().is_ok())
+    };
     aya::programs::loaded_programs()
         .flatten()
         .filter_map(|p| p.name_as_str().map(str::to_owned))
-        .filter(|name| name.starts_with("tp_net") || name.starts_with("hook_slot"))
+        .filter(|name| numbered(name))
         .collect()
 }
 
-/// Waits until `done`, a few seconds at most.
+/// Waits until `done`, a minute at most: emulated machines are slow.
 pub(crate) fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !done() {
         assert!(Instant::now() < deadline, "waited in vain for {what}");
         std::thread::yield_now();

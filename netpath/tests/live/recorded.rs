@@ -1,21 +1,21 @@
 //! The live view of a snapshot that stands still: no kernel is needed.
 
-use std::{process::Command, sync::Arc};
+use std::{path::Path, process::Command, sync::Arc};
 
 use netpath::{
-    snapshot::Snapshot,
+    replay,
     tui::{Look, Options, Still, run},
 };
 
 use super::pty::Pty;
 
-const FIXTURE: &str = include_str!("../fixtures/snapshot.json");
+const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/bridge-nat.npz");
 
 /// Not a test of its own: runs in a terminal, and panics when a report is to be written.
 #[test]
 #[ignore = "run by the other tests, in a terminal"]
 fn in_a_terminal() {
-    let snapshot: Snapshot = serde_json::from_str(FIXTURE).unwrap();
+    let snapshot = replay::snapshot(Path::new(FIXTURE)).unwrap();
     let options = Options {
         look: Look::default(),
         interrupted: || false,

@@ -35,12 +35,27 @@ pub(crate) struct Guest {
     /// The program and its arguments; run as root, in root's home.
     pub(crate) command: Vec<String>,
     pub(crate) files: Vec<Put>,
+    /// How many CPUs it has.
+    pub(crate) cpus: u8,
     /// Where what the command leaves in /out goes.
     pub(crate) out: Option<PathBuf>,
     /// After this the machine is killed.
     pub(crate) timeout: Duration,
     /// Pass the command's output on while it runs.
     pub(crate) show: bool,
+}
+
+impl Default for Guest {
+    fn default() -> Self {
+        Self {
+            command: Vec::new(),
+            files: Vec::new(),
+            cpus: 2,
+            out: None,
+            timeout: Duration::from_mins(20),
+            show: true,
+        }
+    }
 }
 
 /// How a run ended.
@@ -87,10 +102,7 @@ impl fmt::Display for End {
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
     pub(crate) end: End,
-    #[expect(dead_code, reason = "for tests; `cargo xtask vm` shows it while it comes")]
     pub(crate) stdout: Vec<u8>,
-    #[expect(dead_code, reason = "as stdout")]
-    pub(crate) stderr: Vec<u8>,
     /// What `uname -r` says in the guest; empty where it did not come that far.
     pub(crate) kernel_version: String,
     /// What its console says of a fault; where the command did not end, its last lines at least.
@@ -112,7 +124,7 @@ pub(crate) fn run(image: &Image, guest: &Guest) -> anyhow::Result<Outcome> {
     let initramfs = dir.join("initramfs");
     initramfs::write(image, &guest.command, &guest.files, &initramfs)?;
     let started = Instant::now();
-    let mut machine = Machine(qemu::start(image, &initramfs, dir)?);
+    let mut machine = Machine(qemu::start(image, guest.cpus, &initramfs, dir)?);
     let mut control = Follower::open(&Port::Control.file(dir), None)?;
     let mut stdout = Follower::open(
         &Port::Stdout.file(dir),
@@ -155,7 +167,7 @@ pub(crate) fn run(image: &Image, guest: &Guest) -> anyhow::Result<Outcome> {
     }
     let kernel_version = said(&control.seen, "booted ").unwrap_or_default().to_owned();
     let console = last_words(dir, &end);
-    Ok(Outcome { end, stdout: stdout.seen, stderr: stderr.seen, kernel_version, console, elapsed })
+    Ok(Outcome { end, stdout: stdout.seen, kernel_version, console, elapsed })
 }
 
 /// Set by Ctrl-C and by a request to end, from the first guest on.

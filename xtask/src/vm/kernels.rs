@@ -18,6 +18,10 @@ pub(crate) struct Kernel {
     pub(crate) name: &'static str,
     /// Whose it is, in a few words.
     pub(crate) what: &'static str,
+    /// Whether it is a stable release's: one that the tests always run on.
+    pub(crate) stable: bool,
+    /// netpath's backends that must work there.
+    pub(super) backends: &'static [&'static str],
     /// How the names of its packages begin; the newest of those is taken.
     pub(super) prefix: &'static str,
     /// Where they are.
@@ -28,22 +32,31 @@ pub(crate) struct Kernel {
 const SUFFIX: &str = "-cloud-amd64";
 const IMAGE: &str = "linux-image-";
 
+const TRACING: &[&str] = &["tracepoint", "fentry", "kprobe"];
+const ALL_BACKENDS: &[&str] = &["tracepoint", "fentry", "kprobe", "netfilter-link"];
+
 pub(crate) const KERNELS: &[Kernel] = &[
     Kernel {
         name: "6.1",
         what: "Debian 12",
+        stable: true,
+        backends: TRACING,
         prefix: "linux-image-6.1.",
         suites: &[(Archive::Main, "bookworm"), (Archive::Security, "bookworm-security")],
     },
     Kernel {
         name: "6.12",
         what: "Debian 13",
+        stable: true,
+        backends: ALL_BACKENDS,
         prefix: "linux-image-6.12.",
         suites: &[(Archive::Main, "trixie"), (Archive::Security, "trixie-security")],
     },
     Kernel {
         name: "newest",
         what: "the newest that Debian has",
+        stable: false,
+        backends: ALL_BACKENDS,
         prefix: IMAGE,
         suites: &[(Archive::Main, "trixie-backports"), (Archive::Main, "sid")],
     },

@@ -42,6 +42,7 @@ const PROGRAMS: &[Program] = &[
     program("find", "findutils"),
     program("xargs", "findutils"),
     program("nsenter", "util-linux"),
+    program("setpriv", "util-linux"),
     program("setsid", "util-linux"),
     program("taskset", "util-linux"),
     program("unshare", "util-linux"),

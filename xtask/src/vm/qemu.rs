@@ -60,13 +60,19 @@ const MEMORY_MIB: u64 = 1024;
 const QEMU: &str = "qemu-system-x86_64";
 
 /// Starts a machine that has its files in `dir`.
-pub(super) fn start(image: &Image, initramfs: &Path, dir: &Path) -> anyhow::Result<Child> {
+pub(super) fn start(
+    image: &Image,
+    cpus: u8,
+    initramfs: &Path,
+    dir: &Path,
+) -> anyhow::Result<Child> {
     let memory = MEMORY_MIB + 2 * initramfs.metadata()?.len().div_ceil(1 << 20);
     let version = output(Command::new(QEMU).arg("--version")).unwrap_or_default();
     let accelerator = format!("tcg,thread={}", threads(&version));
     let mut command = Command::new(QEMU);
     command
-        .args(["-accel", &accelerator, "-cpu", "max", "-smp", "2", "-machine", "q35"])
+        .args(["-accel", &accelerator, "-cpu", "max", "-machine", "q35"])
+        .args(["-smp", &cpus.to_string()])
         .args(["-m", &format!("{memory}M")])
         .args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"])
         .args(["-append", COMMAND_LINE])

@@ -77,7 +77,9 @@ pub(super) fn on_veth(scene: &Scene) -> Option<Hit> {
     let rows = ["qdisc.enqueue", "qdisc.wait", "qdisc.send", "qdisc.bypass"];
     let on_veth = |h: &&HopReport| {
         rows.contains(&h.hop.as_str())
-            && scene.qdisc(h).is_some_and(|q| q.dev_kind == "veth" && q.kind != "noqueue")
+            && scene.qdisc(h).is_some_and(|q| {
+                q.dev_kind == "veth" && q.kind != "noqueue" && !SHAPERS.contains(&q.kind.as_str())
+            })
     };
     let first = scene.path.hops.iter().find(on_veth)?;
     let here = |h: &&HopReport| on_veth(h) && h.place() == first.place();

@@ -6,14 +6,14 @@ use std::{
     time::Instant,
 };
 
-use super::{Client, Counted, PATIENCE};
+use super::{Client, PATIENCE};
 
 const ECHO_V4: u8 = 8;
 const ECHO_V6: u8 = 128;
 
 /// One echo in flight, over a ping socket (`SOCK_DGRAM`, `IPPROTO_ICMP`), which puts in the id and
 /// the checksum by itself.
-pub(super) fn request(to: SocketAddr, bytes: usize, client: &Client) -> io::Result<Counted> {
+pub(super) fn request(to: SocketAddr, bytes: usize, client: &mut Client) -> io::Result<()> {
     use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
     let (family, protocol, kind) = if to.is_ipv6() {
         (AddressFamily::Inet6, SockProtocol::IcmpV6, ECHO_V6)
@@ -27,7 +27,6 @@ pub(super) fn request(to: SocketAddr, bytes: usize, client: &Client) -> io::Resu
     let mut echo = vec![0; 8 + bytes];
     echo[0] = kind;
     let mut answer = vec![0; 65536];
-    let mut counted = Counted::new();
     let mut sequence = 0u16;
     while client.goes_on() {
         sequence = sequence.wrapping_add(1);
@@ -36,12 +35,11 @@ pub(super) fn request(to: SocketAddr, bytes: usize, client: &Client) -> io::Resu
         socket.send(&echo)?;
         match socket.recv(&mut answer) {
             Ok(_) => {
-                counted.round_trip(since, bytes);
-                client.did(counted.count);
+                client.round_trip(since, bytes);
             }
             Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
             Err(e) => return Err(e),
         }
     }
-    Ok(counted)
+    Ok(())
 }

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Client, Counted, PATIENCE, Sizes, Stop};
+use super::{Client, PATIENCE, Sizes, Stop};
 
 /// Reads exactly `buffer`; `false` where the other end has closed or it is time to stop.
 fn read_all(stream: &mut TcpStream, buffer: &mut [u8], stop: &Stop) -> io::Result<bool> {
@@ -32,13 +32,32 @@ fn read_all(stream: &mut TcpStream, buffer: &mut [u8], stop: &Stop) -> io::Resul
     Ok(true)
 }
 
-fn is_timeout(error: &io::Error) -> bool {
+pub(super) fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
-fn prepare(stream: &TcpStream) -> io::Result<()> {
+pub(super) fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))
+}
+
+/// The next connection; none where it is time to stop.
+pub(super) fn next(listener: &TcpListener, stop: &Stop) -> io::Result<Option<TcpStream>> {
+    let mut poll = [libc::pollfd {
+        fd: std::os::fd::AsRawFd::as_raw_fd(listener),
+        events: libc::POLLIN,
+        revents: 0,
+    }];
+    let patience = i32::try_from(PATIENCE.as_millis()).unwrap_or(100);
+    while !stop.requested() {
+        // SAFETY: one valid pollfd.
+        if unsafe { libc::poll(poll.as_mut_ptr(), 1, patience) } > 0 {
+            let (stream, _) = listener.accept()?;
+            prepare(&stream)?;
+            return Ok(Some(stream));
+        }
+    }
+    Ok(None)
 }
 
 /// Gives every connection to `serve`, one at a time, until it is time to stop.
@@ -50,19 +69,8 @@ fn accept(
 ) -> io::Result<()> {
     let listener = TcpListener::bind(any)?;
     let _ = listening.send(listener.local_addr()?.port());
-    let mut poll = [libc::pollfd {
-        fd: std::os::fd::AsRawFd::as_raw_fd(&listener),
-        events: libc::POLLIN,
-        revents: 0,
-    }];
-    let patience = i32::try_from(PATIENCE.as_millis()).unwrap_or(100);
-    while !stop.requested() {
-        // SAFETY: one valid pollfd.
-        if unsafe { libc::poll(poll.as_mut_ptr(), 1, patience) } > 0 {
-            let (stream, _) = listener.accept()?;
-            prepare(&stream)?;
-            serve(stream)?;
-        }
+    while let Some(stream) = next(&listener, stop)? {
+        serve(stream)?;
     }
     Ok(())
 }
@@ -115,28 +123,25 @@ fn open(to: SocketAddr) -> io::Result<TcpStream> {
 }
 
 /// One request in flight on one connection.
-pub(super) fn request(to: SocketAddr, sizes: Sizes, client: &Client) -> io::Result<Counted> {
+pub(super) fn request(to: SocketAddr, sizes: Sizes, client: &mut Client) -> io::Result<()> {
     let mut stream = open(to)?;
     let question = vec![0; sizes.request];
     let mut answer = vec![0; sizes.reply];
-    let mut counted = Counted::new();
     while client.goes_on() {
         let since = Instant::now();
         stream.write_all(&question)?;
         if !read_all(&mut stream, &mut answer, &client.stop)? {
             break;
         }
-        counted.round_trip(since, sizes.request);
-        client.did(counted.count);
+        client.round_trip(since, sizes.request);
     }
-    Ok(counted)
+    Ok(())
 }
 
 /// A connection for every request: connect, ask, read the answer, close.
-pub(super) fn connect(to: SocketAddr, sizes: Sizes, client: &Client) -> io::Result<Counted> {
+pub(super) fn connect(to: SocketAddr, sizes: Sizes, client: &mut Client) -> io::Result<()> {
     let question = vec![0; sizes.request];
     let mut answer = vec![0; sizes.reply];
-    let mut counted = Counted::new();
     while client.goes_on() {
         let since = Instant::now();
         let mut stream = open(to)?;
@@ -144,32 +149,28 @@ pub(super) fn connect(to: SocketAddr, sizes: Sizes, client: &Client) -> io::Resu
         if !read_all(&mut stream, &mut answer, &client.stop)? {
             break;
         }
-        counted.round_trip(since, sizes.request);
+        client.round_trip(since, sizes.request);
         // Closing with a reset leaves no TIME_WAIT, which would use up the ports.
         let reset = nix::sys::socket::sockopt::Linger;
         let at_once = libc::linger { l_onoff: 1, l_linger: 0 };
         nix::sys::socket::setsockopt(&stream, reset, &at_once)?;
-        client.did(counted.count);
     }
-    Ok(counted)
+    Ok(())
 }
 
 /// As much as the connection takes.
-pub(super) fn bulk(to: SocketAddr, client: &Client) -> io::Result<Counted> {
+pub(super) fn bulk(to: SocketAddr, client: &mut Client) -> io::Result<()> {
     let mut stream = open(to)?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let data = vec![0; 1 << 17];
-    let mut counted = Counted::new();
     while client.goes_on() {
         match stream.write(&data) {
             Ok(n) => {
-                counted.count += 1;
-                counted.bytes += n as u64;
-                client.did(counted.count);
+                client.sent(n);
             }
             Err(e) if is_timeout(&e) => thread::yield_now(),
             Err(e) => return Err(e),
         }
     }
-    Ok(counted)
+    Ok(())
 }

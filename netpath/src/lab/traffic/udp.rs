@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Client, Counted, PATIENCE, Sizes, Stop};
+use super::{Client, PATIENCE, Sizes, Stop};
 
 fn bind(any: &str, listening: &Sender<u16>) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind(any)?;
@@ -78,24 +78,22 @@ fn connected(to: SocketAddr) -> io::Result<UdpSocket> {
 }
 
 /// One request in flight; a lost one is sent again after a while, and not counted.
-pub(super) fn request(to: SocketAddr, sizes: Sizes, client: &Client) -> io::Result<Counted> {
+pub(super) fn request(to: SocketAddr, sizes: Sizes, client: &mut Client) -> io::Result<()> {
     let socket = connected(to)?;
     let question = vec![0; sizes.request];
     let mut buffer = vec![0; 65536];
-    let mut counted = Counted::new();
     while client.goes_on() {
         let since = Instant::now();
         socket.send(&question)?;
         match socket.recv(&mut buffer) {
             Ok(_) => {
-                counted.round_trip(since, sizes.request);
-                client.did(counted.count);
+                client.round_trip(since, sizes.request);
             }
             Err(e) if is_timeout(&e) => {}
             Err(e) => return Err(e),
         }
     }
-    Ok(counted)
+    Ok(())
 }
 
 /// How many datagrams go out between two looks at the clock.
@@ -106,14 +104,13 @@ pub(super) fn flood(
     to: SocketAddr,
     bytes: usize,
     rate: Option<u64>,
-    client: &Client,
-) -> io::Result<Counted> {
+    client: &mut Client,
+) -> io::Result<()> {
     let socket = connected(to)?;
     let datagram = vec![0; bytes];
-    let mut counted = Counted::new();
     let started = Instant::now();
     while client.goes_on() {
-        let burst = rate.map_or(BURST, |rate| due(rate, started.elapsed(), counted.count));
+        let burst = rate.map_or(BURST, |rate| due(rate, started.elapsed(), client.counted.count));
         if burst == 0 {
             thread::sleep(Duration::from_micros(200));
             continue;
@@ -121,8 +118,7 @@ pub(super) fn flood(
         for _ in 0..burst {
             match socket.send(&datagram) {
                 Ok(_) => {
-                    counted.count += 1;
-                    counted.bytes += bytes as u64;
+                    client.sent(bytes);
                 }
                 // A full queue, or nobody listening yet: the flood goes on.
                 Err(e)
@@ -133,9 +129,8 @@ pub(super) fn flood(
                 Err(e) => return Err(e),
             }
         }
-        client.did(counted.count);
     }
-    Ok(counted)
+    Ok(())
 }
 
 /// How many are due by now.

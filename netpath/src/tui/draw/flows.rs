@@ -41,7 +41,7 @@ pub(super) fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let figures = PACKETS + 2 * TIME + 3;
     let room = inner.width.saturating_sub(figures + 6);
     let heads = ["packets", "mean", "max"];
-    cells(heads.map(str::to_owned), inner, inner.y, Role::Dim.style(), buffer);
+    cells(&heads.map(str::to_owned), inner, inner.y, Role::Dim.style(), buffer);
     let height = usize::from(inner.height.saturating_sub(1));
     let cursor = state.line(Panel::Flows, flows.len());
     let focused = state.focus == Panel::Flows;
@@ -57,12 +57,12 @@ pub(super) fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         text(buffer, inner.x + 2, y, 3, if out { "out" } else { "in" }, Role::Dim.style());
         text(buffer, inner.x + 6, y, room, line, style);
         let figures = [count(flow.packets), micros(flow.mean_ns), micros(flow.max_ns as f64)];
-        cells(figures, inner, y, style, buffer);
+        cells(&figures, inner, y, style, buffer);
     }
 }
 
 fn cells(
-    figures: [String; 3],
+    figures: &[String; 3],
     inner: Rect,
     y: u16,
     style: ratatui::style::Style,

@@ -35,8 +35,8 @@ pub(super) fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let (picture, foot) = cut(inner, inner.height.saturating_sub(u16::from(inner.height > 3)));
     // The newest is at the right.
     let used = u16::try_from(values.len()).unwrap_or(u16::MAX).min(picture.width);
-    let least = values.iter().copied().filter(|v| *v > 0.0).fold(most, f64::min);
-    let heights: Vec<f64> = values.iter().map(|v| height(*v, least, most)).collect();
+    let lowest = values.iter().copied().filter(|v| *v > 0.0).fold(most, f64::min);
+    let heights: Vec<f64> = values.iter().map(|v| height(*v, lowest, most)).collect();
     let shown = Rect { x: picture.right() - used, width: used, ..picture };
     chart::columns(&heights, shown, Role::Work.style(), buffer);
     if foot.height > 0 {
@@ -44,8 +44,8 @@ pub(super) fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         let line = last.map_or_else(
             || "no second is over yet".to_owned(),
             |last| {
-                let (least, most) = (time(least), time(most));
-                format!("last {} · {least} to {most}, logarithmic", time(last))
+                let (lowest, most) = (time(lowest), time(most));
+                format!("last {} · {lowest} to {most}, logarithmic", time(last))
             },
         );
         text(buffer, foot.x, foot.y, foot.width, &line, Role::Dim.style());

@@ -11,11 +11,9 @@ use super::{
     chart, frame, text, width, wrap,
 };
 use crate::{
+    report::words::what,
     snapshot::{Bucket, HopReport, Snapshot, Summary},
-    view::{
-        summary::what,
-        units::{count, micros, percent, time},
-    },
+    view::units::{count, micros, percent, time},
 };
 
 pub(super) fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
@@ -111,8 +109,7 @@ fn histogram(
     let (Some(first), true) = (buckets.first(), area.height >= 2 && area.width >= 10) else {
         return;
     };
-    let lower = |upto: u64| upto as f64 / (1.0 + 1.0 / 8.0);
-    let low = lower(first.upto_ns).max(1.0);
+    let low = first.begin_ns().max(1.0);
     let high = buckets
         .iter()
         .map(|b| b.upto_ns)
@@ -122,13 +119,8 @@ fn histogram(
     let scale = f64::from(area.width) / (high / low).ln().max(1e-9);
     let at = |ns: f64| (ns.max(low) / low).ln() * scale;
     let mut columns = vec![0.0; usize::from(area.width)];
-    let mut from = low;
     for bucket in buckets.iter().filter(|b| b.upto_ns as f64 <= high) {
-        // A bucket begins where the one before ends, or an eighth below where that is empty.
-        let start = from.max(lower(bucket.upto_ns));
-        let end = bucket.upto_ns as f64;
-        spread(&mut columns, at(start), at(end), bucket.count as f64);
-        from = end;
+        spread(&mut columns, at(bucket.begin_ns()), at(bucket.upto_ns as f64), bucket.count as f64);
     }
     let most = columns.iter().copied().fold(0.0, f64::max);
     let heights: Vec<f64> = columns.iter().map(|c| c / most.max(1e-9)).collect();

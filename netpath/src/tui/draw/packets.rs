@@ -14,8 +14,9 @@ use super::{
     frame, text,
 };
 use crate::{
+    report::words::what,
     snapshot::{PacketReport, PathReport},
-    view::{summary::what, units::time},
+    view::units::time,
 };
 
 /// Columns of the label before a bar.

@@ -1,0 +1,118 @@
+//! What is remembered of sk_buffs between CPUs: a direct-mapped table by address.
+//!
+//! A packet that is recorded is remembered as followed, one that was looked at and not taken as
+//! refused, so that every later program knows after one look. The table can forget: two live
+//! packets can share a place, and there the followed one stays. It never takes one packet for
+//! another that is alive at the same time, within 4 GiB of addresses.
+//!
+//! An address lives on when its packet has ended unseen, and the next packet there may be taken for
+//! it; a packet's birth asks nothing of this table, and user space drops what belongs to no flight.
+
+use aya_ebpf::{macros::map, maps::Array};
+
+use crate::skb::low_half;
+
+const SLOTS: u32 = 1 << 16;
+/// An age is in units of 2^30 ns, about a second.
+const AGE_SHIFT: u32 = 30;
+const AGE_BITS: u32 = 0x7fff;
+/// How long a packet is remembered that no point sees, in units of age.
+const AGE_MAX: u32 = 16;
+const VALID: u32 = 1 << 31;
+const REFUSED: u32 = 1 << 30;
+
+/// Below, the low half of an address; above, its age with `VALID` and `REFUSED`.
+#[map]
+static AGES: Array<u64> = Array::with_max_entries(SLOTS, 0);
+
+/// What is known of an address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Memory {
+    Unknown,
+    Followed,
+    Refused,
+}
+
+#[inline(always)]
+fn slot(tag: u32) -> Option<*mut u64> {
+    AGES.get_ptr_mut((tag >> 6).wrapping_mul(0x9e37_79b9) >> 16)
+}
+
+#[inline(always)]
+fn age_of(now: u64) -> u32 {
+    (now >> AGE_SHIFT) as u32 & AGE_BITS
+}
+
+/// What an entry says of `tag` at `now`.
+#[inline(always)]
+fn meaning(entry: u64, now: u64) -> Memory {
+    let state = (entry >> 32) as u32;
+    let age = age_of(now).wrapping_sub(state & AGE_BITS) & AGE_BITS;
+    if state & VALID == 0 || age > AGE_MAX {
+        Memory::Unknown
+    } else if state & REFUSED != 0 {
+        Memory::Refused
+    } else {
+        Memory::Followed
+    }
+}
+
+/// Remembers that the packet at this address is followed.
+#[inline(always)]
+pub(crate) fn follow(address: u64, now: u64) {
+    let tag = low_half(address);
+    if let Some(entry) = slot(tag) {
+        let state = VALID | age_of(now);
+        // SAFETY: a map value; a race with another CPU leaves one of two true values.
+        unsafe { entry.write_volatile(u64::from(state) << 32 | u64::from(tag)) };
+    }
+}
+
+/// Remembers that the packet at this address is not wanted.
+#[inline(always)]
+pub(crate) fn refuse(address: u64, now: u64) {
+    let tag = low_half(address);
+    let Some(entry) = slot(tag) else { return };
+    // SAFETY: as in `follow`.
+    unsafe {
+        let found = entry.read_volatile();
+        if found as u32 != tag && meaning(found, now) == Memory::Followed {
+            return;
+        }
+        let state = VALID | REFUSED | age_of(now);
+        entry.write_volatile(u64::from(state) << 32 | u64::from(tag));
+    }
+}
+
+/// Forgets an address: its packet is gone, or is none of ours.
+#[inline(always)]
+pub(crate) fn forget(address: u64) {
+    let tag = low_half(address);
+    let Some(entry) = slot(tag) else { return };
+    // SAFETY: as in `follow`.
+    unsafe {
+        if entry.read_volatile() as u32 == tag {
+            entry.write_volatile(0);
+        }
+    }
+}
+
+/// What is known of the packet at this address.
+#[inline(always)]
+pub(crate) fn recall(address: u64, now: u64) -> Memory {
+    let tag = low_half(address);
+    let Some(entry) = slot(tag) else { return Memory::Unknown };
+    // SAFETY: as in `follow`.
+    let found = unsafe { entry.read_volatile() };
+    if found as u32 == tag { meaning(found, now) } else { Memory::Unknown }
+}
+
+/// Whether anything at all is known of it; asks no clock.
+#[inline(always)]
+pub(crate) fn knows(address: u64) -> bool {
+    let tag = low_half(address);
+    let Some(entry) = slot(tag) else { return false };
+    // SAFETY: as in `follow`.
+    let found = unsafe { entry.read_volatile() };
+    found as u32 == tag && found >> 32 != 0
+}

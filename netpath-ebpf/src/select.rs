@@ -1,0 +1,172 @@
+//! Which packets are recorded: decided once, where a packet begins.
+//!
+//! In: the cells that describe the packet. The decision is the filter's, then the sampling's; what
+//! user space sets in [`CONTROL`] holds from the next packet on.
+
+use aya_ebpf::{macros::map, maps::Array};
+use netpath_common::{
+    control::Control,
+    filter::{
+        ACCEPT, FACTS, FLOW_SLOTS, Facts, Field, LINK_HEADER, Program, STEPS, Step, conversation,
+        flow,
+    },
+    wire::{Addr, Cell, CpuBuffer, FRAGMENT, KIND_TUPLE4, KIND_TUPLE6, Segment, Tuple4, Tuple6},
+};
+
+const BPF_F_MMAPABLE: u32 = 1 << 10;
+
+/// What user space asks for.
+#[map]
+static CONTROL: Array<Control> = Array::with_max_entries(1, 0);
+
+/// The filter.
+#[map]
+static FILTER: Array<Program> = Array::with_max_entries(1, 0);
+
+/// Flows of which user space has seen that no packet can match the filter; see
+/// [`netpath_common::filter::flow`].
+#[map]
+static FLOWS: Array<u32> = Array::with_max_entries(FLOW_SLOTS, BPF_F_MMAPABLE);
+
+/// Whether any packet is to be left out.
+#[inline(always)]
+pub(crate) fn is_on() -> bool {
+    // SAFETY: a map value that user space writes; a plain number.
+    CONTROL.get_ptr(0).is_some_and(|c| unsafe { (&raw const (*c).select).read_volatile() != 0 })
+}
+
+/// Whether the packet that `cells` describe is recorded: 1 if so. `described` is how many cells
+/// there are, 0 where the packet is not IP, and `len` its bytes from the network header on.
+#[inline(never)]
+pub(crate) fn takes(cpu: *mut CpuBuffer, cells: *const Cell, described: u64, len: u32) -> u64 {
+    let Some(control) = CONTROL.get(0) else { return 1 };
+    let mut facts: Facts = [0; FACTS];
+    fill(&mut facts, cells, described, len);
+    if control.filter != 0 && !matches(&facts) {
+        // Without NAT on the way, the addresses stay as they are.
+        if control.nat == 0 || unwanted(&facts) {
+            return 0;
+        }
+    }
+    // SAFETY: this CPU's own buffer.
+    unsafe {
+        let seen = (*cpu).seen.wrapping_add(1);
+        (*cpu).seen = seen;
+        if control.rate != u32::MAX {
+            // Multiples of the golden ratio are spread evenly, and in step with no traffic.
+            let number = if control.by_flow != 0 {
+                conversation(&facts)
+            } else {
+                (seen as u32).wrapping_mul(0x9e37_79b1)
+            };
+            if number >= control.rate {
+                return 0;
+            }
+        }
+        (*cpu).taken = (*cpu).taken.wrapping_add(1);
+    }
+    1
+}
+
+/// What the cells say, as the filter asks for it.
+#[inline(always)]
+fn fill(facts: &mut Facts, cells: *const Cell, described: u64, len: u32) {
+    facts[Field::Len as usize] = len.wrapping_add(LINK_HEADER);
+    if described == 0 {
+        return;
+    }
+    // SAFETY: the recorder has just written that many cells.
+    unsafe {
+        let kind = cells.cast::<u16>().read_volatile();
+        let (proto, flags, sport, dport, segment);
+        if kind == KIND_TUPLE4 {
+            let tuple = cells.cast::<Tuple4>();
+            facts[Field::Version as usize] = 4;
+            facts[Field::Src0 as usize] = u32::from_be_bytes((*tuple).saddr);
+            facts[Field::Dst0 as usize] = u32::from_be_bytes((*tuple).daddr);
+            (proto, flags) = ((*tuple).proto, (*tuple).flags);
+            (sport, dport) = ((*tuple).sport, (*tuple).dport);
+            segment = cells.add(1).cast::<Segment>();
+        } else if kind == KIND_TUPLE6 {
+            let tuple = cells.cast::<Tuple6>();
+            facts[Field::Version as usize] = 6;
+            address(facts, Field::Src0 as usize, cells.add(1));
+            address(facts, Field::Dst0 as usize, cells.add(2));
+            (proto, flags) = ((*tuple).proto, (*tuple).flags);
+            (sport, dport) = ((*tuple).sport, (*tuple).dport);
+            segment = cells.add(3).cast::<Segment>();
+        } else {
+            return;
+        }
+        facts[Field::Proto as usize] = u32::from(proto);
+        facts[Field::Flags as usize] = u32::from(flags);
+        facts[Field::Fragment as usize] = u32::from((*segment).payload & FRAGMENT != 0);
+        facts[Field::Sport as usize] = u32::from(u16::from_be_bytes(sport));
+        // An echo request's number is not its flow's.
+        if proto != crate::skb::ICMP && proto != crate::skb::ICMPV6 {
+            facts[Field::Dport as usize] = u32::from(u16::from_be_bytes(dport));
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn address(facts: &mut Facts, first: usize, cell: *const Addr) {
+    let mut i = 0;
+    while i < 4 {
+        // SAFETY: within the cell.
+        facts[first + i] = unsafe { u32::from_be(cell.cast::<u32>().add(i).read_volatile()) };
+        i += 1;
+    }
+}
+
+/// Hides from the compiler what is known of a number, so that it makes no branch of what follows.
+#[inline(always)]
+fn opaque(number: u64) -> u64 {
+    let out: u64;
+    // SAFETY: a register that stays as it is.
+    unsafe {
+        core::arch::asm!("{out} = {number}", out = out(reg) out, number = in(reg) number,
+            options(pure, nomem, nostack));
+    }
+    out
+}
+
+/// Runs the filter. A step makes no branch but the one that ends the loop: the verifier follows
+/// every branch of every turn, and would not come to an end.
+#[inline(always)]
+fn matches(facts: &Facts) -> bool {
+    let Some(program) = FILTER.get_ptr(0) else { return true };
+    // SAFETY: a map value, which has an entry for every byte.
+    unsafe {
+        let mut next = 0_u8;
+        let mut turns = 0;
+        while turns < STEPS {
+            turns += 1;
+            let step: *const Step =
+                (&raw const (*program).steps).cast::<Step>().add(usize::from(next));
+            let field = (&raw const (*step).field).read_volatile() as usize & (FACTS - 1);
+            let mask = (&raw const (*step).mask).read_volatile();
+            let word = opaque(u64::from(facts.as_ptr().add(field).read_volatile() & mask));
+            let value = opaque(u64::from((&raw const (*step).value).read_volatile()));
+            // Below 2^32 both: the top bit is the borrow.
+            let below = opaque(word.wrapping_sub(value)) >> 63;
+            let above = opaque(value.wrapping_sub(word)) >> 63;
+            let at_least = opaque(u64::from((&raw const (*step).op).read_volatile()));
+            // 1 where the test fails: what is above fails only a test for equality.
+            let fails = opaque(below | (above & !at_least & 1));
+            next = (&raw const (*step).yes).add(fails as usize & 1).read_volatile();
+            if next >= ACCEPT {
+                return next == ACCEPT;
+            }
+        }
+    }
+    false
+}
+
+/// Whether user space has said that nobody wants this flow.
+#[inline(always)]
+fn unwanted(facts: &Facts) -> bool {
+    let (slot, check) = flow(facts);
+    // SAFETY: a map value that user space writes; a plain number.
+    FLOWS.get_ptr(slot & (FLOW_SLOTS - 1)).is_some_and(|c| unsafe { c.read_volatile() == check })
+}

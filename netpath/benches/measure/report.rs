@@ -1,0 +1,119 @@
+//! What was measured, as tables and as JSON.
+
+use std::{fmt::Write as _, fs, path::Path};
+
+use anyhow::Context as _;
+use netpath::{hooks::HookPlan, host::HostFacts, topo::Topology};
+use serde::Serialize;
+
+use crate::{
+    figures::Figure, overhead::LoadFigures, programs::Programs, replay::Replay, scale::Scale,
+};
+
+/// The version of the JSON form.
+const SCHEMA: &str = "netpath.bench/1";
+
+/// Everything of a run.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    schema: &'static str,
+    version: &'static str,
+    host: HostFacts,
+    pub(crate) overhead: Vec<LoadFigures>,
+    pub(crate) programs: Option<Programs>,
+    pub(crate) replay: Option<Replay>,
+    pub(crate) scale: Option<Scale>,
+}
+
+impl Report {
+    pub(crate) fn begin() -> Self {
+        Self {
+            schema: SCHEMA,
+            version: env!("CARGO_PKG_VERSION"),
+            host: HostFacts::read(&Topology::default(), &HookPlan::default()),
+            overhead: Vec::new(),
+            programs: None,
+            replay: None,
+            scale: None,
+        }
+    }
+
+    pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
+        let text = serde_json::to_string_pretty(self)?;
+        fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// The machine.
+    pub(crate) fn head(&self) -> String {
+        let host = &self.host;
+        format!(
+            "netpath {} · Linux {} · {} × {} · clock {} · governor {} · mitigations: {}\n",
+            self.version,
+            host.kernel,
+            host.cpus,
+            host.cpu,
+            host.clocksource,
+            host.governor,
+            host.mitigations.keys().cloned().collect::<Vec<_>>().join(", "),
+        )
+    }
+
+    pub(crate) fn overhead_table(&self) -> String {
+        let mut out = String::new();
+        for load in &self.overhead {
+            let _ = writeln!(out, "### {}\n", load.load);
+            table(&mut out, &["way", "kept", "spread", "delivered", "per second", "CPUs", "lost"]);
+            for way in &load.ways {
+                if let Some(why) = &way.failed {
+                    let _ = writeln!(out, "| {} | did not run: {why} | | | | | |", way.what);
+                    continue;
+                }
+                let _ = writeln!(
+                    out,
+                    "| {} | {:.2} | {} | {:.2} | {:.0} | {:.2} | {} |",
+                    way.what,
+                    way.kept.median,
+                    spread(way.kept),
+                    way.delivered.median,
+                    way.per_second.median,
+                    way.tool_cpus.median,
+                    way.lost_events,
+                );
+            }
+            out.push('\n');
+        }
+        out
+    }
+
+    pub(crate) fn programs_table(&self) -> String {
+        let mut out = String::new();
+        let Some(programs) = &self.programs else { return out };
+        table(&mut out, &["program", "runs", "ns", "empty, ns", "above, ns"]);
+        for row in &programs.rows {
+            let above = row.mean_ns - row.empty_ns;
+            let _ = writeln!(
+                out,
+                "| {} | {} | {:.0} | {:.0} | {above:.0} |",
+                row.program, row.runs, row.mean_ns, row.empty_ns
+            );
+        }
+        let _ = writeln!(
+            out,
+            "| all, {:.1} runs a packet | | {:.0} | {:.0} | {:.0} |",
+            programs.runs_per_packet,
+            programs.mean_ns,
+            programs.empty_mean_ns,
+            programs.mean_ns - programs.empty_mean_ns
+        );
+        out
+    }
+}
+
+fn spread(figure: Figure) -> String {
+    format!("{:.2}–{:.2}", figure.low, figure.high)
+}
+
+fn table(out: &mut String, heads: &[&str]) {
+    let _ = writeln!(out, "| {} |", heads.join(" | "));
+    let _ = writeln!(out, "|{}", " --- |".repeat(heads.len()));
+}

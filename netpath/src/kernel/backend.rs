@@ -1,0 +1,70 @@
+//! The backends, and what the user asks of them.
+
+use serde::{Deserialize, Serialize};
+
+/// The backends, in the order of preference; one row each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Backend {
+    Tracepoint,
+    Fentry,
+    Kprobe,
+    NetfilterLink,
+}
+
+impl Backend {
+    pub const ALL: [Self; 4] = [Self::Tracepoint, Self::Fentry, Self::Kprobe, Self::NetfilterLink];
+
+    /// Those that probe functions.
+    pub(crate) const FUNCTIONS: &[Self] = &[Self::Fentry, Self::Kprobe];
+
+    /// The name on the command line and in reports.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Tracepoint => "tracepoint",
+            Self::Fentry => "fentry",
+            Self::Kprobe => "kprobe",
+            Self::NetfilterLink => "netfilter-link",
+        }
+    }
+
+    pub const fn what(self) -> &'static str {
+        match self {
+            Self::Tracepoint => "BTF tracepoints",
+            Self::Fentry => "function entry and exit, by BPF trampolines",
+            Self::Kprobe => "function entry and exit, by kprobes",
+            Self::NetfilterLink => "BPF links around netfilter hooks, Linux 6.4",
+        }
+    }
+}
+
+/// What the user asked of the kernel side.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches of the command line")]
+pub struct Options {
+    /// Only these; where there are none, what serves most at least cost.
+    pub backends: Vec<Backend>,
+    /// Size of the ring buffer, bytes, a power of two.
+    pub ring_bytes: u32,
+    /// Let the programs log.
+    pub log_kernel: bool,
+    /// Attach everything, with programs that do nothing.
+    pub inert: bool,
+    /// Measure what an event costs.
+    pub calibrate: bool,
+    /// Probe also what no packet of the topology can pass.
+    pub everything: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            backends: Vec::new(),
+            ring_bytes: 8 << 20,
+            log_kernel: false,
+            inert: false,
+            calibrate: false,
+            everything: false,
+        }
+    }
+}

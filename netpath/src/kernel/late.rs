@@ -1,0 +1,172 @@
+//! Modules and hooks that come while a trace goes on: a container's first NAT rule loads conntrack,
+//! a firewall's reload registers its chains anew.
+//!
+//! In: the topology, once a second. Out: probes and links on what is new, and what changed, in
+//! sentences. What went away needs nothing: its probes go with it, or keep it from going.
+
+use std::{collections::BTreeSet, fs};
+
+use netpath_common::hop::HOPS;
+
+use super::{
+    KernelError, Tracer,
+    btf::{self, KernelBtf},
+    choice::Choice,
+    hooks::{self, Listed, Named},
+    object::Object,
+    plan::Plan,
+    reader,
+    source::Source,
+    symbols::Symbols,
+};
+use crate::{hooks::HookKey, netns::Netns, topo::Topology};
+
+/// What there was to attach to, cheap to read again.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    modules: BTreeSet<String>,
+    /// By namespace; our own links are among them. `None` where it couldn't be read.
+    hooks: Option<Vec<(u32, Vec<Listed>)>>,
+}
+
+impl Seen {
+    pub(super) fn now(
+        object: &mut Object,
+        namespaces: &[Netns],
+        modules: BTreeSet<String>,
+    ) -> Self {
+        Self { modules, hooks: hooks::survey(object, namespaces).ok().map(|all| by_cookie(&all)) }
+    }
+
+    /// The hook points that are not what they were.
+    fn changed(&self, surveyed: &[(Netns, Vec<Listed>)]) -> BTreeSet<HookKey> {
+        let before = self.hooks.as_deref().unwrap_or_default();
+        let mut changed = BTreeSet::new();
+        for (netns, lists) in surveyed {
+            let known = before.iter().find(|(cookie, _)| *cookie == netns.cookie);
+            for list in lists {
+                if known.is_none_or(|(_, known)| !known.contains(list)) {
+                    let (family, hook) = (list.family as u8, list.hook as u8);
+                    changed.insert(HookKey { netns: netns.cookie, family, hook });
+                }
+            }
+        }
+        changed
+    }
+}
+
+fn by_cookie(surveyed: &[(Netns, Vec<Listed>)]) -> Vec<(u32, Vec<Listed>)> {
+    surveyed.iter().map(|(netns, lists)| (netns.cookie, lists.clone())).collect()
+}
+
+/// What a look at the kernel has brought.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refreshed {
+    /// What changed, in sentences.
+    pub notes: Vec<String>,
+    /// Flights that were under way between these times, ns, may lack marks.
+    pub unsure: (u64, u64),
+}
+
+impl Tracer {
+    /// Attaches to what has come since the last look; `None` where nothing has. To be called about
+    /// once a second, with the path and its namespaces that are still there: without news it costs
+    /// a few system calls per namespace.
+    pub fn refresh<'a>(
+        &mut self,
+        topology: &Topology,
+        namespaces: impl IntoIterator<Item = &'a Netns>,
+    ) -> Result<Option<Refreshed>, KernelError> {
+        let namespaces: Vec<Netns> = namespaces.into_iter().cloned().collect();
+        let modules = module_names();
+        let surveyed = hooks::survey(&mut self.object, &namespaces)?;
+        let changed = self.seen.changed(&surveyed);
+        let new: Vec<String> = modules.difference(&self.seen.modules).cloned().collect();
+        if changed.is_empty() && new.is_empty() {
+            return Ok(None);
+        }
+        let from_ns = reader::now_ns();
+        let before = self.served_hops();
+        self.seen.modules = modules;
+
+        let btf = KernelBtf::load()?;
+        let choice = Choice::make(&btf, &self.options);
+        let symbols = Symbols::read();
+        // Our own links must not be taken for others': they go, and come again where they belong.
+        let relinked = choice.links && !changed.is_empty();
+        let surveyed = if relinked {
+            for key in &changed {
+                self.links.release_point(*key);
+            }
+            hooks::survey(&mut self.object, &namespaces)?
+        } else {
+            surveyed
+        };
+        let points = hooks::name(&surveyed, &symbols);
+        let lacking = self.lacking(topology, Some(&points));
+        let mut plan = Plan::new(&btf, &choice, &lacking, &symbols);
+        plan.targets.retain(|target| !self.probes.has(target));
+        let source =
+            Source::new(&self.object, &btf.layout()?, &plan.positions, self.options.log_kernel)?;
+        self.probes.attach(&source, &plan.targets);
+        let mut notes = self.replan(&source, points, &changed, choice.links);
+        self.serve(&plan, choice.why_not());
+        self.seen.hooks =
+            hooks::survey(&mut self.object, &namespaces).ok().map(|all| by_cookie(&all));
+
+        if !new.is_empty() {
+            notes.insert(0, format!("loaded while tracing: {}", new.join(", ")));
+        }
+        let now: Vec<&str> = self.served_hops().difference(&before).copied().collect();
+        if !now.is_empty() {
+            notes.push(format!("measured from now on: {}", now.join(", ")));
+        }
+        Ok(Some(Refreshed { notes, unsure: (from_ns, reader::now_ns()) }))
+    }
+
+    /// Plans changed hook points anew, and gives them their links.
+    fn replan(
+        &mut self,
+        source: &Source,
+        points: Vec<Named>,
+        changed: &BTreeSet<HookKey>,
+        links: bool,
+    ) -> Vec<String> {
+        let points: Vec<Named> =
+            points.into_iter().filter(|point| changed.contains(&point.key())).collect();
+        let mut notes = Vec::new();
+        for point in &points {
+            let key = point.key();
+            self.plan.add(key.netns, point.family, point.hook, &point.registered);
+            notes.push(format!(
+                "the hooks of {} {} in {} changed",
+                point.family.name(),
+                point.hook.name(),
+                point.netns.name
+            ));
+        }
+        if links {
+            let failed = self.links.attach(source, &points, &mut self.plan);
+            notes.extend(failed.iter().map(ToString::to_string));
+        } else {
+            for point in &points {
+                if let Some(point) = self.plan.points.get_mut(&point.key()) {
+                    point.without_links();
+                }
+            }
+        }
+        notes
+    }
+
+    /// Keys of the hops that something serves.
+    fn served_hops(&self) -> BTreeSet<&'static str> {
+        HOPS.iter().filter(|hop| self.serving.of(hop).is_ok()).map(|hop| hop.key).collect()
+    }
+}
+
+/// Names of the modules that have BTF.
+fn module_names() -> BTreeSet<String> {
+    let entries = fs::read_dir(btf::DIR).into_iter().flatten().flatten();
+    let names = entries.filter_map(|e| e.file_name().into_string().ok());
+    names.filter(|name| name != btf::KERNEL).collect()
+}

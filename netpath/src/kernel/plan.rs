@@ -1,0 +1,136 @@
+//! What is probed, and where: the tables' points and spans, as this kernel has them.
+//!
+//! What is probed comes from the tables; where its arguments stand, and in which module it is, from
+//! BTF. What is in no BTF, or what no packet of the path can pass, is absent with the reason.
+
+use std::collections::BTreeMap;
+
+use netpath_common::{
+    args::{Positions, Row, SPAN_ROWS},
+    point::{POINTS, Point},
+    span::{SPANS, SpanRow},
+};
+
+use super::{
+    btf::{Found, KernelBtf},
+    choice::Choice,
+    needs::Lacking,
+    symbols::Symbols,
+    way::Way,
+};
+
+/// What a probe serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum What {
+    Point(u16),
+    Span(usize),
+}
+
+impl What {
+    /// The programs that serve it: at the entry, and at the exit where there is one.
+    pub(super) fn programs(self, way: Way) -> (String, Option<String>) {
+        match (self, way) {
+            (Self::Point(n), Way::Tracepoint) => (format!("tp_{n}"), None),
+            (Self::Point(n), Way::Fentry) => (format!("fe_{n}"), None),
+            (Self::Point(n), _) => (format!("kp_{n}"), None),
+            (Self::Span(i), Way::Fentry) => (format!("se_{i}"), Some(format!("sx_{i}"))),
+            (Self::Span(i), _) => (format!("ke_{i}"), Some(format!("kx_{i}"))),
+        }
+    }
+}
+
+/// A tracepoint or function to probe, and which programs are for it.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) found: Found,
+    pub(super) what: What,
+    pub(super) way: Way,
+}
+
+/// All targets, in the order in which they are attached, and why the rest is absent.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) targets: Vec<Target>,
+    pub(super) absent: BTreeMap<What, String>,
+    /// Where their arguments stand; must be known before anything is loaded.
+    pub(super) positions: Positions,
+}
+
+impl Plan {
+    pub(super) fn new(
+        btf: &KernelBtf,
+        choice: &Choice,
+        lacking: &Lacking,
+        symbols: &Symbols,
+    ) -> Self {
+        let mut this =
+            Self { targets: Vec::new(), absent: BTreeMap::new(), positions: Positions::NONE };
+        for point in POINTS {
+            this.point(point, btf, choice, lacking);
+        }
+        for (index, span) in SPANS.iter().enumerate() {
+            this.span(index, span, btf, choice, lacking, symbols);
+        }
+        this
+    }
+
+    fn point(&mut self, point: &Point, btf: &KernelBtf, choice: &Choice, lacking: &Lacking) {
+        let what = What::Point(point.point);
+        let row = usize::from(point.point);
+        if let Some(name) = point.tracepoint.filter(|_| choice.by_tracepoint(point)) {
+            match btf.tracepoint(name, point.body) {
+                Ok(found) => return self.add(what, Ok((found, Way::Tracepoint)), row),
+                // A function may do in its place.
+                Err(why) => {
+                    self.absent.insert(what, format!("tracepoint {name}: {why}"));
+                }
+            }
+        }
+        let Some(way) = choice.typed else { return };
+        for names in point.functions {
+            let found = match lacking.for_function(names) {
+                Some(why) => Err(why.to_owned()),
+                None => btf.function(names, point.body).map(|found| (found, way)),
+            };
+            self.add(what, found, row);
+        }
+    }
+
+    fn span(
+        &mut self,
+        index: usize,
+        span: &SpanRow,
+        btf: &KernelBtf,
+        choice: &Choice,
+        lacking: &Lacking,
+        symbols: &Symbols,
+    ) {
+        let Some(way) = choice.typed else { return };
+        for names in span.span.functions {
+            let found = match lacking.for_function(names) {
+                Some(why) => Err(why.to_owned()),
+                None => btf.span(names, span.span.note).map(|found| (found, way)).or_else(|why| {
+                    // Its packet is that of the function around it: no arguments are needed.
+                    let found = symbols.of_functions(names).ok_or(why)?;
+                    Ok((found, choice.by_symbol(btf)?))
+                }),
+            };
+            self.add(What::Span(index), found, SPAN_ROWS + index);
+        }
+    }
+
+    fn add(&mut self, what: What, found: Result<(Found, Way), String>, row: usize) {
+        let row: &mut Row = &mut self.positions.rows[row];
+        let refused = match found {
+            // All functions of a row share its programs, and with them the positions.
+            Ok((found, way)) if *row == Positions::NONE.rows[0] || *row == found.row => {
+                *row = found.row;
+                self.targets.push(Target { found, what, way });
+                return;
+            }
+            Ok((found, _)) => format!("{} has its arguments elsewhere than its like", found.name),
+            Err(why) => why,
+        };
+        self.absent.entry(what).or_insert(refused);
+    }
+}

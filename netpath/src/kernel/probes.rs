@@ -1,0 +1,130 @@
+//! Probes that are attached: tracepoints, functions' entries and exits.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::CString,
+    os::fd::{AsFd as _, OwnedFd},
+};
+
+use super::{
+    KernelError,
+    backend::Backend,
+    error::refusal,
+    plan::{Target, What},
+    raw,
+    source::Source,
+    way::Way,
+};
+
+#[derive(Default)]
+pub(super) struct Probes {
+    attached: Vec<Probe>,
+    /// By what they serve: how, and the tracepoint or functions that are probed.
+    pub(super) served: BTreeMap<What, (Backend, Vec<String>)>,
+    pub(super) refused: BTreeMap<What, String>,
+}
+
+/// A program and its link, which goes first.
+struct Probe {
+    what: What,
+    on_return: bool,
+    backend: Backend,
+    link: OwnedFd,
+    program: OwnedFd,
+}
+
+impl Probes {
+    pub(super) fn len(&self) -> usize {
+        self.attached.len()
+    }
+
+    /// How many probes there are of each backend.
+    pub(super) fn by_backend(&self) -> BTreeMap<Backend, usize> {
+        let mut attached = BTreeMap::new();
+        for probe in &self.attached {
+            *attached.entry(probe.backend).or_default() += 1;
+        }
+        attached
+    }
+
+    /// Whether a target is probed already.
+    pub(super) fn has(&self, target: &Target) -> bool {
+        self.served.get(&target.what).is_some_and(|(_, names)| names.contains(&target.found.name))
+    }
+
+    /// Attaches probes to targets, in their order.
+    pub(super) fn attach(&mut self, source: &Source, targets: &[Target]) {
+        let modules = modules(targets);
+        for target in targets {
+            let module = match target.found.module.as_ref().and_then(|m| modules.get(m)) {
+                Some(Err(why)) => {
+                    self.refused.insert(target.what, why.clone());
+                    continue;
+                }
+                Some(Ok(btf)) => Some(btf),
+                None => None,
+            };
+            match attach_one(source, target, module) {
+                Ok(probes) => {
+                    self.attached.extend(probes);
+                    let backend = target.way.backend();
+                    let served = self.served.entry(target.what);
+                    let (_, names) = served.or_insert_with(|| (backend, Vec::new()));
+                    names.push(target.found.name.clone());
+                }
+                Err(error) => {
+                    let why = refusal(&target.found.name, &error);
+                    self.refused.insert(target.what, why);
+                }
+            }
+        }
+    }
+
+    /// How often each probe was passed over, by what it serves and whether it is at its exit: its
+    /// program was running already on that CPU, or the kernel had no room to wait for one more
+    /// return.
+    pub(super) fn missed(&self) -> impl Iterator<Item = (What, bool, u64)> {
+        self.attached.iter().filter_map(|probe| {
+            let missed = raw::recursion_misses(probe.program.as_fd()).unwrap_or(0)
+                + raw::kprobe_misses(probe.link.as_fd()).unwrap_or(0);
+            (missed > 0).then_some((probe.what, probe.on_return, missed))
+        })
+    }
+}
+
+/// The BTF of the modules that the targets are in, or why it can't be had.
+fn modules(targets: &[Target]) -> BTreeMap<String, Result<OwnedFd, String>> {
+    let names: BTreeSet<&String> = targets
+        .iter()
+        .filter(|t| t.way == Way::Fentry)
+        .filter_map(|t| t.found.module.as_ref())
+        .collect();
+    names
+        .into_iter()
+        .map(|name| {
+            let btf = raw::module_btf(name).map_err(|e| format!("the BTF of module {name}: {e}"));
+            (name.clone(), btf)
+        })
+        .collect()
+}
+
+fn attach_one(
+    source: &Source,
+    target: &Target,
+    module: Option<&OwnedFd>,
+) -> Result<Vec<Probe>, KernelError> {
+    let Target { found, what, way } = target;
+    let (entry, exit) = what.programs(*way);
+    // The exit first: an entry without its exit would look like a function that never returns.
+    let wanted = exit.iter().map(|name| (name, true)).chain([(&entry, false)]);
+    let symbol = CString::new(found.name.as_str()).unwrap_or_default();
+    wanted
+        .map(|(name, on_return)| {
+            let program = source.load(name, way.kind(on_return, found, module))?;
+            let link = way
+                .link(program.as_fd(), &symbol, on_return)
+                .map_err(|e| KernelError::system(format!("attach {name} to {}", found.name), e))?;
+            Ok(Probe { what: *what, on_return, backend: way.backend(), link, program })
+        })
+        .collect()
+}

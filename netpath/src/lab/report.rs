@@ -1,0 +1,116 @@
+//! How a lab's report is written: [`text`] for terminals and tickets, [`html`] for everybody, JSON
+//! as the values serialise.
+
+pub mod html;
+pub mod text;
+
+use super::{
+    difference::{Difference, Part},
+    stats::Estimate,
+};
+
+/// Parts of a difference that are named; the others are summed.
+const PARTS_NAMED: usize = 5;
+/// Parts below this share of the difference are not named.
+const PART_SHARE: f64 = 0.04;
+
+/// Three significant digits.
+fn digits(value: f64) -> String {
+    let size = value.abs();
+    if size == 0.0 {
+        "0".to_owned()
+    } else if size < 10.0 {
+        format!("{value:.2}")
+    } else if size < 100.0 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.0}")
+    }
+}
+
+/// `1.08 (1.06–1.10)`; `≈ 1` where the spread hides whether there is a difference at all.
+fn ratio(e: &Estimate) -> String {
+    let range = format!("({}–{})", digits(e.low), digits(e.high));
+    if e.is_clear() { format!("{} {range}", digits(e.median)) } else { format!("≈ 1 {range}") }
+}
+
+/// A signed time with its unit.
+fn signed(ns: f64) -> String {
+    let sign = if ns < 0.0 { "−" } else { "+" };
+    format!("{sign}{}", crate::view::units::time(ns.abs()))
+}
+
+/// The parts of a difference that matter, and what the others sum to.
+fn named(d: &Difference) -> (Vec<Part>, f64) {
+    let floor = d.traced_ns.abs() * PART_SHARE;
+    let mut named = d.parts();
+    named.truncate(PARTS_NAMED);
+    named.retain(|p| p.more_ns.abs() >= floor);
+    let rest = d.traced_ns - named.iter().map(|p| p.more_ns).sum::<f64>();
+    (named, rest)
+}
+
+/// What makes up a difference, in one sentence.
+fn why(d: &Difference) -> String {
+    let (parts, rest) = named(d);
+    let mut words: Vec<String> =
+        parts.iter().map(|p| format!("{} {}", p.label, signed(p.more_ns))).collect();
+    if rest.abs() >= 1.0 {
+        words.push(format!("all else {}", signed(rest)));
+    }
+    let mut text = format!(
+        "{} a {} by its own clock, {} traced: {}",
+        signed(d.measured_ns),
+        d.per,
+        signed(d.traced_ns),
+        words.join(" · ")
+    );
+    if d.complete_share < 0.99 {
+        let share = crate::view::units::percent(d.complete_share);
+        text += &format!(" (only {share} of the packets were followed to their end)");
+    }
+    text
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::time::Duration;
+
+    use super::super::{
+        bench::{self, Settings, Watcher},
+        outcome::Report,
+        plan::Plan,
+    };
+    use super::*;
+
+    /// A report of an experiment that nothing of could be run.
+    pub(crate) fn nothing_run() -> Report {
+        struct Stopped;
+        impl Watcher for Stopped {
+            fn step(&mut self, _: &str) {}
+            fn stop(&self) -> bool {
+                true
+            }
+        }
+        let settings = Settings {
+            runs: 3,
+            run: Duration::from_millis(1),
+            warm_up: Duration::ZERO,
+            traced: None,
+            cpus: None,
+        };
+        let plan = Plan::compare("bridge", "bridge-nat").unwrap();
+        let trace = |_: &_, _| unreachable!("nothing is up");
+        let mut report = Report::new(3, settings.run, None);
+        report.experiments.push(bench::run(&plan, &settings, &trace, &mut Stopped));
+        report
+    }
+
+    #[test]
+    fn a_hidden_effect_is_called_one() {
+        let hidden = Estimate::ratio(&[1.0, 1.2, 0.9], &[1.0, 1.0, 1.0]).unwrap();
+        assert_eq!(ratio(&hidden), "≈ 1 (0.90–1.20)");
+        let clear = Estimate::ratio(&[1.5, 1.6, 1.4], &[1.0, 1.0, 1.0]).unwrap();
+        assert_eq!(ratio(&clear), "1.50 (1.40–1.60)");
+    }
+}

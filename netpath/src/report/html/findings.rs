@@ -1,0 +1,92 @@
+//! Findings with their evidence, and round trips.
+
+use maud::{Markup, html};
+use netpath_common::group::Group;
+
+use super::{colours::class, percent_of};
+use crate::{
+    report::words,
+    snapshot::{Finding, Snapshot, Summary, TransactionPart, TransactionReport},
+    view::units::{micros, percent, time},
+};
+
+pub(super) const LEGEND: &str =
+    "What costs, why, what was seen of it, and what would help. Dearest first.";
+pub(super) const TRIPS_LEGEND: &str = "From the request's first event to the reply's last: both \
+    packets' ways, and what lies between them: the answering process. Times in µs.";
+
+pub(super) fn render(snapshot: &Snapshot) -> Markup {
+    html! { ol.findings { @for finding in &snapshot.findings { (one(finding)) } } }
+}
+
+fn one(finding: &Finding) -> Markup {
+    let group = words::group_of(&finding.group);
+    html! {
+        li class=(class(group.group)) {
+            h3 {
+                (finding.title) " "
+                small { (time(finding.cost_ns)) ", " (percent(finding.share)) " · " (group.label) }
+            }
+            p { (finding.advice) }
+            @if !finding.evidence.is_empty() {
+                dl { @for (key, value) in &finding.evidence {
+                    dt { (key.replace('_', " ")) }
+                    dd { (words::cause(value)) }
+                } }
+            }
+            p { small { "on " (finding.path) " · " (finding.link) } }
+        }
+    }
+}
+
+pub(super) fn round_trips(snapshot: &Snapshot) -> Markup {
+    html! { @for trip in &snapshot.transactions { (round_trip(trip)) } }
+}
+
+fn round_trip(trip: &TransactionReport) -> Markup {
+    let starts = trip.parts.iter().scan(0.0, |sum, part| {
+        let at = *sum;
+        *sum += part.share;
+        Some(at)
+    });
+    html! {
+        h3 { (trip.name) " " small { (words::counted(trip.count, "round trip")) } }
+        div.strip.trip {
+            @for (part, at) in trip.parts.iter().zip(starts) {
+                i class=(colour(part)) title={ (part.part) " " (time(part.times.mean_ns)) }
+                    style={ "left:" (percent_of(at, 1.0)) ";width:" (percent_of(part.share, 1.0)) } {
+                    span { (part.part) }
+                }
+            }
+        }
+        div.wide tabindex="0" { table {
+            thead { tr {
+                th scope="col" { "part" }
+                @for title in ["mean", "p50", "p90", "p99", "max", "share"] { th.n scope="col" { (title) } }
+            } }
+            tbody { @for part in &trip.parts { tr {
+                th scope="row" {
+                    i class={ "swatch " (colour(part)) } {}
+                    (part.part)
+                    @if let Some(path) = &part.path { small { (path) } }
+                }
+                (figures(&part.times))
+                td.n { (percent(part.share)) }
+            } } }
+            tfoot { tr.total { th scope="row" { "total" } (figures(&trip.total)) td.n { "100 %" } } }
+        } }
+    }
+}
+
+/// The request and the reply look alike, what is between them doesn't.
+fn colour(part: &TransactionPart) -> String {
+    class(if part.path.is_some() { Group::Ip } else { Group::Unattributed })
+}
+
+fn figures(times: &Summary) -> Markup {
+    let ns = [times.p50_ns, times.p90_ns, times.p99_ns, times.max_ns];
+    html! {
+        td.n { (micros(times.mean_ns)) }
+        @for ns in ns { td.n { (micros(ns as f64)) } }
+    }
+}

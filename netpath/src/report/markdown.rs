@@ -1,0 +1,172 @@
+//! Markdown: the report as a ticket gets it.
+
+use std::fmt::Write as _;
+
+use super::words;
+use crate::{
+    snapshot::{PathReport, Snapshot, Summary, TransactionReport},
+    view::units::{count, micros, percent, time},
+};
+
+/// Flows that are shown.
+const FLOWS: usize = 10;
+
+/// The whole report.
+pub(super) fn render(s: &Snapshot) -> String {
+    let mut out = format!("# netpath: {} in {}\n\n", text(&s.iface), text(&s.netns));
+    for sentence in words::opening(s) {
+        let _ = writeln!(out, "{}", text(&sentence));
+    }
+    let (paths, minor) = words::major(s);
+    for transaction in &s.transactions {
+        round_trip(&mut out, transaction);
+    }
+    for path in paths {
+        path_section(&mut out, path, s);
+    }
+    if let Some(minor) = minor.words() {
+        let _ = writeln!(out, "\n{minor} are left out here.");
+    }
+    findings(&mut out, s);
+    flows(&mut out, s);
+    trust(&mut out, s);
+    out
+}
+
+fn path_section(out: &mut String, path: &PathReport, s: &Snapshot) {
+    let _ = writeln!(
+        out,
+        "\n## {}: {}\n\n{}, {}.",
+        text(&path.direction),
+        text(&path.name),
+        words::counted(path.packets, "packet"),
+        words::end(path),
+    );
+    if let Some(example) = &path.example {
+        let after =
+            example.after.as_ref().map_or_else(String::new, |a| format!(", after NAT `{a}`"));
+        let _ = writeln!(out, "Such as `{}`{after}.", example.before);
+    }
+    out.push_str(
+        "\n| what | where | kind | packets | mean µs | p50 | p90 | p99 | max | share |\n\
+         | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
+    );
+    for hop in &path.hops {
+        let cells =
+            [text(&words::what(hop)), text(&hop.place()), hop.kind.clone(), count(hop.count)];
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} |",
+            cells.join(" | "),
+            figures(hop.times.mean_ns, &hop.times),
+            percent(hop.share)
+        );
+    }
+    let (work, waiting) = words::work_and_waiting(path);
+    let unattributed = path.unattributed_ns;
+    for (name, ns) in [("work", work), ("waiting", waiting), ("unattributed", unattributed)] {
+        let share = percent(words::share(path, ns));
+        let _ = writeln!(out, "| *{name}* | | | | {} | | | | | {share} |", micros(ns));
+    }
+    let _ = writeln!(
+        out,
+        "| **total** | | | {} | {} | 100 % |",
+        count(path.packets),
+        figures(path.total.mean_ns, &path.total)
+    );
+    if let Some(words) = words::compensated(path, s) {
+        let _ = writeln!(out, "\nOf which netpath itself: {words}.");
+    }
+}
+
+/// Five figures in µs, between bars.
+fn figures(mean_ns: f64, times: &Summary) -> String {
+    let ns = [times.p50_ns, times.p90_ns, times.p99_ns, times.max_ns].map(|ns| ns as f64);
+    let [p50, p90, p99, max] = ns.map(micros);
+    format!("{} | {p50} | {p90} | {p99} | {max}", micros(mean_ns))
+}
+
+fn round_trip(out: &mut String, t: &TransactionReport) {
+    let _ = writeln!(
+        out,
+        "\n## Round trips: {}\n\n{}.\n\n| part | mean µs | p50 | p90 | p99 | max | share |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        text(&t.name),
+        words::counted(t.count, "round trip"),
+    );
+    for part in &t.parts {
+        let name = match &part.path {
+            Some(path) => format!("{}: {}", part.part, text(path)),
+            None => part.part.clone(),
+        };
+        let cells = figures(part.times.mean_ns, &part.times);
+        let _ = writeln!(out, "| {name} | {cells} | {} |", percent(part.share));
+    }
+    let _ = writeln!(out, "| **total** | {} | 100 % |", figures(t.total.mean_ns, &t.total));
+}
+
+fn findings(out: &mut String, s: &Snapshot) {
+    if s.findings.is_empty() {
+        return;
+    }
+    out.push_str("\n## Findings\n\n");
+    for f in &s.findings {
+        let _ = writeln!(
+            out,
+            "- **{}**: {} of a packet's time ({}), on {}. {}",
+            text(&f.title),
+            time(f.cost_ns),
+            percent(f.share),
+            text(&f.path),
+            text(&f.advice)
+        );
+        for (key, value) in &f.evidence {
+            let _ = writeln!(out, "  - {}: {}", text(key), text(&words::cause(value)));
+        }
+    }
+}
+
+fn flows(out: &mut String, s: &Snapshot) {
+    if s.flows.is_empty() {
+        return;
+    }
+    out.push_str(
+        "\n## Flows\n\n| flow | after NAT | direction | packets | mean µs | max |\n\
+         | --- | --- | --- | ---: | ---: | ---: |\n",
+    );
+    for row in s.flows.iter().take(FLOWS) {
+        let _ = writeln!(
+            out,
+            "| `{}` | {} | {} | {} | {} | {} |",
+            row.flow.before,
+            row.flow.after.as_ref().map_or_else(String::new, |a| format!("`{a}`")),
+            row.direction,
+            count(row.packets),
+            micros(row.mean_ns),
+            micros(row.max_ns as f64)
+        );
+    }
+    if s.flows.len() > FLOWS {
+        let _ = writeln!(out, "\n{} more are left out here.", s.flows.len() - FLOWS);
+    }
+}
+
+fn trust(out: &mut String, s: &Snapshot) {
+    out.push_str("\n## How far to trust this\n\n| | |\n| --- | --- |\n");
+    for (name, value) in words::trust(s) {
+        let _ = writeln!(out, "| {name} | {} |", text(&value));
+    }
+}
+
+/// Text that markdown takes as it is: no bar ends a cell, no star or underscore begins emphasis.
+fn text(words: &str) -> String {
+    let mut out = String::with_capacity(words.len());
+    for c in words.chars() {
+        match c {
+            '|' | '*' | '_' | '`' | '<' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}

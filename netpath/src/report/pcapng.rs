@@ -1,0 +1,194 @@
+//! pcapng: the recorded packets' headers, with each hop's time as a comment.
+//!
+//! In: passages. Out: a capture file for Wireshark, an interface per device, and per packet a record
+//! where it was first seen, with a comment per hop, and one where it was last seen, with the addresses
+//! that it has there.
+//!
+//! Only what netpath records of a header is in a record; every other field is 0, and payload is left
+//! out. The file says so in its section's comment.
+
+use std::{borrow::Cow, io::Write, net::IpAddr, time::Duration};
+
+use pcap_file::{
+    DataLink,
+    pcapng::{
+        PcapNgWriter,
+        blocks::{
+            enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption},
+            interface_description::{InterfaceDescriptionBlock, InterfaceDescriptionOption},
+            section_header::{SectionHeaderBlock, SectionHeaderOption},
+        },
+    },
+};
+
+use super::{ReportError, passage::Passage};
+use crate::{
+    packet::{Headers, ICMP, ICMPV6, TCP, Tuple, UDP},
+    session::Session,
+    snapshot::NamedPlace,
+    view::units::time,
+};
+
+/// What the section's comment says of the records.
+const RECORDED: &str = "Made by netpath of recorded header fields: addresses, protocol, IPv4 \
+    identification, ports, TCP sequence and acknowledgment numbers and flags, ICMP type, id and \
+    sequence number, lengths. Not recorded, and 0 here: TTL, DSCP, fragmentation, flow label, \
+    checksums, TCP window and options, ICMP code. Payload is left out. Times within the file are \
+    exact to a nanosecond; its date is that at which recording began.";
+
+/// Capture file with packets as they are added.
+pub struct Capture<W: Write> {
+    writer: PcapNgWriter<W>,
+    interfaces: Vec<NamedPlace>,
+}
+
+impl<W: Write> Capture<W> {
+    /// Begins the file.
+    pub fn begin(out: W, session: &Session) -> Result<Self, ReportError> {
+        let text = |text: String| Cow::<'static, str>::Owned(text);
+        let section = SectionHeaderBlock {
+            options: vec![
+                SectionHeaderOption::Comment(RECORDED.into()),
+                SectionHeaderOption::Hardware(text(session.host.cpu.clone())),
+                SectionHeaderOption::OS(text(format!("Linux {}", session.host.kernel))),
+                SectionHeaderOption::UserApplication(text(format!("netpath {}", session.version))),
+            ],
+            ..SectionHeaderBlock::default()
+        };
+        let writer = PcapNgWriter::with_section_header(out, section)?;
+        Ok(Self { writer, interfaces: Vec::new() })
+    }
+
+    /// Adds a packet.
+    pub fn add(&mut self, passage: &Passage) -> Result<(), ReportError> {
+        let mut comments = vec![format!(
+            "flight {}, {}, {} in all, {}",
+            passage.seq,
+            passage.direction,
+            time(passage.total_ns as f64),
+            passage.end
+        )];
+        comments.extend(passage.pieces.iter().map(|stay| {
+            format!(
+                "+{} {}: {}{}, CPU {}",
+                time(stay.at_ns as f64),
+                stay.what,
+                time(stay.ns as f64),
+                if stay.is_wait { " waiting" } else { "" },
+                stay.cpu
+            )
+        }));
+        self.record(&passage.from, passage.start, &passage.headers, &passage.before, comments)?;
+        if passage.to == passage.from {
+            return Ok(());
+        }
+        let nat = passage.after.map_or_else(String::new, |after| format!(", after NAT {after}"));
+        let comment = format!("flight {} again, where it was last seen{nat}", passage.seq);
+        let took = Duration::from_nanos(u64::try_from(passage.total_ns).unwrap_or(0));
+        let tuple = passage.after.unwrap_or(passage.before);
+        self.record(&passage.to, passage.start + took, &passage.headers, &tuple, vec![comment])
+    }
+
+    fn record(
+        &mut self,
+        place: &NamedPlace,
+        at: Duration,
+        headers: &Headers,
+        tuple: &Tuple,
+        comments: Vec<String>,
+    ) -> Result<(), ReportError> {
+        let interface_id = self.interface(place)?;
+        let data = bytes(headers, tuple);
+        let original_len = u32::try_from(data.len()).unwrap_or(0).saturating_add(headers.payload);
+        self.writer.write_pcapng_block(EnhancedPacketBlock {
+            interface_id,
+            timestamp: at,
+            original_len,
+            data: data.into(),
+            options: comments
+                .into_iter()
+                .map(|c| EnhancedPacketOption::Comment(c.into()))
+                .collect(),
+        })?;
+        Ok(())
+    }
+
+    fn interface(&mut self, place: &NamedPlace) -> Result<u32, ReportError> {
+        let known = self.interfaces.iter().position(|p| p == place);
+        let index = known.unwrap_or(self.interfaces.len());
+        if known.is_none() {
+            let name = format!("{}/{}", place.netns, place.dev);
+            self.writer.write_pcapng_block(InterfaceDescriptionBlock {
+                // Begins with the IP header.
+                linktype: DataLink::RAW,
+                snaplen: 0,
+                options: vec![
+                    InterfaceDescriptionOption::IfName(name.into()),
+                    // Nanoseconds.
+                    InterfaceDescriptionOption::IfTsResol(9),
+                ],
+            })?;
+            self.interfaces.push(place.clone());
+        }
+        Ok(u32::try_from(index).unwrap_or(0))
+    }
+}
+
+/// IP and transport headers; what was not recorded is 0.
+fn bytes(headers: &Headers, tuple: &Tuple) -> Vec<u8> {
+    let transport = transport(headers, tuple);
+    let length = u32::try_from(transport.len()).unwrap_or(0).saturating_add(headers.payload);
+    // A packet that GSO has yet to cut may be longer than its length field can say; 0 then stands
+    // for its true length, as in Linux's own big TCP.
+    let short = |length: u32| u16::try_from(length).unwrap_or(0).to_be_bytes();
+    let mut out = Vec::with_capacity(60);
+    match (tuple.src, tuple.dst) {
+        (IpAddr::V4(src), IpAddr::V4(dst)) => {
+            out.extend_from_slice(&[0x45, 0]);
+            out.extend_from_slice(&short(length.saturating_add(20)));
+            out.extend_from_slice(&headers.ip_id.to_be_bytes());
+            out.extend_from_slice(&[0, 0, 0, tuple.proto, 0, 0]);
+            out.extend_from_slice(&src.octets());
+            out.extend_from_slice(&dst.octets());
+        }
+        (src, dst) => {
+            let octets = |ip: IpAddr| match ip {
+                IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+                IpAddr::V6(ip) => ip.octets(),
+            };
+            out.extend_from_slice(&[0x60, 0, 0, 0]);
+            out.extend_from_slice(&short(length));
+            out.extend_from_slice(&[tuple.proto, 0]);
+            out.extend_from_slice(&octets(src));
+            out.extend_from_slice(&octets(dst));
+        }
+    }
+    out.extend_from_slice(&transport);
+    out
+}
+
+fn transport(headers: &Headers, tuple: &Tuple) -> Vec<u8> {
+    let mut out = Vec::with_capacity(20);
+    let ports = [tuple.sport.to_be_bytes(), tuple.dport.to_be_bytes()].concat();
+    match tuple.proto {
+        TCP => {
+            out.extend_from_slice(&ports);
+            out.extend_from_slice(&headers.seq.to_be_bytes());
+            out.extend_from_slice(&headers.ack.to_be_bytes());
+            // Five words: options are not recorded.
+            out.extend_from_slice(&[5 << 4, headers.flags, 0, 0, 0, 0, 0, 0]);
+        }
+        UDP => {
+            let length = u16::try_from(headers.payload.saturating_add(8)).unwrap_or(0);
+            out.extend_from_slice(&ports);
+            out.extend_from_slice(&length.to_be_bytes());
+            out.extend_from_slice(&[0, 0]);
+        }
+        ICMP | ICMPV6 => {
+            out.extend_from_slice(&[headers.flags, 0, 0, 0]);
+            out.extend_from_slice(&ports);
+        }
+        _ => {}
+    }
+    out
+}

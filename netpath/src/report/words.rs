@@ -1,0 +1,390 @@
+//! What a report says in words: names of hops, and the sentences that open and close it.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use netpath_common::{
+    group::{GROUPS, Group, GroupInfo},
+    hop::{HopId, Kind},
+};
+use serde_json::Value;
+
+use crate::{
+    snapshot::{HopReport, NamedPlace, PathReport, Snapshot},
+    view::units::{count, percent, time},
+};
+
+/// Paths with a smaller share of the packets than this are counted, not shown.
+const MINOR_SHARE: f64 = 0.005;
+
+/// `1 packet`, `2 packets`.
+pub(crate) fn counted(n: u64, what: &str) -> String {
+    format!("{} {what}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
+/// `conntrack track`, `rules filter`: the group's word, and what of it.
+pub(crate) fn what(hop: &HopReport) -> String {
+    let Some(info) = HopId::from_key(&hop.hop).map(HopId::info) else { return hop.hop.clone() };
+    let label = hop.part.as_deref().unwrap_or(info.label);
+    labelled(info.group.label(), label)
+}
+
+/// A group's word, and what of it; once where they are the same.
+pub(crate) fn labelled(group: &str, label: &str) -> String {
+    if label == group { group.to_owned() } else { format!("{group} {label}") }
+}
+
+/// What of its group a hop is: `track`, `filter`.
+pub(crate) fn part(hop: &HopReport) -> String {
+    let label = HopId::from_key(&hop.hop).map(|id| id.info().label);
+    hop.part.clone().unwrap_or_else(|| label.unwrap_or(&hop.hop).to_owned())
+}
+
+/// What a hop's time is made of, in a sentence.
+pub(crate) fn made_of(hop: &HopReport) -> Option<&'static str> {
+    HopId::from_key(&hop.hop).map(|id| id.info().what)
+}
+
+/// How a hop's group is named and drawn. Of a group that this netpath doesn't know (in a newer
+/// one's report), as what is unattributed.
+pub(crate) fn group(hop: &HopReport) -> &'static GroupInfo {
+    group_of(&hop.group)
+}
+
+pub(crate) fn group_of(key: &str) -> &'static GroupInfo {
+    GROUPS.iter().find(|g| g.key == key).unwrap_or(Group::Unattributed.info())
+}
+
+pub(crate) fn is_wait(hop: &HopReport) -> bool {
+    hop.kind == Kind::Wait.key()
+}
+
+/// How a path's packets end.
+pub(crate) fn end(path: &PathReport) -> &str {
+    match path.end.as_str() {
+        "delivered" => "read by a process",
+        "reached" => "taken by the transport",
+        "transmitted" => "left the machine",
+        other => other,
+    }
+}
+
+/// The time of a hop that a mean packet of the path spends there, ns: of packets that don't meet
+/// it, nothing.
+pub(crate) fn of_packet(hop: &HopReport, path: &PathReport) -> f64 {
+    if path.packets == 0 {
+        return 0.0;
+    }
+    hop.times.mean_ns * hop.count as f64 / path.packets as f64
+}
+
+/// A part of a path's mean total, 0 to 1.
+pub(crate) fn share(path: &PathReport, ns: f64) -> f64 {
+    if path.total.mean_ns > 0.0 { ns / path.total.mean_ns } else { 0.0 }
+}
+
+/// Of a mean packet: the time that CPUs worked on it, and the time that it waited, ns.
+pub(crate) fn work_and_waiting(path: &PathReport) -> (f64, f64) {
+    path.hops.iter().fold((0.0, 0.0), |(work, waiting), hop| {
+        let ns = of_packet(hop, path);
+        if is_wait(hop) { (work, waiting + ns) } else { (work + ns, waiting) }
+    })
+}
+
+/// The paths that are shown, and how many packets took how many others.
+pub(crate) fn major(snapshot: &Snapshot) -> (Vec<&PathReport>, Minor) {
+    let all: u64 = snapshot.paths.iter().map(|p| p.packets).sum();
+    let limit = all as f64 * MINOR_SHARE;
+    let (major, minor): (Vec<_>, Vec<_>) =
+        snapshot.paths.iter().partition(|p| p.packets as f64 >= limit);
+    let minor = Minor { paths: minor.len() as u64, packets: minor.iter().map(|p| p.packets).sum() };
+    (major, minor)
+}
+
+/// Paths that few packets took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Minor {
+    pub(crate) paths: u64,
+    pub(crate) packets: u64,
+}
+
+impl Minor {
+    /// `2 packets on 2 other paths`; `None` where there are none.
+    pub(crate) fn words(self) -> Option<String> {
+        (self.paths > 0).then(|| {
+            format!("{} on {}", counted(self.packets, "packet"), counted(self.paths, "other path"))
+        })
+    }
+}
+
+/// `probes took 0.9 µs of it (10 events × 82 ± 6 ns): about 5.2 ± 0.1 µs without them`; `None`
+/// where their cost is not known.
+pub(crate) fn compensated(path: &PathReport, snapshot: &Snapshot) -> Option<String> {
+    let cost = snapshot.probe_cost_ns;
+    if cost.mean <= 0.0 || path.compensated.mean_ns <= 0.0 {
+        return None;
+    }
+    let own = path.total.mean_ns - path.compensated.mean_ns;
+    Some(format!(
+        "{} ({:.0} events × {:.0} ± {:.0} ns): about {} ± {} without it",
+        time(own),
+        own / cost.mean,
+        cost.mean,
+        cost.stddev,
+        time(path.compensated.mean_ns),
+        time(path.compensated.uncertainty_ns),
+    ))
+}
+
+/// How many packets were followed, and what was lost.
+pub(crate) fn coverage(s: &Snapshot) -> String {
+    let p = &s.packets;
+    if p.seen == 0 {
+        return format!(
+            "In {} no packet passed {} in {}.",
+            time(s.duration_ns as f64),
+            s.iface,
+            s.netns
+        );
+    }
+    let mut out = format!(
+        "In {} netpath followed {} of the {} that passed {} in {} from end to end",
+        time(s.duration_ns as f64),
+        if p.complete == p.seen { "all".to_owned() } else { count(p.complete) },
+        counted(p.seen, "packet"),
+        s.iface,
+        s.netns,
+    );
+    for (n, what) in
+        [(p.incomplete, "incomplete"), (p.dropped, "dropped"), (p.vanished, "vanished")]
+    {
+        if n > 0 {
+            let _ = write!(out, ", {} {what}", count(n));
+        }
+    }
+    let _ = match s.lost_events {
+        0 => write!(out, "; no event was lost."),
+        n => write!(
+            out,
+            "; {} lost.",
+            if n == 1 { "1 event was".into() } else { format!("{} events were", count(n)) }
+        ),
+    };
+    out
+}
+
+/// How long the packets of these paths take: the busiest of each direction.
+pub(crate) fn latency(paths: &[&PathReport]) -> Option<String> {
+    let first = paths.first()?;
+    let (work, waiting) = work_and_waiting(first);
+    let mut out = format!(
+        "An {} packet from {} to {} takes {} at the median and {} at the 99th percentile; on \
+         average {}: {} of work and {} of waiting",
+        first.direction,
+        place(&first.from),
+        place(&first.to),
+        time(first.total.p50_ns as f64),
+        time(first.total.p99_ns as f64),
+        time(first.total.mean_ns),
+        time(work),
+        time(waiting),
+    );
+    if let Some(back) = paths.iter().find(|p| p.direction != first.direction) {
+        let _ = write!(
+            out,
+            " ({}: {} and {}, on average {})",
+            back.direction,
+            time(back.total.p50_ns as f64),
+            time(back.total.p99_ns as f64),
+            time(back.total.mean_ns),
+        );
+    }
+    out.push('.');
+    Some(out)
+}
+
+/// `client/eth0`.
+pub(crate) fn place(place: &NamedPlace) -> String {
+    format!("{}/{}", place.netns, place.dev)
+}
+
+/// What costs most of a path's packet.
+pub(crate) fn most(path: &PathReport) -> Option<String> {
+    let hop = path.hops.iter().max_by(|a, b| a.share.total_cmp(&b.share))?;
+    Some(format!(
+        "Most of an {} packet's {} goes to {} at {}: {} of {} on average ({}).",
+        path.direction,
+        time(path.total.mean_ns),
+        what(hop),
+        hop.place(),
+        time(of_packet(hop, path)),
+        if is_wait(hop) { "waiting" } else { "work" },
+        percent(hop.share),
+    ))
+}
+
+/// What each group costs a mean packet, ns, dearest first.
+pub(crate) fn by_group(path: &PathReport) -> Vec<(&'static GroupInfo, f64)> {
+    let mut groups: Vec<(&'static GroupInfo, f64)> = Vec::new();
+    for hop in &path.hops {
+        let (info, ns) = (group(hop), of_packet(hop, path));
+        match groups.iter_mut().find(|(g, _)| g.group == info.group) {
+            Some((_, sum)) => *sum += ns,
+            None => groups.push((info, ns)),
+        }
+    }
+    groups.sort_by(|a, b| b.1.total_cmp(&a.1));
+    groups
+}
+
+/// The three sentences that open a report.
+pub(crate) fn opening(snapshot: &Snapshot) -> Vec<String> {
+    let (paths, _) = major(snapshot);
+    let mut sentences = vec![coverage(snapshot)];
+    sentences.extend(latency(&paths));
+    let finding = snapshot.findings.first().map(|f| {
+        format!(
+            "What costs most, and has a cause: {} ({}, {}).",
+            f.title,
+            time(f.cost_ns),
+            percent(f.share)
+        )
+    });
+    sentences.extend(finding.or_else(|| paths.first().and_then(|p| most(p))));
+    sentences
+}
+
+/// What a reader needs to judge the figures: name and value, empty ones left out.
+pub(crate) fn trust(s: &Snapshot) -> Vec<(&'static str, String)> {
+    let p = &s.packets;
+    let mut rows = vec![
+        (
+            "coverage",
+            format!(
+                "{} seen, {} recorded: {} complete ({}), {} incomplete, {} dropped, {} vanished",
+                count(p.seen),
+                count(p.sampled),
+                count(p.complete),
+                percent(s.complete_share()),
+                count(p.incomplete),
+                count(p.dropped),
+                count(p.vanished)
+            ),
+        ),
+        ("lost", lost(s)),
+    ];
+    if p.negative > 0 {
+        let words = format!("{} between CPUs, counted as they are", count(p.negative));
+        rows.push(("negative times", words));
+    }
+    let cost = s.probe_cost_ns;
+    let probe = if cost.mean > 0.0 {
+        format!("{:.0} ± {:.0} ns for each recorded event", cost.mean, cost.stddev)
+    } else {
+        "not measured: times hold what recording costs".to_owned()
+    };
+    rows.push(("probe cost", probe));
+    let own = s.own_cost;
+    if own.kernel_cpus + own.user_cpus > 0.0 {
+        let words = format!(
+            "{} of a CPU in the kernel, {} in the process",
+            percent(own.kernel_cpus),
+            percent(own.user_cpus)
+        );
+        rows.push(("netpath's load", words));
+    }
+    rows.push((
+        "backends",
+        format!(
+            "{} ({} of {} hops)",
+            backends(s).join(", "),
+            s.backends.len(),
+            s.backends.len() + s.absent.len()
+        ),
+    ));
+    rows.extend(
+        absent(s)
+            .into_iter()
+            .map(|(why, hops)| ("not measured", format!("{} ({why})", hops.join(", ")))),
+    );
+    for drop in &s.drops {
+        let words = format!(
+            "{} at {}/{}: {}",
+            counted(drop.count, "packet"),
+            drop.netns,
+            drop.dev,
+            drop.reason
+        );
+        rows.push(("dropped", words));
+    }
+    let h = &s.host;
+    rows.push((
+        "machine",
+        format!(
+            "Linux {}, {} × {}, governor {}, clock {}",
+            h.kernel, h.cpus, h.cpu, h.governor, h.clocksource
+        ),
+    ));
+    if !h.mitigations.is_empty() {
+        let all: Vec<String> = h.mitigations.iter().map(|(k, v)| format!("{k}: {v}")).collect();
+        rows.push(("mitigations", all.join("; ")));
+    }
+    rows.push((
+        "figures",
+        "means are exact; percentiles have two digits; the rows of a path and what is \
+         unattributed sum to its total"
+            .to_owned(),
+    ));
+    rows.extend(s.notes.iter().map(|note| ("note", note.clone())));
+    rows.push(("made by", format!("netpath {}, {}", s.version, s.started)));
+    rows
+}
+
+/// Events lost, and where.
+pub(crate) fn lost(s: &Snapshot) -> String {
+    let mut out = counted(s.lost_events, "event");
+    if s.lost_events > 0 {
+        let by: Vec<String> =
+            s.lost_by_point.iter().map(|(point, n)| format!("{point} {}", count(*n))).collect();
+        let _ = write!(out, " ({})", by.join(", "));
+    }
+    out
+}
+
+/// The backends in use.
+pub(crate) fn backends(s: &Snapshot) -> Vec<&str> {
+    let mut used: Vec<&str> = s.backends.values().flat_map(|b| b.split('+')).collect();
+    used.sort_unstable();
+    used.dedup();
+    used
+}
+
+/// Hops that are not measured, by the reason.
+pub(crate) fn absent(s: &Snapshot) -> BTreeMap<&str, Vec<&str>> {
+    let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (hop, why) in &s.absent {
+        by_reason.entry(why).or_default().push(hop);
+    }
+    by_reason
+}
+
+/// What is known of why a hop takes its time: `established 75 358 × 340 ns · same cpu …`.
+pub(crate) fn causes(causes: &BTreeMap<String, Value>) -> String {
+    let all: Vec<String> =
+        causes.iter().map(|(k, v)| format!("{} {}", k.replace('_', " "), cause(v))).collect();
+    all.join(" · ")
+}
+
+/// A cause's or an evidence's value: how many and their mean, or as it is.
+pub(crate) fn cause(value: &Value) -> String {
+    let field = |name: &str| value.get(name);
+    match (field("count").and_then(Value::as_u64), field("mean_ns").and_then(Value::as_f64)) {
+        (Some(n), Some(ns)) => format!("{} × {}", count(n), time(ns)),
+        _ => match value {
+            Value::String(text) => text.clone(),
+            Value::Number(n) if n.is_f64() => format!("{:.1}", n.as_f64().unwrap_or(0.0)),
+            Value::Number(n) if n.is_u64() => count(n.as_u64().unwrap_or(0)),
+            Value::Array(all) => all.iter().map(cause).collect::<Vec<_>>().join(", "),
+            other => other.to_string(),
+        },
+    }
+}

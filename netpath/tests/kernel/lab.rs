@@ -1,0 +1,253 @@
+//! The lab: every topology carries traffic and leaves nothing behind, and the experiments' figures
+//! stand in the order that the paths' work gives them.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::Stdio,
+    time::Duration,
+};
+
+use netpath::lab::{
+    Lab, LabError,
+    bench::{self, Settings, Watcher},
+    experiments::{self, EXPERIMENTS},
+    outcome::Report,
+    plan::Plan,
+    short_name,
+    topologies::{self, TOPOLOGIES},
+    traffic::{Load, Sizes, Traffic},
+};
+
+use super::support::{netpath, run, wait_for};
+use crate::need_kernel;
+
+/// Namespaces of labs that are not among `known`.
+fn labs(known: &[String]) -> Vec<String> {
+    netpath::netns::named()
+        .into_iter()
+        .map(|(_, name)| name)
+        .filter(|name| short_name(name) != *name && !known.contains(name))
+        .collect()
+}
+
+/// Brings a setting up; `None`, with a word, where this machine lacks what it takes.
+fn up(name: &str) -> Option<Lab> {
+    let setting = experiments::setting(name).expect("it is in the table");
+    match Lab::up_with(setting.topology, setting.also) {
+        Ok(lab) => Some(lab),
+        Err(why @ (LabError::Lacks(_) | LabError::MissingTool { .. })) => {
+            println!("SKIP {name}: {why}");
+            None
+        }
+        Err(error) => panic!("{name}: {error}"),
+    }
+}
+
+#[test]
+fn every_topology_carries_traffic_and_leaves_nothing() {
+    need_kernel!();
+    let before = labs(&[]);
+    let mut came_up = 0;
+    for topology in TOPOLOGIES {
+        let Some(lab) = up(topology.name) else { continue };
+        came_up += 1;
+        for v6 in [false, true] {
+            if v6 && topology.server_v6.is_none() {
+                continue;
+            }
+            let load = Load::TcpRequests(Sizes::IBM);
+            let mut traffic = Traffic::start(&lab, load, v6)
+                .unwrap_or_else(|e| panic!("{}, IPv6 {v6}: {e}", topology.name));
+            wait_for("round trips", || traffic.count() > 20);
+            let measured = traffic.stop().expect("the traffic flowed");
+            assert!(measured.received_bytes >= 20 * 100, "{}: {measured:?}", topology.name);
+        }
+        let focus = topology.focus;
+        let found = netpath::topo::discover(focus.1, lab.host(focus.0).unwrap()).unwrap();
+        assert!(found.devices().count() > 1, "{}: {found:?}", topology.name);
+    }
+    // What only needs veth, bridge and vxlan is everywhere.
+    assert!(came_up >= 10, "{came_up}");
+    assert_eq!(labs(&before), Vec::<String>::new());
+}
+
+#[test]
+fn every_variant_comes_up_or_says_what_is_lacking() {
+    need_kernel!();
+    let before = labs(&[]);
+    for e in EXPERIMENTS {
+        for v in e.variants.iter().filter(|v| !v.also.is_empty()) {
+            let _lab = up(&format!("{}/{}", e.name, v.name));
+        }
+    }
+    assert_eq!(labs(&before), Vec::<String>::new());
+}
+
+#[test]
+fn both_hosts_of_an_overlay_are_on_the_path() {
+    need_kernel!();
+    let lab = up("overlay").expect("vxlan is everywhere");
+    let found = netpath::topo::discover("veth0", lab.host("host").unwrap()).unwrap();
+    let devices: Vec<String> = found
+        .devices()
+        .map(|(place, d)| format!("{}/{}", found.netns_name(place.netns), d.name))
+        .collect();
+    for device in ["client/eth0", "host/vxlan0", "host/up0", "host2/vxlan0", "server/eth0"] {
+        assert!(devices.iter().any(|d| d == device), "{device} is not among {devices:?}");
+    }
+}
+
+#[test]
+fn a_relay_and_a_translated_address_both_reach_the_server() {
+    need_kernel!();
+    for name in ["published-dnat", "published-relay"] {
+        let lab = up(name).expect("iptables and veth are there");
+        for load in [Load::TcpRequests(Sizes::IBM), Load::TcpConnects(Sizes::IBM), Load::TcpBulk] {
+            let mut traffic = Traffic::start(&lab, load, false).expect("the traffic flows");
+            wait_for("more of it", || traffic.count() > 5);
+            let measured = traffic.stop().expect("the traffic flowed");
+            assert!(measured.received_bytes > 0, "{name}: {measured:?}");
+        }
+    }
+    let lab = up("published-relay").expect("veth is there");
+    let udp = Traffic::start(&lab, Load::UdpRequests(Sizes::IBM), false);
+    assert!(udp.is_err_and(|e| e.to_string().contains("relay")));
+}
+
+#[test]
+fn two_labs_at_once_do_not_collide() {
+    need_kernel!();
+    let labs: Vec<Lab> = (0..2).map(|_| up("bridge-nat").expect("it comes up")).collect();
+    let mut traffic: Vec<Traffic> = labs
+        .iter()
+        .map(|lab| Traffic::start(lab, Load::UdpRequests(Sizes::IBM), false).expect("it flows"))
+        .collect();
+    for t in &mut traffic {
+        wait_for("both to get on", || t.count() > 100);
+    }
+    for t in &mut traffic {
+        assert!(t.stop().expect("it flowed").count > 100);
+    }
+    assert_ne!(labs[0].full_name("client"), labs[1].full_name("client"));
+}
+
+#[test]
+fn an_interrupted_matrix_shows_what_it_has_and_a_killed_one_is_cleared_by_the_next() {
+    need_kernel!();
+    let before = labs(&[]);
+    let start = |arguments: &[&str]| {
+        let mut child = netpath(&[&["-v", "lab", "matrix", "container"], arguments].concat())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("netpath can be run");
+        let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+        let begun = lines.find_map(|l| l.ok().filter(|l| l.contains("run 1 of")));
+        assert!(begun.is_some(), "it never measured");
+        // Read to the end, so that it can go on writing.
+        let rest = std::thread::spawn(move || lines.count());
+        (child, rest)
+    };
+    let (mut killed, rest) = start(&[]);
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    rest.join().unwrap();
+    assert!(!labs(&before).is_empty(), "nothing was left to clear");
+
+    let (interrupted, rest) = start(&["--json"]);
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(interrupted.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    let output = interrupted.wait_with_output().unwrap();
+    rest.join().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let report: Report = serde_json::from_slice(&output.stdout).expect("a report");
+    assert!(!report.complete && report.experiments.len() == 1);
+    assert_eq!(labs(&before), Vec::<String>::new());
+}
+
+/// Nobody looks on, and nobody interrupts.
+struct Quiet;
+
+impl Watcher for Quiet {
+    fn step(&mut self, _: &str) {}
+    fn stop(&self) -> bool {
+        false
+    }
+}
+
+/// Whether the median of `more` in a measure's first figure is above that of `less`, clearly.
+fn is_clearly_more(less: &str, more: &str, measure: &experiments::Measure) -> bool {
+    let mut plan = Plan::compare(less, more).expect("both are in the tables");
+    plan.measures = vec![*measure];
+    let settings = Settings {
+        runs: 5,
+        run: Duration::from_millis(60),
+        warm_up: Duration::from_millis(5),
+        traced: None,
+        cpus: None,
+    };
+    let no_trace = |_: &Lab, _| unreachable!("no traced run was asked for");
+    let outcome = bench::run(&plan, &settings, &no_trace, &mut Quiet);
+    let figure = &outcome.variant(more).expect("it is in the plan").figures[0];
+    let ratio = figure.ratio.expect("both were measured");
+    println!("{measure:?}: {more} / {less} = {ratio:?}");
+    ratio.low > 1.0
+}
+
+#[test]
+fn what_does_more_takes_longer() {
+    need_kernel!();
+    let pairs = [
+        ("native", "bridge-nat", &experiments::TCP_RR),
+        ("rules/legacy-10", "rules/legacy-5000", &experiments::ONE_WAY),
+        ("rules/nft-set-5000", "rules/nft-5000", &experiments::ONE_WAY),
+        ("unpublished", "published-relay", &experiments::TCP_RR),
+        ("qdisc/uplink-tbf", "qdisc/noqueue", &experiments::BULK),
+    ];
+    for (less, more, measure) in pairs {
+        if [less, more].into_iter().any(|name| up(name).is_none()) {
+            continue;
+        }
+        // Another process can spoil a run, but not three times five of them.
+        assert!(
+            (0..3).any(|_| is_clearly_more(less, more, measure)),
+            "{more} is never clearly above {less}"
+        );
+    }
+}
+
+#[test]
+fn a_comparison_names_the_hops_that_make_the_difference() {
+    need_kernel!();
+    let arguments = ["--runs", "3", "--run-time", "50ms", "--json"];
+    let output = run(&[&["lab", "compare", "bridge", "bridge-nat"][..], &arguments].concat());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let report: Report = serde_json::from_slice(&output.stdout).expect("a report");
+    let nat = report.experiments[0].variant("bridge-nat").expect("it was asked for");
+    let difference = nat.difference.as_ref().unwrap_or_else(|| panic!("no ledger: {said}"));
+    let sum: f64 = difference.rows.iter().map(|r| r.more_ns).sum();
+    assert!((sum - difference.traced_ns).abs() < 1.0, "{difference:?}");
+    let more = |group: &str| -> f64 {
+        difference.rows.iter().filter(|r| r.group == group).map(|r| r.more_times).sum()
+    };
+    // Conntrack and NAT are met with NAT only: the counts are no matter of speed.
+    assert!(more("netfilter/conntrack") > 0.9, "{difference:?}");
+    assert!(more("netfilter/nat") > 0.9, "{difference:?}");
+}
+
+#[test]
+fn names_that_are_wrong_are_told_with_close_ones() {
+    need_kernel!();
+    for (arguments, close) in [
+        (&["lab", "run", "qdisc/uplink-tfb"][..], "qdisc/uplink-tbf"),
+        (&["lab", "matrix", "qdsic"][..], "qdisc"),
+        (&["lab", "compare", "bridge", "brige-nat"][..], "bridge-nat"),
+    ] {
+        let output = run(arguments);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(close) && output.stdout.is_empty(), "{text}");
+    }
+    assert!(topologies::find("no-such-topology").is_none());
+}

@@ -1,0 +1,229 @@
+//! What must hold on every kernel, for every rule set and every backend: a container's NAT path
+//! with a queue on its uplink, where each hop that this kernel can measure is seen.
+//!
+//! - [`rule_sets`]: the same NAT in the rule languages that there are;
+//! - [`hops`]: which hops the traffic must pass.
+
+mod hops;
+mod rule_sets;
+
+use std::collections::BTreeSet;
+
+use netpath::{
+    lab::{
+        Lab,
+        traffic::{Load, Sizes, Traffic},
+    },
+    snapshot::{HopReport, Snapshot},
+};
+use nix::{
+    sched::{CpuSet, sched_setaffinity},
+    unistd::Pid,
+};
+use serde_json::Value;
+
+use super::support::{assert_sums, loaded, path, run, trace, wait_for};
+use crate::need_kernel;
+use rule_sets::RuleSet;
+pub(super) use rule_sets::{NFT, bare};
+
+/// What the uplink's queue delays packets by, ms.
+const DELAY_MS: f64 = 5.0;
+/// A ping in its Ethernet frame.
+const PING_BYTES: usize = 14 + 20 + 8 + PING_PAYLOAD;
+const PING_PAYLOAD: usize = 56;
+
+/// Keeps this process, its traffic and the netpath that it starts on one CPU: there, no time
+/// between two marks can be negative.
+fn stay_on_one_cpu() {
+    let mut set = CpuSet::new();
+    set.set(0).expect("CPU 0 fits into a set");
+    sched_setaffinity(Pid::from_raw(0), &set).expect("CPU 0 is always there");
+}
+
+/// A lab with a rule set.
+fn lab(rules: &RuleSet) -> Lab {
+    stay_on_one_cpu();
+    let lab = Lab::up(rule_sets::bare()).expect("the lab comes up");
+    rules.apply(&lab);
+    lab
+}
+
+/// Puts a queue on the uplink that delays every packet, or, where the kernel has no such queue,
+/// one that lets a ping leave that long after the one before.
+fn delay_uplink(lab: &Lab) {
+    let add = ["tc", "qdisc", "add", "dev", "up0", "root"];
+    let delay = format!("{DELAY_MS}ms");
+    let Err(error) = lab.command("host", &[&add[..], &["netem", "delay", &delay]].concat()) else {
+        return;
+    };
+    // A kernel without netem says so; anything else is a fault.
+    assert!(error.to_string().contains("qdisc kind is unknown"), "{error}");
+    let rate = format!("{}bit", PING_BYTES as f64 * 8.0 / (DELAY_MS / 1e3));
+    let tbf = ["tbf", "rate", &rate, "burst", "100", "limit", "20kb"];
+    lab.command("host", &[&add[..], &tbf].concat()).expect("every kernel has tbf");
+}
+
+fn traffic(lab: &Lab, v6: bool) -> Vec<Traffic> {
+    [
+        Load::TcpConnects(Sizes::default()),
+        Load::UdpRequests(Sizes::default()),
+        Load::Ping { bytes: PING_PAYLOAD },
+    ]
+    .into_iter()
+    .map(|load| Traffic::start(lab, load, v6).expect("the traffic flows"))
+    .collect()
+}
+
+/// Traces TCP connections, UDP requests and pings through the lab.
+fn traced(lab: &Lab, v6: bool, arguments: &[&str]) -> Snapshot {
+    let mut traffic = traffic(lab, v6);
+    let snapshot = trace(lab, &[&["--for", "1500ms"], arguments].concat());
+    for t in &mut traffic {
+        t.stop().expect("the traffic flowed");
+    }
+    snapshot
+}
+
+/// What `netpath doctor` says, with the lab's modules loaded.
+fn doctor(arguments: &[&str]) -> Value {
+    let output = run(&[&["doctor", "--json"], arguments].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+/// Packets were followed, next to nothing was lost, rows sum to totals, and no time is negative.
+fn assert_sound(snapshot: &Snapshot) {
+    let p = &snapshot.packets;
+    assert!(p.seen > 100, "{p:?}");
+    assert!(p.complete as f64 >= p.seen as f64 * 0.98, "{p:?} {:?}", snapshot.notes);
+    // A program that is interrupted is passed over by the kernel when the interrupt comes to its
+    // point too: where machines are emulated, programs are long.
+    assert!(snapshot.lost_events <= p.seen / 50, "{:?}", snapshot.lost_by_point);
+    assert_eq!(p.negative, 0);
+    for direction in ["outbound", "inbound"] {
+        let path = path(snapshot, direction);
+        assert_eq!(path.translated, path.packets, "{}", path.name);
+        assert_sums(path);
+        for packet in &path.packets_shown {
+            assert!(packet.pieces.iter().all(|piece| piece.ns >= 0), "{packet:?}");
+            assert_eq!(packet.pieces.iter().map(|piece| piece.ns).sum::<i64>(), packet.total_ns);
+        }
+    }
+}
+
+/// Every hop that is served here, and that the traffic must pass, was seen.
+fn assert_all_seen(snapshot: &Snapshot, served: &Value, queue: bool) {
+    let seen: BTreeSet<&str> =
+        hops_of(snapshot).filter(|h| h.count > 0).map(|h| h.hop.as_str()).collect();
+    let rows = served["hops"].as_array().expect("a list of hops");
+    let served = rows.iter().filter(|row| row["backends"].is_array());
+    let missing: Vec<&str> = served
+        .filter_map(|row| row["hop"].as_str())
+        .filter(|hop| hops::must_be_passed(hop, queue) && !seen.contains(hop))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?} are served, and not among {seen:?}");
+}
+
+fn hops_of(snapshot: &Snapshot) -> impl Iterator<Item = &HopReport> {
+    snapshot.paths.iter().flat_map(|p| &p.hops)
+}
+
+fn every_hop_is_seen(rules: &RuleSet) {
+    let lab = lab(rules);
+    // A queue that no packet bypasses, and that delays none for long.
+    let tbf = ["tc", "qdisc", "add", "dev", "up0", "root", "tbf"];
+    let fast = ["rate", "1gbit", "burst", "1mb", "limit", "1mb"];
+    lab.command("host", &[&tbf[..], &fast[..]].concat()).expect("every kernel has tbf");
+    let served = doctor(&[]);
+    for v6 in [false, true] {
+        let snapshot = traced(&lab, v6, &[]);
+        assert_sound(&snapshot);
+        assert_all_seen(&snapshot, &served, true);
+        let flow = path(&snapshot, "outbound").example.clone().expect("a flow");
+        assert_eq!(flow.before.contains("fd31::2"), v6, "{flow:?}");
+    }
+    wait_for("the programs to go", || loaded().is_empty());
+}
+
+#[test]
+fn every_hop_is_seen_with_iptables_nft() {
+    need_kernel!();
+    every_hop_is_seen(&rule_sets::IPTABLES_NFT);
+}
+
+#[test]
+fn every_hop_is_seen_with_iptables_legacy() {
+    need_kernel!();
+    every_hop_is_seen(&rule_sets::IPTABLES_LEGACY);
+}
+
+#[test]
+fn every_hop_is_seen_with_nft() {
+    need_kernel!();
+    every_hop_is_seen(&rule_sets::NFT);
+}
+
+/// Whether a backend works here; where it is expected to, nothing is asked.
+fn has(backend: &str) -> bool {
+    match std::env::var("NETPATH_BACKENDS") {
+        Ok(expected) => expected.split(',').any(|name| name == backend),
+        Err(_) => run(&["doctor", "--backend", backend]).status.success(),
+    }
+}
+
+#[test]
+fn a_queues_wait_is_what_the_queue_delays() {
+    need_kernel!();
+    let lab = lab(&rule_sets::NFT);
+    delay_uplink(&lab);
+    // One packet at a time: a machine that is busy is late.
+    let mut ping =
+        Traffic::start(&lab, Load::Ping { bytes: PING_PAYLOAD }, false).expect("it flows");
+    let snapshot = trace(&lab, &["--for", "1500ms"]);
+    ping.stop().expect("it flowed");
+    assert_sound(&snapshot);
+    let out = path(&snapshot, "outbound");
+    let wait = out.hops.iter().find(|h| h.hop == "qdisc.wait").expect("a wait in the qdisc");
+    assert_eq!((wait.place().as_str(), wait.count), ("host/up0", out.packets));
+    let p50_ms = wait.times.p50_ns as f64 / 1e6;
+    assert!((p50_ms - DELAY_MS).abs() <= DELAY_MS * 0.05, "{p50_ms} ms of {DELAY_MS}: {wait:?}");
+}
+
+/// The stages of netfilter hooks of a path: hop and hook, in order.
+fn stages(snapshot: &Snapshot, direction: &str) -> Vec<(String, String)> {
+    const STAGES: [&str; 3] = ["conntrack", "nat", "rules"];
+    path(snapshot, direction)
+        .hops
+        .iter()
+        .filter(|h| STAGES.contains(&h.hop.as_str()) && h.netns == "host")
+        .filter_map(|h| Some((h.hop.clone(), h.hook.clone()?)))
+        .collect()
+}
+
+#[test]
+fn each_backend_alone_names_the_same_stages_in_the_same_order() {
+    need_kernel!();
+    let lab = lab(&rule_sets::IPTABLES_NFT);
+    let mut named = Vec::new();
+    for backend in ["fentry", "kprobe", "netfilter-link"].into_iter().filter(|b| has(b)) {
+        // Links see hooks, and the devices' tracepoints what is between them.
+        let words = match backend {
+            "netfilter-link" => "tracepoint,netfilter-link".to_owned(),
+            function => function.to_owned(),
+        };
+        let snapshot = traced(&lab, false, &["--backend", &words]);
+        let used: BTreeSet<&str> = snapshot.backends.values().flat_map(|b| b.split('+')).collect();
+        let asked: BTreeSet<&str> = words.split(',').collect();
+        assert_eq!(used, asked);
+        assert_sound(&snapshot);
+        assert_all_seen(&snapshot, &doctor(&["--backend", &words]), false);
+        named
+            .push((backend, ["outbound", "inbound"].map(|direction| stages(&snapshot, direction))));
+        wait_for("the programs to go", || loaded().is_empty());
+    }
+    assert!(!named.is_empty(), "no backend sees netfilter's stages here");
+    for pair in named.windows(2) {
+        assert_eq!(pair[0].1, pair[1].1, "{} and {}", pair[0].0, pair[1].0);
+    }
+}

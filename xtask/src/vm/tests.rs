@@ -1,0 +1,54 @@
+//! netpath's kernel tests on one of the kernels.
+//!
+//! In: the tests, built to need no library, and a kernel's row. Out: the guest that runs them, and
+//! what its output says of how many passed.
+
+use std::path::Path;
+
+use super::{Guest, Kernel, Outcome, Put};
+use crate::test::Tally;
+
+/// The tests in the guest, in root's home.
+const TESTS: &str = "kernel-tests";
+
+/// Tests that say nothing where a machine is emulated.
+const SKIPPED: &[(&str, &str)] = &[
+    ("twenty_thousand_packets_a_second", "an emulated machine can't send as many"),
+    ("a_shaped_uplink", "the matrix has a queue whose time is known better"),
+];
+
+/// A guest that runs the tests whose names hold `filter`; all without one.
+pub(super) fn guest(kernel: &Kernel, tests: &Path, filter: Option<&str>) -> Guest {
+    let mut words = vec![
+        "env".to_owned(),
+        "NETPATH_REQUIRE_KERNEL=1".to_owned(),
+        format!("NETPATH_BACKENDS={}", kernel.backends.join(",")),
+        "CARGO_BIN_EXE_netpath=/usr/bin/netpath".to_owned(),
+        format!("./{TESTS}"),
+        "--test-threads=1".to_owned(),
+    ];
+    words.extend(filter.map(str::to_owned));
+    for (test, _) in SKIPPED {
+        words.extend(["--skip".to_owned(), (*test).to_owned()]);
+    }
+    Guest {
+        command: words,
+        files: vec![Put { host: tests.to_owned(), guest: Path::new("/root").join(TESTS) }],
+        // There, no time between two marks can be negative; and the CPUs of an emulated machine
+        // would take turns.
+        cpus: 1,
+        ..Guest::default()
+    }
+}
+
+/// What the tests' output adds up to; a guest that said nothing of its tests has failed.
+pub(super) fn tally(outcome: &Outcome) -> Tally {
+    let mut tally = Tally::default();
+    for line in String::from_utf8_lossy(&outcome.stdout).lines() {
+        tally.add(line);
+    }
+    if tally.failed == 0 && (tally.passed == 0 || outcome.end.status() != 0) {
+        tally.failed = 1;
+    }
+    tally
+}
