@@ -8,6 +8,7 @@ mod explain;
 mod hops;
 mod interrupt;
 mod lab;
+mod live;
 mod output;
 mod report;
 mod topo;

@@ -310,6 +310,11 @@ impl Tracer {
         self.since_ns
     }
 
+    /// The events' clock, ns.
+    pub fn now_ns(&self) -> u64 {
+        reader::now_ns()
+    }
+
     /// Lets go of a namespace that nobody else holds any more.
     pub fn release(&mut self, netns: u32) {
         self.links.release(netns);

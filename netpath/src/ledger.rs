@@ -9,6 +9,7 @@
 //! - [`causes`]: what was met there that explains the time;
 //! - [`path`]: which flights share a path, and its rows;
 //! - [`flows`]: what each tuple's packets add up to;
+//! - [`history`]: the last minutes, second by second;
 //! - [`shown`]: single packets that stand for the others;
 //! - [`transactions`]: request and reply joined into round trips.
 
@@ -16,6 +17,7 @@ mod attribute;
 mod causes;
 mod classify;
 mod flows;
+mod history;
 mod path;
 mod shown;
 mod times;
@@ -32,6 +34,7 @@ use serde::{Deserialize, Serialize};
 
 pub use causes::{Causes, CtState, QueueMet, Tally};
 pub use flows::{Flow, Flows};
+pub use history::{History, Second};
 pub use path::{Path, PathKey, Row, RowKey};
 pub use shown::{Piece, Shown, Specimen};
 pub use times::Times;

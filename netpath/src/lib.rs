@@ -26,6 +26,7 @@ pub mod host;
 pub mod kernel;
 pub mod lab;
 pub mod ledger;
+pub mod live;
 pub mod netns;
 pub mod packet;
 pub mod pipeline;
@@ -39,4 +40,5 @@ pub mod snapshot;
 #[cfg(test)]
 mod testing;
 pub mod topo;
+pub mod tui;
 pub mod view;

@@ -29,9 +29,11 @@ use crate::{
 /// A form of report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
+    Tui,
     Summary,
     Explain,
     Json,
+    Ndjson,
     Markdown,
     Html,
     Folded,
@@ -53,6 +55,11 @@ pub struct FormatInfo {
 
 /// All forms, in the order in which help shows them.
 pub const FORMATS: &[FormatInfo] = &[
+    FormatInfo {
+        format: Format::Tui,
+        key: "tui",
+        what: "The live view; the summary follows when it is left",
+    },
     FormatInfo { format: Format::Summary, key: "summary", what: "Tables for a terminal" },
     FormatInfo {
         format: Format::Explain,
@@ -63,6 +70,11 @@ pub const FORMATS: &[FormatInfo] = &[
         format: Format::Json,
         key: "json",
         what: "The whole report, as docs/report.schema.json describes it",
+    },
+    FormatInfo {
+        format: Format::Ndjson,
+        key: "ndjson",
+        what: "The report on one line; while tracing, what is known so far, every second",
     },
     FormatInfo { format: Format::Markdown, key: "markdown", what: "Tables for a ticket" },
     FormatInfo {
@@ -130,13 +142,19 @@ pub fn write(
     out: &mut dyn Write,
 ) -> Result<(), ReportError> {
     match format {
-        Format::Summary => out.write_all(summary::render(snapshot, style).as_bytes())?,
+        Format::Tui | Format::Summary => {
+            out.write_all(summary::render(snapshot, style).as_bytes())?;
+        }
         Format::Explain => {
             let text = bill::render(snapshot, &explain::explain(snapshot));
             out.write_all(text.as_bytes())?;
         }
         Format::Json => {
             serde_json::to_writer_pretty(&mut *out, snapshot).map_err(json)?;
+            writeln!(out)?;
+        }
+        Format::Ndjson => {
+            serde_json::to_writer(&mut *out, snapshot).map_err(json)?;
             writeln!(out)?;
         }
         Format::Markdown => out.write_all(markdown::render(snapshot).as_bytes())?,

@@ -53,7 +53,8 @@ pub struct Snapshot {
     pub paths: Vec<PathReport>,
     /// Round trips: a request flight, the answerer's time, the reply flight.
     pub transactions: Vec<TransactionReport>,
-    /// The flows with the most packets, at most [`FLOWS_SHOWN`].
+    /// The [`FLOWS_SHOWN`] flows with the most packets, and of the others as many with the slowest
+    /// packet; most packets first.
     pub flows: Vec<FlowReport>,
     pub drops: Vec<DropReport>,
     /// What costs, why, and what to do about it; dearest first.
@@ -68,7 +69,7 @@ pub struct Snapshot {
     pub notes: Vec<String>,
 }
 
-/// Flows in a snapshot.
+/// Flows in a snapshot, by each order.
 pub const FLOWS_SHOWN: usize = 100;
 
 /// Shares of one CPU: 1 is a whole one.
@@ -120,8 +121,22 @@ pub struct PathReport {
     pub hops: Vec<HopReport>,
     /// Distribution of the total.
     pub histogram: Vec<Bucket>,
+    /// The last minutes, oldest first: the seconds in which packets of it ended.
+    pub history: Vec<SecondReport>,
     /// Single packets: a typical one, a slow one, the slowest.
     pub packets_shown: Vec<PacketReport>,
+}
+
+/// What the packets that ended in one second took, ns. The last seconds can still grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct SecondReport {
+    /// When it began, since recording began.
+    pub start_ns: u64,
+    pub packets: u64,
+    pub p50_ns: u64,
+    pub p99_ns: u64,
+    pub max_ns: u64,
 }
 
 /// What a total would be without netpath, ns.

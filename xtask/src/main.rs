@@ -4,6 +4,7 @@
 //! - [`ebpf`]: the programs for the kernel, built for bpfel-unknown-none;
 //! - [`build`], [`demo`], [`test`], [`lint`]: what their names say;
 //! - [`bench`]: what netpath costs, beside other tools;
+//! - [`screenshot`]: the README's picture of the live view;
 //! - [`vm`]: other kernels, in QEMU.
 
 mod bench;
@@ -11,6 +12,7 @@ mod build;
 mod docs;
 mod ebpf;
 mod lint;
+mod screenshot;
 mod setup;
 mod shell;
 mod shots;
@@ -41,6 +43,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Make docs/live.svg anew, from a trace of the lab. Needs root.
+    Screenshot,
     /// Run all tests, here and on other kernels. Those that attach to this kernel need root.
     Test(test::Args),
     /// Write what is generated of docs/: hops, command line, man pages, completions, schema.
@@ -70,6 +74,9 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }),
         Command::Demo { arguments } => demo(&arguments),
+        Command::Screenshot => {
+            setup::run().and_then(|tools| screenshot::run(&tools)).map(|()| ExitCode::SUCCESS)
+        }
         Command::Test(args) => setup::run().and_then(|tools| test::run(&tools, &args)),
         Command::Docs => {
             setup::run().and_then(|tools| docs::run(&tools)).map(|()| ExitCode::SUCCESS)

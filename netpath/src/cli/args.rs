@@ -63,7 +63,7 @@ pub struct Selection {
 }
 
 /// What is gathered, and for how long.
-#[derive(Debug, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 pub struct Gather {
     #[command(flatten)]
     pub selection: Selection,
@@ -198,9 +198,9 @@ pub struct Explain {
 /// Where results go, and how.
 #[derive(Clone, Debug, ClapArgs)]
 pub struct Output {
-    /// How results are written.
-    #[arg(long, value_enum, default_value_t = FormatArg(Format::Summary))]
-    pub format: FormatArg,
+    /// How results are shown. Default: tui for a trace on a terminal, else summary.
+    #[arg(long, value_enum)]
+    pub format: Option<FormatArg>,
     /// The same as --format json.
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
@@ -222,6 +222,9 @@ pub struct Look {
     /// Whether to colour what a terminal shows. NO_COLOR in the environment means never.
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
     pub color: Color,
+    /// Draw the live view with ASCII alone.
+    #[arg(long)]
+    pub ascii: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -245,7 +248,9 @@ pub struct Thresholds {
 impl Output {
     /// Gives the same choices to another netpath.
     pub fn pass_on(&self, command: &mut std::process::Command) {
-        command.arg("--format").arg(self.format().info().key);
+        if let Some(format) = self.format() {
+            command.arg("--format").arg(format.info().key);
+        }
         for (flag, path) in [("--output", &self.output), ("--report", &self.report)] {
             if let Some(path) = path {
                 command.arg(flag).arg(path);
@@ -254,13 +259,17 @@ impl Output {
         for condition in &self.thresholds.fail_if {
             command.arg("--fail-if").arg(&condition.text);
         }
+        if self.look.ascii {
+            command.arg("--ascii");
+        }
         if let Some(color) = self.look.color.to_possible_value() {
             command.arg("--color").arg(color.get_name());
         }
     }
 
-    pub fn format(&self) -> Format {
-        if self.json { Format::Json } else { self.format.0 }
+    /// The format that was asked for.
+    pub fn format(&self) -> Option<Format> {
+        if self.json { Some(Format::Json) } else { self.format.map(|f| f.0) }
     }
 }
 

@@ -4,9 +4,10 @@ use std::{io::Write as _, process::ExitCode};
 
 use tracing_subscriber::EnvFilter;
 
-use super::args::Args;
+use super::{args::Args, live::NoTerminal};
 use crate::{
-    filter::FilterError, kernel::KernelError, lab::LabError, netns::NetnsError, topo::TopoError,
+    filter::FilterError, kernel::KernelError, lab::LabError, live::LiveError, netns::NetnsError,
+    topo::TopoError, tui,
 };
 
 /// An exit status of the contract.
@@ -31,7 +32,12 @@ impl From<Status> for ExitCode {
 /// The status that an error leads to.
 fn status(error: &anyhow::Error) -> Status {
     for cause in error.chain() {
-        if let Some(kernel) = cause.downcast_ref::<KernelError>() {
+        let live = cause.downcast_ref::<LiveError>();
+        let kernel = match live {
+            Some(LiveError::Kernel(kernel)) => Some(kernel),
+            _ => cause.downcast_ref::<KernelError>(),
+        };
+        if let Some(kernel) = kernel {
             return match kernel {
                 KernelError::Permission { .. } => Status::Permission,
                 KernelError::System { source, .. }
@@ -51,7 +57,7 @@ fn status(error: &anyhow::Error) -> Status {
         if let Some(TopoError::NoInterface { .. }) = cause.downcast_ref() {
             return Status::Usage;
         }
-        if cause.is::<FilterError>() {
+        if cause.is::<FilterError>() || cause.is::<NoTerminal>() {
             return Status::Usage;
         }
         match cause.downcast_ref() {
@@ -104,7 +110,7 @@ pub(super) fn init_log(args: &Args) {
     let filter = EnvFilter::try_from_env("NETPATH_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| tui::Stderr)
         .without_time()
         .try_init();
 }

@@ -12,7 +12,7 @@ use crate::report::Format;
 
 pub(super) fn run(args: args::Explain) -> anyhow::Result<ExitCode> {
     let output = args::Output {
-        format: FormatArg(if args.json { Format::Json } else { Format::Explain }),
+        format: Some(FormatArg(if args.json { Format::Json } else { Format::Explain })),
         json: false,
         output: args.output,
         report: None,

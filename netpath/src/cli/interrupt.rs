@@ -10,6 +10,7 @@ static CAUGHT: AtomicUsize = AtomicUsize::new(0);
 
 extern "C" fn on_signal(_signal: libc::c_int) {
     if CAUGHT.fetch_add(1, Ordering::Relaxed) > 0 {
+        crate::tui::terminal::restore_from_handler();
         // SAFETY: _exit is async-signal-safe; the kernel detaches everything.
         unsafe { libc::_exit(Status::Interrupted as i32) }
     }
@@ -19,7 +20,7 @@ extern "C" fn on_signal(_signal: libc::c_int) {
 pub(super) fn catch() -> nix::Result<()> {
     let action = SigAction::new(SigHandler::Handler(on_signal), SaFlags::empty(), SigSet::empty());
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
-        // SAFETY: the handler only touches an atomic and _exit.
+        // SAFETY: the handler only touches atomics, write, tcsetattr and _exit.
         unsafe { sigaction(signal, &action) }?;
     }
     Ok(())

@@ -29,11 +29,13 @@ pub(super) struct Sink {
 }
 
 impl Sink {
-    pub(super) fn open(output: &Output) -> anyhow::Result<Self> {
+    /// `default` is the format where none was asked for.
+    pub(super) fn open(output: &Output, default: Format) -> anyhow::Result<Self> {
         let (to, style) = open(output.output.as_deref(), output.look)?;
         let page = output.report.as_deref().map(create).transpose()?;
         let thresholds = output.thresholds.clone();
-        Ok(Self { format: output.format(), style, to, page, thresholds })
+        let format = output.format().unwrap_or(default);
+        Ok(Self { format, style, to, page, thresholds })
     }
 
     /// The same, for who has snapshots and no recording.
@@ -48,6 +50,11 @@ impl Sink {
     /// Where the bytes go, for a format that is not made of a snapshot.
     pub(super) fn bytes(&mut self) -> &mut dyn Write {
         &mut self.to
+    }
+
+    /// Writes what is known so far; more follows.
+    pub(super) fn write_so_far(&mut self, snapshot: &Snapshot) -> Result<(), ReportError> {
+        report::write(snapshot, self.format, self.style, &mut self.to)
     }
 
     /// Writes the results, and judges them.

@@ -1,23 +1,30 @@
 //! `netpath report`: a recording, or a report in JSON, rendered.
 
-use std::{fs, io::Write as _, path::Path, process::ExitCode};
+use std::{fs, io::Write as _, path::Path, process::ExitCode, sync::Arc};
 
 use anyhow::{Context as _, bail};
 
-use super::{args, output::Sink};
+use super::{args, interrupt, live, output::Sink};
 use crate::{
     recording::{self, Reader},
     replay,
     report::{Format, ReportError, passage, pcapng::Capture},
     snapshot::{SCHEMA, Snapshot},
+    tui::Still,
 };
 
 pub(super) fn run(args: &args::Report) -> anyhow::Result<ExitCode> {
-    let mut sink = Sink::open(&args.output)?;
+    let mut sink = Sink::open(&args.output, Format::Summary)?;
+    live::check(sink.format())?;
     if sink.format() == Format::Pcapng {
         capture(args, &mut sink)?;
     }
-    let status = sink.write(&read(&args.file)?)?;
+    let snapshot = Arc::new(read(&args.file)?);
+    if sink.format() == Format::Tui {
+        interrupt::catch()?;
+        live::view(&mut Still::new(snapshot.clone()), args.output.look)?;
+    }
+    let status = sink.write(&snapshot)?;
     Ok(status.into())
 }
 

@@ -2,115 +2,84 @@
 
 use std::{
     collections::BTreeMap,
+    io::IsTerminal as _,
     process::ExitCode,
-    thread,
     time::{Duration, Instant},
 };
 
-use nix::time::{ClockId, clock_gettime};
-
-use super::{args, exit::Status, interrupt, output::Sink, topo::select};
+use super::{args, exit::Status, interrupt, live, output::Sink, topo::select};
 use crate::{
     containers, facts,
     host::HostFacts,
-    kernel::{self, Options, Refreshed, Selection, Tracer},
-    ledger::Ledger,
-    pipeline::Pipeline,
+    kernel::{self, Options, Tracer},
+    live::{Attached, Done, Limits, Live, News, selection},
     recording::Writer,
-    sample::{Governor, Share, Spent},
-    session::{Ending, Session},
-    snapshot,
-    topo::{Gone, Topology, Watch},
-    view::units::{count, time},
+    report::Format,
+    session::Session,
+    topo::Topology,
+    view::units::count,
 };
 
-/// Bounds of the time between polls.
-const POLL_MIN: Duration = Duration::from_millis(1);
-const POLL_MAX: Duration = Duration::from_millis(50);
-/// How full the ring may get between polls before they come faster.
-const FILL_HIGH: f64 = 0.2;
-const FILL_LOW: f64 = 0.05;
-/// How often to look for what can be attached to by now.
-const REFRESH: Duration = Duration::from_secs(1);
+/// How often `--format ndjson` writes a line.
+const LINE_EVERY: Duration = Duration::from_secs(1);
 
 /// `netpath trace`.
 pub(super) fn run(args: &args::Trace) -> anyhow::Result<ExitCode> {
-    let mut sink = Sink::open(&args.output)?.of_snapshots()?;
-    let (mut tracer, mut session) = attach(&args.gather)?;
-    let mut watch = Watch::new(&mut session.topology);
-    let mut ledger = Ledger::of(&session);
-    let mut pipeline = Pipeline::of(&session);
-    let topology = session.topology.clone();
-    let budgeted = Budgeted::of(&session);
-    let mut ending =
-        gather(&args.gather, budgeted, &mut tracer, &mut watch, &topology, |tracer, news| {
-            let polled = tracer.poll(|chunk| pipeline.chunk(chunk));
-            pipeline.advance(polled.watermark_ns, &mut ledger);
-            tracer.leave_out(pipeline.take_unwanted());
-            if let Some(news) = news {
-                session.refreshed(tracer.plan(), tracer.serving(), news.unsure);
-                pipeline.unsure(news.unsure);
-                ledger.hooks.clone_from(&session.hooks);
-            }
-            tracer.rule_names(ledger.rules());
-            Ok(Progress { fill: polled.fill, seen: ledger.coverage.seen, events: pipeline.events })
-        })?;
-    pipeline.finish(&mut ledger);
-    ledger.rule_names.clone_from(tracer.rule_names(ledger.rules()));
-    ending.rules.clone_from(&ledger.rule_names);
-    ending.notes.extend(ledger.notes().into_iter().chain(pipeline.notes()));
-    let status = sink.write(&snapshot::build(&ledger, &session, &ending))?;
+    let mut sink = Sink::open(&args.output, default_format(&args.output))?.of_snapshots()?;
+    live::check(sink.format())?;
+    let mut trace = start(&args.gather, None)?;
+    let done = match sink.format() {
+        Format::Ndjson => lines(trace, &mut sink)?,
+        Format::Tui => {
+            live::view(&mut trace, args.output.look)?;
+            trace.finish()?
+        }
+        _ => trace.join()?,
+    };
+    let status = done.snapshot.map_or(Ok(Status::Fine), |snapshot| sink.write(&snapshot))?;
     Ok(status.into())
 }
 
 /// `netpath record`.
 pub(super) fn record(args: &args::Record) -> anyhow::Result<ExitCode> {
-    let mut writer = Writer::create(&args.output)?;
-    let (mut tracer, mut session) = attach(&args.gather)?;
-    let mut watch = Watch::new(&mut session.topology);
-    writer.session(&session)?;
-    // Only to know how many packets there were.
-    let mut ledger = Ledger::of(&session);
-    let mut pipeline = Pipeline::of(&session);
-    let topology = session.topology.clone();
-    let budgeted = Budgeted::of(&session);
-    let mut ending =
-        gather(&args.gather, budgeted, &mut tracer, &mut watch, &topology, |tracer, news| {
-            let polled = tracer.poll(|chunk| {
-                pipeline.chunk(chunk);
-                writer.chunk(chunk);
-            });
-            pipeline.advance(polled.watermark_ns, &mut ledger);
-            writer.advance(polled.watermark_ns)?;
-            if let Some(news) = news {
-                session.refreshed(tracer.plan(), tracer.serving(), news.unsure);
-                writer.session(&session)?;
-                pipeline.unsure(news.unsure);
-                ledger.hooks.clone_from(&session.hooks);
-            }
-            tracer.leave_out(pipeline.take_unwanted());
-            tracer.rule_names(ledger.rules());
-            Ok(Progress { fill: polled.fill, seen: ledger.coverage.seen, events: pipeline.events })
-        })?;
-    pipeline.finish(&mut ledger);
-    ending.rules.clone_from(tracer.rule_names(ledger.rules()));
-    drop(tracer);
-    let bytes = writer.end(&ending)?;
+    let writer = Writer::create(&args.output)?;
+    let done = start(&args.gather, Some(writer))?.join()?;
     eprintln!(
         "netpath: {} packets, {} events, {} bytes in {}",
-        count(ledger.coverage.seen),
-        count(pipeline.events),
-        count(bytes),
+        count(done.snapshot.map_or(0, |s| s.packets.seen)),
+        count(done.events),
+        count(done.recorded_bytes),
         args.output.display()
     );
     Ok(Status::Fine.into())
 }
 
+/// The live view, where somebody can look at it and press keys.
+fn default_format(output: &args::Output) -> Format {
+    let terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
+    let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    if terminal && !dumb && output.output.is_none() { Format::Tui } else { Format::Summary }
+}
+
+/// Starts a trace that the limits, or Ctrl-C, end.
+fn start(gather: &args::Gather, writer: Option<Writer>) -> anyhow::Result<Live> {
+    kernel::check_rights()?;
+    interrupt::catch()?;
+    let limits =
+        Limits { for_: gather.for_, count: gather.count, interrupted: interrupt::requested };
+    let gather = gather.clone();
+    Live::start(
+        move || {
+            let (tracer, session) = attach(&gather)?;
+            Ok(Attached { tracer, session, writer })
+        },
+        limits,
+    )
+}
+
 /// Finds the path and attaches to it; nothing is recorded yet but the session's facts.
 fn attach(args: &args::Gather) -> anyhow::Result<(Tracer, Session)> {
     let filter = args.filter()?;
-    kernel::check_rights()?;
-    interrupt::catch()?;
     let (topology, netns) = select(&args.selection)?;
     let mut options = Options {
         log_kernel: args.log_kernel,
@@ -161,139 +130,17 @@ fn containers(topology: &Topology) -> BTreeMap<String, String> {
     named.collect()
 }
 
-/// What the kernel is to record of a session's packets, to begin with.
-fn selection(session: &Session) -> Selection {
-    let Session { filter, sampling, .. } = session;
-    Selection {
-        program: filter.as_ref().map_or(Selection::default().program, |f| *f.program()),
-        rate: sampling.rate(),
-        by: sampling.by,
-        count: sampling.share == Share::Auto,
-    }
-}
-
-/// What a poll tells the loop.
-struct Progress {
-    fill: f64,
-    seen: u64,
-    events: u64,
-}
-
-/// How often the sampling rate follows what was spent.
-const LOOK: Duration = Duration::from_millis(200);
-
-/// The governor of a session with a budget, and what was last looked at.
-struct Budgeted {
-    governor: Governor,
-    selection: Selection,
-    since: Instant,
-    events: u64,
-    cpu_ns: u64,
-}
-
-impl Budgeted {
-    /// What an event is taken to cost where that was not measured, ns.
-    const EVENT_NS: f64 = 150.0;
-
-    fn of(session: &Session) -> Option<Self> {
-        (session.sampling.share == Share::Auto).then(|| {
-            let measured = session.probe_cost.mean;
-            let event_ns = if measured > 0.0 { measured } else { Self::EVENT_NS };
-            Self {
-                governor: Governor::new(session.sampling.budget.0, session.host.cpus, event_ns),
-                selection: selection(session),
-                since: Instant::now(),
-                events: 0,
-                cpu_ns: own_cpu_ns(),
-            }
-        })
-    }
-
-    fn look(&mut self, events: u64, tracer: &mut Tracer) -> anyhow::Result<()> {
-        let elapsed = self.since.elapsed();
-        if elapsed < LOOK {
-            return Ok(());
-        }
-        let cpu_ns = own_cpu_ns();
-        let spent = Spent {
-            elapsed_ns: u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX),
-            events: events.saturating_sub(self.events),
-            own_cpu_ns: cpu_ns.saturating_sub(self.cpu_ns),
-        };
-        (self.since, self.events, self.cpu_ns) = (Instant::now(), events, cpu_ns);
-        let rate = self.governor.next(spent);
-        if rate != self.selection.rate {
-            self.selection.rate = rate;
-            tracer.select(&self.selection)?;
-        }
-        Ok(())
-    }
-}
-
-/// Polls until the time, the count or Ctrl-C ends it; then what is left.
-fn gather(
-    args: &args::Gather,
-    mut budgeted: Option<Budgeted>,
-    tracer: &mut Tracer,
-    watch: &mut Watch,
-    topology: &Topology,
-    mut poll: impl FnMut(&mut Tracer, Option<&Refreshed>) -> anyhow::Result<Progress>,
-) -> anyhow::Result<Ending> {
-    let mut refreshed = Instant::now();
-    let started = Instant::now();
-    let cpu = own_cpu_ns();
-    let mut pause = POLL_MAX;
-    let mut notes = Vec::new();
+/// A report a second; the last one is written by the caller.
+fn lines(live: Live, sink: &mut Sink) -> anyhow::Result<Done> {
+    let mut due = Instant::now() + LINE_EVERY;
     loop {
-        let mut news = None;
-        if refreshed.elapsed() >= REFRESH {
-            refreshed = Instant::now();
-            news = tracer.refresh(topology, watch.namespaces().map(|(_, netns)| netns))?;
-        }
-        for note in news.iter().flat_map(|news| &news.notes) {
-            tracing::info!("{note}");
-            notes.push(note.clone());
-        }
-        let progress = poll(tracer, news.as_ref())?;
-        if let Some(budgeted) = &mut budgeted {
-            budgeted.look(progress.events, tracer)?;
-        }
-        for gone in watch.look() {
-            if let Gone::Netns { cookie, .. } = gone {
-                tracer.release(cookie);
+        match live.wait(due.saturating_duration_since(Instant::now())) {
+            News::Snapshot(snapshot) => sink.write_so_far(&snapshot)?,
+            News::Nothing => {
+                live.ask();
+                due += LINE_EVERY;
             }
-            let note = format!("{gone} after {}", time(started.elapsed().as_nanos() as f64));
-            tracing::warn!("{note}; tracing goes on");
-            notes.push(note);
+            News::Over => return Ok(live.join()?),
         }
-        let enough = args.count.is_some_and(|n| progress.seen >= n);
-        let left = args.for_.map(|d| d.saturating_sub(started.elapsed()));
-        if enough || interrupt::requested() || left == Some(Duration::ZERO) {
-            break;
-        }
-        if progress.fill > FILL_HIGH {
-            pause = (pause / 2).max(POLL_MIN);
-        } else if progress.fill < FILL_LOW {
-            pause = (pause * 2).min(POLL_MAX);
-        }
-        thread::sleep(left.map_or(pause, |left| pause.min(left)));
     }
-    tracer.end()?;
-    poll(tracer, None)?;
-    notes.extend(tracer.notes());
-    Ok(Ending {
-        duration_ns: u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX),
-        own_cpu_ns: own_cpu_ns().saturating_sub(cpu),
-        facts: facts::read(watch.namespaces(), |_| false),
-        births: tracer.births(),
-        lost: tracer.lost(),
-        rules: BTreeMap::new(),
-        notes,
-    })
-}
-
-/// CPU time that this process has used, user and system, ns.
-fn own_cpu_ns() -> u64 {
-    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)
-        .map_or(0, |t| u64::try_from(Duration::from(t).as_nanos()).unwrap_or(u64::MAX))
 }

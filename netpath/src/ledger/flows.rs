@@ -1,5 +1,7 @@
 //! Flows: packets of one tuple, in a direction.
 
+use std::cmp::Reverse;
+
 use rustc_hash::FxHashMap;
 
 use super::Direction;
@@ -60,15 +62,40 @@ impl Flows {
         self.by_tuple.is_empty()
     }
 
-    /// The `n` flows with the most packets, most first.
-    pub fn busiest(&self, n: usize) -> Vec<(&Tuple, Direction, &Flow)> {
+    /// The `n` flows with the most packets, and of the others the `n` with the slowest packet; most
+    /// packets first.
+    pub fn top(&self, n: usize) -> Vec<(&Tuple, Direction, &Flow)> {
         let mut all: Vec<_> = self.by_tuple.iter().map(|((t, d), f)| (t, *d, f)).collect();
-        let order = |f: &(&Tuple, Direction, &Flow)| (std::cmp::Reverse(f.2.packets), *f.0);
+        let order = |f: &(&Tuple, Direction, &Flow)| (Reverse(f.2.packets), *f.0, f.1);
         if all.len() > n {
             all.select_nth_unstable_by_key(n, order);
-            all.truncate(n);
+            let rest = &mut all[n..];
+            if rest.len() > n {
+                rest.select_nth_unstable_by_key(n, |f| (Reverse(f.2.max_ns), *f.0, f.1));
+            }
+            all.truncate(2 * n);
         }
         all.sort_by_key(order);
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_busiest_and_the_slowest_are_on_top() {
+        let mut flows = Flows::default();
+        let tuple =
+            |port: u16| Tuple::v4(17, [10, 0, 0, 1], [10, 0, 0, 2], port.to_be_bytes(), [0; 2]);
+        for port in 0_u16..100 {
+            for _ in 0..=port {
+                flows.add(tuple(port), None, Direction::Outbound, i64::from(1000 - port));
+            }
+        }
+        let top: Vec<u64> = flows.top(2).iter().map(|(_, _, f)| f.packets).collect();
+        assert_eq!(top, [100, 99, 2, 1]);
+        assert_eq!(flows.top(1000).len(), 100);
     }
 }

@@ -5,7 +5,7 @@ use netpath_common::{
     point::Hook,
 };
 
-use super::{Causes, Direction, HopOrNone, Shown, Times, attribute::Cut, classify::Step};
+use super::{Causes, Direction, History, HopOrNone, Shown, Times, attribute::Cut, classify::Step};
 use crate::{
     flight::{End, Flight},
     packet::Tuple,
@@ -75,6 +75,7 @@ pub struct Path {
     /// One flow of the path: its tuple, and the tuple after NAT.
     pub example: Option<(Tuple, Option<Tuple>)>,
     pub shown: Shown,
+    pub history: History,
     /// Events of all packets.
     pub events: u64,
     /// Segments of all packets: what GSO will make of them, or GRO has merged.
@@ -141,6 +142,7 @@ impl Path {
             translated: 0,
             example: None,
             shown: Shown::default(),
+            history: History::default(),
             events: 0,
             segments: 0,
         }
@@ -174,6 +176,7 @@ impl Path {
         self.events += flight.marks.len() as u64;
         self.segments += flight.headers.map_or(1, |h| u64::from(h.gso_segs.max(1)));
         self.shown.add(steps, cuts, total, &self.total);
+        self.history.add(flight.marks.last().map_or(0, |m| m.at_ns), total);
         self.unattributed.add(unattributed);
         self.translated += u64::from(flight.translated.is_some());
         self.replies += u64::from(is_reply(flight) == Some(true));

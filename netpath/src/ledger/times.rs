@@ -34,6 +34,12 @@ impl Times {
         let _ = self.histogram.record(u64::try_from(ns).unwrap_or(0));
     }
 
+    /// Forgets all times, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.histogram.reset();
+        (self.count, self.sum_ns, self.sum_squares, self.max_ns) = (0, 0, 0.0, 0);
+    }
+
     pub fn count(&self) -> u64 {
         self.count
     }

@@ -11,14 +11,14 @@ use netpath_common::{
 
 use super::{
     Bucket, Compensated, DropReport, FLOWS_SHOWN, FlowExample, FlowReport, HopReport, NamedPlace,
-    OwnCost, PacketReport, PathReport, PieceReport, ProbeCost, SCHEMA, Snapshot, Summary, causes,
-    facts, round_trips,
+    OwnCost, PacketReport, PathReport, PieceReport, ProbeCost, SCHEMA, SecondReport, Snapshot,
+    Summary, causes, facts, round_trips,
 };
 use crate::{
     explain,
     flight::End,
     hooks::priority_name,
-    ledger::{Ledger, Path, Row, RowKey, Specimen, Times},
+    ledger::{Ledger, Path, Row, RowKey, Second, Specimen, Times},
     packet::Tuple,
     sample,
     session::{Ending, Session},
@@ -160,7 +160,7 @@ fn flows(ledger: &Ledger) -> Vec<FlowReport> {
         mean_ns: flow.sum_ns as f64 / flow.packets.max(1) as f64,
         max_ns: u64::try_from(flow.max_ns).unwrap_or(0),
     };
-    ledger.flows.busiest(FLOWS_SHOWN).into_iter().map(row).collect()
+    ledger.flows.top(FLOWS_SHOWN).into_iter().map(row).collect()
 }
 
 fn example(before: &Tuple, after: Option<&Tuple>) -> FlowExample {
@@ -198,6 +198,7 @@ fn path(path: &Path, ledger: &Ledger, session: &Session) -> PathReport {
             .map(|(row, id)| hop(row, *id, total_ns, ledger, session.probe_cost))
             .collect(),
         histogram: histogram(&path.total),
+        history: path.history.seconds().map(|s| second(s, session.since_ns)).collect(),
         packets_shown: [
             ("typical", path.shown.nearest(path.total.quantile_ns(0.5))),
             ("p99", path.shown.nearest(path.total.quantile_ns(0.99))),
@@ -206,6 +207,16 @@ fn path(path: &Path, ledger: &Ledger, session: &Session) -> PathReport {
         .into_iter()
         .filter_map(|(label, specimen)| Some(packet(label, specimen?, &keys, session.since_ns)))
         .collect(),
+    }
+}
+
+fn second(s: Second, since_ns: u64) -> SecondReport {
+    SecondReport {
+        start_ns: s.start_ns.saturating_sub(since_ns),
+        packets: s.packets,
+        p50_ns: s.p50_ns,
+        p99_ns: s.p99_ns,
+        max_ns: s.max_ns,
     }
 }
 

@@ -14,22 +14,26 @@ use anyhow::{Context as _, bail};
 use super::super::{args, interrupt};
 use crate::{
     lab::{Lab, LabError},
+    report::Format,
     snapshot::Snapshot,
 };
 
 /// How much longer than its time a trace may take.
 const GRACE: Duration = Duration::from_mins(2);
 
-/// `netpath trace` on the lab's interface.
-fn command(lab: &Lab, time: Duration) -> std::io::Result<Command> {
+/// `netpath trace` on the lab's interface. With `keys` the terminal's keys are its own, Ctrl-C too.
+fn command(lab: &Lab, time: Duration, keys: bool) -> std::io::Result<Command> {
     let focus = lab.topology().focus;
     let mut command = Command::new(std::env::current_exe()?);
     command
         .args(["trace", "--iface", focus.1, "--netns", &lab.full_name(focus.0)])
-        .args(["--for", &humantime::format_duration(time).to_string()])
-        .stdin(Stdio::null())
+        .args(["--for", &humantime::format_duration(time).to_string()]);
+    if keys {
+        command.stdin(Stdio::inherit());
+    } else {
         // Ctrl-C reaches the lab alone, which then ends the trace, once.
-        .process_group(0);
+        command.stdin(Stdio::null()).process_group(0);
+    }
     // SAFETY: prctl is async-signal-safe. A trace does not outlive a lab that is killed.
     unsafe {
         command.pre_exec(|| {
@@ -42,7 +46,7 @@ fn command(lab: &Lab, time: Duration) -> std::io::Result<Command> {
 
 /// Traces, and lets the trace say what it found.
 pub(super) fn show(lab: &Lab, args: &args::LabRun) -> anyhow::Result<ExitCode> {
-    let mut command = command(lab, args.for_)?;
+    let mut command = command(lab, args.for_, args.output.format() == Some(Format::Tui))?;
     args.output.pass_on(&mut command);
     let mut child = command.spawn().context("cannot run netpath trace")?;
     let status = wait(&mut child, args.for_)?;
@@ -53,7 +57,7 @@ pub(super) fn show(lab: &Lab, args: &args::LabRun) -> anyhow::Result<ExitCode> {
 /// Traces, and returns what was found.
 pub(super) fn snapshot(lab: &Lab, time: Duration) -> Result<Snapshot, LabError> {
     let trace = || -> anyhow::Result<Snapshot> {
-        let mut command = command(lab, time)?;
+        let mut command = command(lab, time, false)?;
         command.arg("--json").stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
         let (out, err) = (child.stdout.take(), child.stderr.take());

@@ -1,0 +1,321 @@
+//! The loop of a trace: poll, decode, book, and publish when asked.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, Sender},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use nix::time::{ClockId, clock_gettime};
+
+use super::{LiveError, budget::Budgeted};
+use crate::{
+    facts::{self, Facts},
+    kernel::Tracer,
+    ledger::Ledger,
+    pipeline::Pipeline,
+    recording::Writer,
+    session::{Ending, Session},
+    snapshot::{self, Snapshot},
+    topo::{Gone, Watch},
+    view::units::time,
+};
+
+/// Bounds of the time between polls.
+const POLL_MIN: Duration = Duration::from_millis(1);
+const POLL_MAX: Duration = Duration::from_millis(50);
+/// How full the ring may get between polls before they come faster.
+const FILL_HIGH: f64 = 0.2;
+const FILL_LOW: f64 = 0.05;
+/// How often to look for what can be attached to by now.
+const REFRESH_EVERY: Duration = Duration::from_secs(1);
+/// The thread's nice value.
+const PRIORITY: libc::c_int = -10;
+/// The namespaces' counters are entered and read at most this often while tracing.
+const FACTS_EVERY: Duration = Duration::from_secs(5);
+
+/// What a trace begins with.
+pub struct Attached {
+    pub tracer: Tracer,
+    pub session: Session,
+    /// Where events are kept, if they are.
+    pub writer: Option<Writer>,
+}
+
+/// When a trace ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// After this time.
+    pub for_: Option<Duration>,
+    /// Once so many packets were seen.
+    pub count: Option<u64>,
+    /// As soon as this says so; it is asked at every poll.
+    pub interrupted: fn() -> bool,
+}
+
+/// What a trace has gathered.
+#[derive(Clone, Debug, Default)]
+pub struct Done {
+    /// `None` where the trace never began.
+    pub snapshot: Option<Arc<Snapshot>>,
+    /// Events decoded.
+    pub events: u64,
+    /// Bytes of the recording.
+    pub recorded_bytes: u64,
+}
+
+/// What a viewer can ask for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Command {
+    Publish,
+    Reset,
+    Stop,
+}
+
+/// Everything that a running trace consists of.
+pub(super) struct Engine {
+    tracer: Tracer,
+    session: Session,
+    writer: Option<Writer>,
+    watch: Watch,
+    ledger: Ledger,
+    pipeline: Pipeline,
+    /// When tracing began: `--for` counts from here.
+    started: Instant,
+    /// When the ledger began; later than `started` after a reset.
+    since: Instant,
+    /// Events that were lost before the ledger began.
+    lost_before: BTreeMap<u16, u64>,
+    notes: Vec<String>,
+    /// CPU time that the process had used when the ledger began, ns.
+    cpu_before_ns: u64,
+    /// What was last read of the namespaces, and when.
+    facts: Facts,
+    facts_at: Instant,
+    /// When was last looked for what can be attached to by now.
+    refreshed: Instant,
+    budgeted: Option<Budgeted>,
+}
+
+impl Engine {
+    pub(super) fn new(attached: Attached) -> Self {
+        let Attached { tracer, mut session, writer } = attached;
+        let watch = Watch::new(&mut session.topology);
+        let ledger = Ledger::of(&session);
+        let budgeted = Budgeted::of(&session);
+        let pipeline = Pipeline::of(&session);
+        let now = Instant::now();
+        let facts = session.facts.clone();
+        Self {
+            tracer,
+            session,
+            writer,
+            watch,
+            ledger,
+            pipeline,
+            started: now,
+            since: now,
+            lost_before: BTreeMap::new(),
+            notes: Vec::new(),
+            cpu_before_ns: own_cpu_ns(),
+            facts,
+            facts_at: now,
+            refreshed: now,
+            budgeted,
+        }
+    }
+
+    /// Polls until a limit or a command ends it; then what is left.
+    pub(super) fn run(
+        mut self,
+        limits: &Limits,
+        inbox: &Receiver<Command>,
+        outbox: &Sender<Arc<Snapshot>>,
+    ) -> Result<Done, LiveError> {
+        // A reader that waits for a CPU while packets pass loses their events, and it needs little.
+        // SAFETY: setpriority takes no pointers; for 0 it means the calling thread.
+        if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, PRIORITY) } != 0 {
+            tracing::info!("the tracing thread stays at normal priority");
+        }
+        if let Some(writer) = &mut self.writer {
+            writer.session(&self.session)?;
+        }
+        let mut pause = POLL_MAX;
+        loop {
+            let fill = self.poll()?;
+            self.look();
+            self.refresh()?;
+            let enough = limits.count.is_some_and(|n| self.ledger.coverage.seen >= n);
+            let left = limits.for_.map(|d| d.saturating_sub(self.started.elapsed()));
+            if enough || (limits.interrupted)() || left == Some(Duration::ZERO) {
+                break;
+            }
+            if fill > FILL_HIGH {
+                pause = (pause / 2).max(POLL_MIN);
+            } else if fill < FILL_LOW {
+                pause = (pause * 2).min(POLL_MAX);
+            }
+            match inbox.recv_timeout(left.map_or(pause, |left| pause.min(left))) {
+                Ok(Command::Publish) => {
+                    // What has happened up to now belongs to it.
+                    self.poll()?;
+                    // A viewer that has gone sends its stop next.
+                    let _ = outbox.send(Arc::new(self.snapshot()));
+                }
+                Ok(Command::Reset) => self.reset(),
+                Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+        self.end()
+    }
+
+    /// Reads and books what was recorded; how full the ring was, 0 to 1.
+    fn poll(&mut self) -> Result<f64, LiveError> {
+        let Self { tracer, pipeline, writer, .. } = self;
+        let polled = tracer.poll(|chunk| {
+            pipeline.chunk(chunk);
+            if let Some(writer) = writer {
+                writer.chunk(chunk);
+            }
+        });
+        pipeline.advance(polled.watermark_ns, &mut self.ledger);
+        if let Some(writer) = writer {
+            writer.advance(polled.watermark_ns)?;
+        }
+        tracer.leave_out(pipeline.take_unwanted());
+        if let Some(budgeted) = &mut self.budgeted {
+            budgeted.look(pipeline.events, tracer)?;
+        }
+        // While the rule sets still are there.
+        let rules = self.ledger.rules();
+        self.ledger.rule_names.clone_from(self.tracer.rule_names(rules));
+        Ok(polled.fill)
+    }
+
+    /// Attaches to what has come since the last look, about once a second.
+    fn refresh(&mut self) -> Result<(), LiveError> {
+        if self.refreshed.elapsed() < REFRESH_EVERY {
+            return Ok(());
+        }
+        self.refreshed = Instant::now();
+        let namespaces = self.watch.namespaces().map(|(_, netns)| netns);
+        // A namespace can go away while it is looked at; the next look is without it.
+        let news = match self.tracer.refresh(&self.session.topology, namespaces) {
+            Ok(Some(news)) => news,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                tracing::debug!("what is new can't be seen: {error}");
+                return Ok(());
+            }
+        };
+        for note in &news.notes {
+            tracing::info!("{note}");
+        }
+        self.notes.extend(news.notes);
+        self.session.refreshed(self.tracer.plan(), self.tracer.serving(), news.unsure);
+        if let Some(writer) = &mut self.writer {
+            writer.session(&self.session)?;
+        }
+        self.pipeline.unsure(news.unsure);
+        self.ledger.hooks.clone_from(&self.session.hooks);
+        Ok(())
+    }
+
+    /// Notes what went away, and lets go of namespaces that nobody else holds.
+    fn look(&mut self) {
+        for gone in self.watch.look() {
+            if let Gone::Netns { cookie, .. } = gone {
+                self.tracer.release(cookie);
+            }
+            let note = format!("{gone} after {}", time(self.started.elapsed().as_nanos() as f64));
+            tracing::warn!("{note}; tracing goes on");
+            self.notes.push(note);
+        }
+    }
+
+    /// Begins anew with an empty ledger. Packets under way stay known.
+    fn reset(&mut self) {
+        self.ledger = Ledger::of(&self.session);
+        self.read_facts();
+        self.session.facts = self.facts.clone();
+        self.cpu_before_ns = own_cpu_ns();
+        self.lost_before = self.tracer.lost();
+        self.since = Instant::now();
+        self.session.since_ns = self.tracer.now_ns();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.session.started_unix_ns = u64::try_from(now.as_nanos()).unwrap_or(0);
+    }
+
+    /// What an ending now would say.
+    fn ending(&self) -> Ending {
+        let mut lost = self.tracer.lost();
+        for (point, before) in &self.lost_before {
+            if let Some(n) = lost.get_mut(point) {
+                *n = n.saturating_sub(*before);
+            }
+        }
+        lost.retain(|_, n| *n > 0);
+        Ending {
+            duration_ns: u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX),
+            own_cpu_ns: own_cpu_ns().saturating_sub(self.cpu_before_ns),
+            facts: self.facts.clone(),
+            births: self.tracer.births(),
+            lost,
+            rules: self.ledger.rule_names.clone(),
+            notes: self.notes.clone(),
+        }
+    }
+
+    /// Reads what the namespaces' counters say now.
+    fn read_facts(&mut self) {
+        let begun = Instant::now();
+        self.facts = facts::read(self.watch.namespaces(), |_| false);
+        self.facts_at = Instant::now();
+        tracing::debug!("facts read in {:?}", begun.elapsed());
+    }
+
+    fn snapshot(&mut self) -> Snapshot {
+        if self.facts_at.elapsed() >= FACTS_EVERY {
+            self.read_facts();
+        }
+        let mut ending = self.ending();
+        ending.notes.extend(self.pipeline.notes());
+        let begun = Instant::now();
+        let snapshot = snapshot::build(&self.ledger, &self.session, &ending);
+        tracing::debug!("snapshot built in {:?}", begun.elapsed());
+        snapshot
+    }
+
+    fn end(mut self) -> Result<Done, LiveError> {
+        self.tracer.end()?;
+        self.poll()?;
+        self.notes.extend(self.tracer.notes());
+        self.read_facts();
+        let mut ending = self.ending();
+        self.pipeline.finish(&mut self.ledger);
+        let rules = self.ledger.rules();
+        self.ledger.rule_names.clone_from(self.tracer.rule_names(rules));
+        ending.rules.clone_from(&self.ledger.rule_names);
+        let recorded_bytes = match self.writer.take() {
+            Some(writer) => writer.end(&ending)?,
+            None => 0,
+        };
+        ending.notes.extend(self.ledger.notes().into_iter().chain(self.pipeline.notes()));
+        let snapshot = snapshot::build(&self.ledger, &self.session, &ending);
+        Ok(Done {
+            snapshot: Some(Arc::new(snapshot)),
+            events: self.pipeline.events,
+            recorded_bytes,
+        })
+    }
+}
+
+/// CPU time that this process has used, user and system, ns.
+pub(super) fn own_cpu_ns() -> u64 {
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)
+        .map_or(0, |t| u64::try_from(Duration::from(t).as_nanos()).unwrap_or(u64::MAX))
+}
