@@ -220,11 +220,11 @@ pub(crate) fn test(
     let cpus = thread::available_parallelism().map_or(1, usize::from);
     let mut sum = Tally::default();
     for together in ready.chunks(cpus) {
+        let run = |(kernel, image): &(&Kernel, Image)| {
+            let guest = Guest { show: false, ..tests::guest(kernel, &tests, None) };
+            boot(kernel, image, &guest)
+        };
         let outcomes: Vec<_> = thread::scope(|scope| {
-            let run = |(kernel, image): &(&Kernel, Image)| {
-                let guest = Guest { show: false, ..tests::guest(kernel, &tests, None) };
-                boot(kernel, image, &guest)
-            };
             let run = &run;
             let guests: Vec<_> = together.iter().map(|one| scope.spawn(move || run(one))).collect();
             guests.into_iter().map(|g| g.join().unwrap_or_else(|p| resume_unwind(p))).collect()
