@@ -109,7 +109,7 @@ fn attach(args: &args::Gather) -> anyhow::Result<(Tracer, Session)> {
     session.notes = tracer.refused().to_vec();
     session.filter = filter;
     session.sampling = args.sampling();
-    tracer.select(&selection(&session))?;
+    tracer.select(&topology, &selection(&session))?;
     tracing::info!(
         "{} attached, {} devices in {} namespaces",
         tracer.attached(),
@@ -185,7 +185,12 @@ impl Budgeted {
         })
     }
 
-    fn look(&mut self, events: u64, tracer: &mut Tracer) -> anyhow::Result<()> {
+    fn look(
+        &mut self,
+        events: u64,
+        topology: &Topology,
+        tracer: &mut Tracer,
+    ) -> anyhow::Result<()> {
         let elapsed = self.since.elapsed();
         if elapsed < LOOK {
             return Ok(());
@@ -200,7 +205,7 @@ impl Budgeted {
         let rate = self.governor.next(spent);
         if rate != self.selection.rate {
             self.selection.rate = rate;
-            tracer.select(&self.selection)?;
+            tracer.select(topology, &self.selection)?;
         }
         Ok(())
     }
@@ -222,7 +227,7 @@ fn gather(
     loop {
         let progress = poll(tracer)?;
         if let Some(budgeted) = &mut budgeted {
-            budgeted.look(progress.events, tracer)?;
+            budgeted.look(progress.events, &session.topology, tracer)?;
         }
         for gone in watch.look() {
             if let Gone::Netns { cookie, .. } = gone {
