@@ -12,4 +12,6 @@ pub struct Control {
     pub rate: u32,
     /// Not 0 where the number is the conversation's, 0 where it is the packet's.
     pub by_flow: u32,
+    /// Not 0 where a packet is seen when it leaves its socket; else it is born at its first device.
+    pub births: u32,
 }

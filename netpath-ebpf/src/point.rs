@@ -7,7 +7,7 @@ use crate::{
     args::{Args, number, pointer, skb},
     memory,
     recorder::{self, Known, Look, record, record_ready},
-    sending,
+    select, sending,
     skb::{Network, Ptr, dev_id, low_half, netns_of, offset},
 };
 
@@ -25,8 +25,17 @@ pub(crate) fn local_out<A: Args, const POINT: u16>(ctx: *const u64) {
 #[inline(always)]
 pub(crate) fn sending<A: Args, const POINT: u16>(ctx: *const u64) {
     let skb = skb::<A>(ctx, POINT as usize);
-    let Some(here) = recorder::enter(skb, POINT) else { return };
+    let Some(here) = recorder::enter_birth(skb) else { return };
     let dev = dev_id(skb.follow(offset!(skb_dev)));
+    if select::is_on() && !select::sees_births() && recorder::netns_wanted(dev.netns) {
+        // What was known of the address was another packet's.
+        let look = Look { network: Network::Header, again: false };
+        record(here, skb, POINT, Known::Born(dev, look), 0, dev.to_arg());
+        return;
+    }
+    if !here.goes_on(POINT) {
+        return;
+    }
     // Out of the host's stack with a connection attached: NAT may have rewritten it.
     let again = skb.load::<u64>(offset!(skb_nfct)) != 0 && here.out_of_stack();
     let look = Look { network: Network::Header, again };

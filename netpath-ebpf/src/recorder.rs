@@ -48,6 +48,11 @@ pub(crate) fn inert() -> bool {
 const HAND_WANTED: u16 = 1;
 const HAND_REFUSED: u16 = 2;
 
+/// What describes a packet takes fewer cells than this.
+const DESCRIBED_MASK: u64 = 7;
+/// Cells that are kept free for an event, as the verifier reckons.
+const ROOM: usize = CELLS_PER_EVENT + 3;
+
 /// How a program knows whether the packet is wanted.
 #[derive(Clone, Copy)]
 pub(crate) enum Known {
@@ -202,6 +207,15 @@ pub(crate) fn record(
             return false;
         }
         if (&raw const (*cpu).busy).read_volatile() != 0 {
+            // Another program of this CPU was interrupted, or its task had to wait for others.
+            if verdict == Verdict::Begins {
+                now = bpf_ktime_get_ns();
+                if select::is_on() && !select::takes_unseen(cpu) {
+                    memory::refuse(skb, now);
+                    return false;
+                }
+                memory::follow(skb, now);
+            }
             send_alone(number, skb, point, aux, arg);
             return true;
         }
@@ -212,7 +226,7 @@ pub(crate) fn record(
         }
         let mut n = usize::from((&raw const (*cpu).header.cells).read_volatile());
         let mut dt = now.wrapping_sub((*cpu).header.base_ns);
-        if n >= CHUNK_CELLS - CELLS_PER_EVENT || dt > u64::from(u32::MAX) {
+        if n >= CHUNK_CELLS - ROOM || dt > u64::from(u32::MAX) {
             if !flush(cpu, number, n, now) {
                 (*cpu).header.lost += 1;
                 count_lost(point);
@@ -240,7 +254,10 @@ pub(crate) fn record(
                 let header = skb::header(packet, look.network);
                 skb_cell.len = header.len;
                 skb_cell.gso_segs = skb::gso_segs(packet, header.len);
-                let described = header.describe(cells.add(n));
+                // Through memory, so that the verifier follows one number here and not each.
+                let scratch = head.cast::<u64>();
+                scratch.write_volatile(header.describe(cells.add(n)));
+                let described = scratch.read_volatile() & DESCRIBED_MASK;
                 if verdict == Verdict::Begins
                     && select::is_on()
                     && select::takes(cpu, cells.add(n), described, header.len) == 0
@@ -251,7 +268,7 @@ pub(crate) fn record(
                     (&raw mut (*cpu).busy).write_volatile(0);
                     return false;
                 }
-                n += (described & 7) as usize;
+                n += described as usize;
             }
             head.write(skb_cell);
             if fresh {

@@ -3,7 +3,10 @@
 //! In: the cells that describe the packet. The decision is the filter's, then the sampling's; what
 //! user space sets in [`CONTROL`] holds from the next packet on.
 
-use aya_ebpf::{macros::map, maps::Array};
+use aya_ebpf::{
+    macros::map,
+    maps::{Array, PerCpuArray},
+};
 use netpath_common::{
     control::Control,
     filter::{
@@ -23,6 +26,10 @@ static CONTROL: Array<Control> = Array::with_max_entries(1, 0);
 #[map]
 static FILTER: Array<Program> = Array::with_max_entries(1, 0);
 
+/// What is known of the packet at hand.
+#[map]
+static FACTS_OF_CPU: PerCpuArray<Facts> = PerCpuArray::with_max_entries(1, 0);
+
 /// Flows of which user space has seen that no packet can match the filter; see
 /// [`netpath_common::filter::flow`].
 #[map]
@@ -35,16 +42,28 @@ pub(crate) fn is_on() -> bool {
     CONTROL.get_ptr(0).is_some_and(|c| unsafe { (&raw const (*c).select).read_volatile() != 0 })
 }
 
+/// Whether packets are seen when they leave their sockets.
+#[inline(always)]
+pub(crate) fn sees_births() -> bool {
+    // SAFETY: a map value that user space writes; a plain number.
+    CONTROL.get_ptr(0).is_some_and(|c| unsafe { (&raw const (*c).births).read_volatile() != 0 })
+}
+
 /// Whether the packet that `cells` describe is recorded: 1 if so. `described` is how many cells
 /// there are, 0 where the packet is not IP, and `len` its bytes from the network header on.
 #[inline(never)]
 pub(crate) fn takes(cpu: *mut CpuBuffer, cells: *const Cell, described: u64, len: u32) -> u64 {
     let Some(control) = CONTROL.get(0) else { return 1 };
-    let mut facts: Facts = [0; FACTS];
-    fill(&mut facts, cells, described, len);
+    // In memory of a map, of which the verifier keeps no account; on the stack, it would follow
+    // the filter once for every sort of packet.
+    let Some(facts) = FACTS_OF_CPU.get_ptr_mut(0) else { return 1 };
+    // SAFETY: this CPU's own, while it is busy.
+    let facts = unsafe { &mut *facts };
+    *facts = [0; FACTS];
+    fill(facts, cells, described, len);
     // NAT may make a packet match later: only where it is known that none of its flow will, it is
     // left out.
-    if control.filter != 0 && !matches(&facts) && unwanted(&facts) {
+    if control.filter != 0 && !matches(facts) && unwanted(facts) {
         return 0;
     }
     // SAFETY: this CPU's own buffer.
@@ -52,12 +71,7 @@ pub(crate) fn takes(cpu: *mut CpuBuffer, cells: *const Cell, described: u64, len
         let seen = (*cpu).seen.wrapping_add(1);
         (*cpu).seen = seen;
         if control.rate != u32::MAX {
-            // Multiples of the golden ratio are spread evenly, and in step with no traffic.
-            let number = if control.by_flow != 0 {
-                conversation(&facts)
-            } else {
-                (seen as u32).wrapping_mul(0x9e37_79b1)
-            };
+            let number = if control.by_flow != 0 { conversation(facts) } else { number_of(seen) };
             if number >= control.rate {
                 return 0;
             }
@@ -65,6 +79,30 @@ pub(crate) fn takes(cpu: *mut CpuBuffer, cells: *const Cell, described: u64, len
         (*cpu).taken = (*cpu).taken.wrapping_add(1);
     }
     1
+}
+
+/// The same for a packet that can't be described now: the filter is left to user space.
+#[inline(always)]
+pub(crate) fn takes_unseen(cpu: *mut CpuBuffer) -> bool {
+    let Some(control) = CONTROL.get(0) else { return true };
+    // SAFETY: this CPU's own buffer.
+    unsafe {
+        let seen = (*cpu).seen.wrapping_add(1);
+        (*cpu).seen = seen;
+        let all = control.rate == u32::MAX;
+        let drawn = control.by_flow == 0 && number_of(seen) < control.rate;
+        if all || drawn {
+            (*cpu).taken = (*cpu).taken.wrapping_add(1);
+        }
+        all || drawn
+    }
+}
+
+/// A packet's number for sampling. Multiples of the golden ratio are spread evenly, and in step
+/// with no traffic.
+#[inline(always)]
+fn number_of(seen: u64) -> u32 {
+    (seen as u32).wrapping_mul(0x9e37_79b1)
 }
 
 /// What the cells say, as the filter asks for it.

@@ -40,7 +40,10 @@ mod way;
 
 use std::collections::BTreeMap;
 
-use netpath_common::span;
+use netpath_common::{
+    point::{Family, Hook, LOCAL_OUT},
+    span,
+};
 
 pub use backend::{Backend, Options};
 pub use error::KernelError;
@@ -50,7 +53,7 @@ pub use rights::check as check_rights;
 pub use selection::Selection;
 
 use crate::{
-    hooks::{HookPlan, Registered},
+    hooks::{HookKey, HookPlan, Registered},
     netns::Netns,
     sample::Births,
     serving::{Serving, Source as Served},
@@ -290,8 +293,27 @@ impl Tracer {
     }
 
     /// Which packets are recorded, from the next one on.
-    pub fn select(&mut self, selection: &Selection) -> Result<(), KernelError> {
-        selection::set(&mut self.object, selection)
+    pub fn select(
+        &mut self,
+        topology: &Topology,
+        selection: &Selection,
+    ) -> Result<(), KernelError> {
+        let births = self.sees_births(topology);
+        selection::set(&mut self.object, selection, births)
+    }
+
+    /// Whether packets are seen when they leave the sockets of the topology's ends.
+    fn sees_births(&self, topology: &Topology) -> bool {
+        if let Some(Served::By(..)) = self.serving.points.get(&LOCAL_OUT) {
+            return true;
+        }
+        topology.hosts.values().filter(|host| !host.forwards).all(|host| {
+            Family::ALL.iter().all(|family| {
+                let (family, hook) = (*family as u8, Hook::Output as u8);
+                let key = HookKey { netns: host.netns, family, hook };
+                self.plan.points.get(&key).is_some_and(|point| !point.links.is_empty())
+            })
+        })
     }
 
     /// Flows, as [`crate::filter::Filter::unwanted`] names them, whose packets need not be

@@ -49,7 +49,7 @@ impl Pipeline {
     pub fn of(session: &Session) -> Self {
         let mut this = Self::default();
         this.assembler.since(session.since_ns);
-        this.filter = session.filter.clone();
+        this.filter.clone_from(&session.filter);
         let read = session.serving.points.get(&UDP_READ);
         this.assembler.exact_reads(matches!(read, Some(Source::By(..))));
         this
@@ -89,7 +89,7 @@ impl Pipeline {
             split(&mut self.waiting, ready, &mut self.ready);
             std::mem::swap(&mut self.ready, &mut self.waiting);
         }
-        let done = gate(&self.filter, &mut self.unwanted, &mut self.left_out, done);
+        let done = gate(self.filter.as_ref(), &mut self.unwanted, &mut self.left_out, done);
         self.assembler.batch(&self.ready, done);
         self.ready.clear();
     }
@@ -108,7 +108,7 @@ impl Pipeline {
     /// Like [`Self::finish`], with the flights given to `done`.
     pub fn finish_with(&mut self, mut done: impl FnMut(&Flight)) {
         self.advance_with(u64::MAX, &mut done);
-        let done = gate(&self.filter, &mut self.unwanted, &mut self.left_out, done);
+        let done = gate(self.filter.as_ref(), &mut self.unwanted, &mut self.left_out, done);
         self.assembler.finish_all(done);
     }
 
@@ -140,7 +140,7 @@ impl Pipeline {
 
 /// Lets those flights through that the filter wants.
 fn gate(
-    filter: &Option<Filter>,
+    filter: Option<&Filter>,
     unwanted: &mut Vec<(u32, u32)>,
     left_out: &mut u64,
     mut done: impl FnMut(&Flight),

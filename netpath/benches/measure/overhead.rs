@@ -122,13 +122,13 @@ fn one_load(args: &Args, lab: &Lab, load: LoadArg, ways: &[&Way]) -> anyhow::Res
             match under(others[at], lab, &traffic, load, length) {
                 Ok(run) => {
                     let after = measure(&traffic, load, length, &Watcher::Nothing);
-                    let base = Run {
+                    let plain = Run {
                         per_second: f64::midpoint(before.per_second, after.per_second),
                         received: f64::midpoint(before.received, after.received),
                         ..Run::default()
                     };
                     bare.extend([before, after]);
-                    runs[at].push((run, base));
+                    runs[at].push((run, plain));
                 }
                 Err(error) => failed[at] = Some(format!("{error:#}")),
             }

@@ -4,13 +4,7 @@
 //! The kernel's own two looks at the clock are in both, so what is above the empty program is what
 //! netpath adds where a probe is attached already.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    os::fd::{AsFd as _, AsRawFd as _},
-    thread,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fs, thread, time::Duration};
 
 use anyhow::Context as _;
 use aya::{
@@ -103,9 +97,10 @@ fn counted(
     traffic: &Traffic,
 ) -> anyhow::Result<(BTreeMap<String, Count>, u64)> {
     let watcher = Watcher::start(way, lab)?;
-    let (before, sent) = (read()?, traffic.count());
+    let pid = watcher.pid().context("netpath runs as a process")?;
+    let (before, sent) = (read(pid)?, traffic.count());
     thread::sleep(COUNTED);
-    let (after, until) = (read()?, traffic.count());
+    let (after, until) = (read(pid)?, traffic.count());
     watcher.stop()?;
     let mut counts: BTreeMap<String, Count> = BTreeMap::new();
     for (id, (name, now)) in after {
@@ -117,28 +112,28 @@ fn counted(
     Ok((counts, until - sent))
 }
 
-/// By id: name and count of netpath's loaded programs.
-fn read() -> anyhow::Result<BTreeMap<u32, (String, Count)>> {
-    const OURS: &[&str] = &["tp_", "fe_", "kp_", "se_", "sx_", "ke_", "kx_", "hook_slot_"];
+/// By id: name and count of the programs that a process holds. Others may be loaded as well.
+fn read(pid: u32) -> anyhow::Result<BTreeMap<u32, (String, Count)>> {
+    let names: BTreeMap<u32, String> = loaded_programs()
+        .flatten()
+        .map(|info| (info.id(), info.name_as_str().unwrap_or_default().to_owned()))
+        .collect();
     let mut counts = BTreeMap::new();
-    for info in loaded_programs() {
-        // One that has been unloaded since.
-        let Ok(info) = info else { continue };
-        let name = info.name_as_str().unwrap_or_default().to_owned();
-        let Ok(fd) = info.fd() else { continue };
-        if !OURS.iter().any(|o| name.starts_with(o)) {
-            continue;
-        }
-        let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
-        let text = fs::read_to_string(&path).with_context(|| path.clone())?;
-        let field = |key: &str| {
-            text.lines()
-                .find_map(|line| line.strip_prefix(key))
-                .and_then(|v| v.trim().parse().ok())
-                .unwrap_or(0)
+    let dir = format!("/proc/{pid}/fdinfo");
+    for entry in fs::read_dir(&dir).with_context(|| dir.clone())? {
+        // One that has been closed since.
+        let Ok(text) = fs::read_to_string(entry?.path()) else { continue };
+        let field = |key: &str| -> Option<u64> {
+            text.lines().find_map(|line| line.strip_prefix(key))?.trim().parse().ok()
         };
-        let count = Count { ns: field("run_time_ns:"), runs: field("run_cnt:") };
-        counts.insert(info.id(), (name, count));
+        let (Some(id), Some(ns), Some(runs)) =
+            (field("prog_id:"), field("run_time_ns:"), field("run_cnt:"))
+        else {
+            continue;
+        };
+        let id = u32::try_from(id)?;
+        let name = names.get(&id).cloned().unwrap_or_default();
+        counts.insert(id, (name, Count { ns, runs }));
     }
     Ok(counts)
 }

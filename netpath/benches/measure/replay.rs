@@ -59,7 +59,9 @@ pub(crate) fn run() -> anyhow::Result<Replay> {
         let mut pipeline = Pipeline::of(&session);
         let mut ended = 0_u64;
         for (watermark_ns, chunks) in &polls {
-            chunks.iter().for_each(|chunk| pipeline.chunk(chunk));
+            for chunk in chunks {
+                pipeline.chunk(chunk);
+            }
             pipeline.advance_with(*watermark_ns, |_| ended += 1);
         }
         pipeline.finish_with(|_| ended += 1);
@@ -69,7 +71,9 @@ pub(crate) fn run() -> anyhow::Result<Replay> {
         let mut pipeline = Pipeline::of(&session);
         let mut ledger = Ledger::new(session.topology.clone(), session.hooks.clone());
         for (watermark_ns, chunks) in &polls {
-            chunks.iter().for_each(|chunk| pipeline.chunk(chunk));
+            for chunk in chunks {
+                pipeline.chunk(chunk);
+            }
             pipeline.advance(*watermark_ns, &mut ledger);
         }
         pipeline.finish(&mut ledger);

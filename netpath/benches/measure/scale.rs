@@ -106,7 +106,8 @@ fn send(to: IpAddr, flows: usize, stop: &AtomicBool, sent: &AtomicU64) -> anyhow
     let begun = Instant::now();
     let mut flow = 0;
     while !stop.load(Ordering::Relaxed) {
-        let due = begun.elapsed().as_micros() as u64 * RATE / 1_000_000;
+        let elapsed_us = u64::try_from(begun.elapsed().as_micros())?;
+        let due = elapsed_us * RATE / 1_000_000;
         let behind = due.saturating_sub(sent.load(Ordering::Relaxed));
         if behind == 0 {
             thread::sleep(Duration::from_micros(500));

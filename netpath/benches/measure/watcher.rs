@@ -36,8 +36,6 @@ pub(crate) enum Watcher {
 pub(crate) struct Said {
     /// Events lost.
     pub(crate) lost: u64,
-    /// Packets that it followed.
-    pub(crate) packets: u64,
 }
 
 impl Watcher {
@@ -61,11 +59,18 @@ impl Watcher {
         Ok(Self::Process { child, report })
     }
 
+    pub(crate) fn pid(&self) -> Option<u32> {
+        match self {
+            Self::Process { child, .. } => Some(child.id()),
+            Self::Nothing => None,
+        }
+    }
+
     /// CPU time that its process has used.
     pub(crate) fn cpu(&self) -> Duration {
         match self {
             Self::Process { child, .. } => cpu_time(child.id()),
-            _ => Duration::ZERO,
+            Self::Nothing => Duration::ZERO,
         }
     }
 
@@ -73,7 +78,7 @@ impl Watcher {
     pub(crate) fn peak_memory(&self) -> u64 {
         match self {
             Self::Process { child, .. } => peak_memory(child.id()),
-            _ => 0,
+            Self::Nothing => 0,
         }
     }
 
@@ -95,7 +100,7 @@ impl Watcher {
         let Ok(snapshot) = serde_json::from_slice::<Snapshot>(&text) else {
             return Ok(Said::default());
         };
-        Ok(Said { lost: snapshot.lost_events, packets: snapshot.packets.sampled })
+        Ok(Said { lost: snapshot.lost_events })
     }
 }
 

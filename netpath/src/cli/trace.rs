@@ -102,7 +102,7 @@ fn attach(args: &args::Gather) -> anyhow::Result<(Tracer, Session)> {
     session.notes = tracer.refused().to_vec();
     session.filter = filter;
     session.sampling = args.sampling();
-    tracer.select(&selection(&session))?;
+    tracer.select(&topology, &selection(&session))?;
     tracing::info!(
         "{} attached, {} devices in {} namespaces",
         tracer.attached(),

@@ -36,29 +36,36 @@ impl Default for Selection {
 }
 
 impl Selection {
-    fn control(&self) -> Control {
+    fn control(&self, births: bool) -> Control {
         let filtered = self.program.len > 0;
         Control {
             select: u32::from(filtered || self.count || self.rate != RATE_ALL),
             filter: filtered.into(),
             rate: self.rate,
             by_flow: u32::from(self.by == By::Flow),
+            births: births.into(),
         }
     }
 }
 
-/// Makes it hold for packets that begin from now on.
-pub(super) fn set(object: &mut Object, selection: &Selection) -> Result<(), KernelError> {
+/// Makes it hold for packets that begin from now on. `births` says whether packets are seen when
+/// they leave their sockets.
+pub(super) fn set(
+    object: &mut Object,
+    selection: &Selection,
+    births: bool,
+) -> Result<(), KernelError> {
     let fail = |map: &str, e: aya::maps::MapError| KernelError::Object(format!("{map}: {e}"));
     let mut filter: Array<_, ProgramPod> = object.map_mut("FILTER")?;
     filter.set(0, ProgramPod(selection.program), 0).map_err(|e| fail("FILTER", e))?;
     let mut control: Array<_, ControlPod> = object.map_mut("CONTROL")?;
-    control.set(0, ControlPod(selection.control()), 0).map_err(|e| fail("CONTROL", e))
+    control.set(0, ControlPod(selection.control(births)), 0).map_err(|e| fail("CONTROL", e))
 }
 
 /// The table of flows that nobody wants, mapped.
 pub(super) struct Flows {
-    base: NonNull<u32>,
+    /// The kernel gives every value of an array whole words of 8 bytes.
+    base: NonNull<u64>,
     since: Instant,
     /// Keeps the map's descriptor open.
     _map: MapData,
@@ -67,7 +74,7 @@ pub(super) struct Flows {
 // SAFETY: the mapping is only written, through volatile writes, from whichever thread owns it.
 unsafe impl Send for Flows {}
 
-const BYTES: NonZeroUsize = NonZeroUsize::new(FLOW_SLOTS as usize * size_of::<u32>()).unwrap();
+const BYTES: NonZeroUsize = NonZeroUsize::new(FLOW_SLOTS as usize * size_of::<u64>()).unwrap();
 
 impl Flows {
     pub(super) fn open(object: &mut Object) -> Result<Self, KernelError> {
@@ -98,7 +105,7 @@ impl Flows {
     fn put(&mut self, slot: u32, check: u32) {
         let slot = (slot & (FLOW_SLOTS - 1)) as usize;
         // SAFETY: within the mapping; the programs read it meanwhile, a word at a time.
-        unsafe { self.base.as_ptr().add(slot).write_volatile(check) };
+        unsafe { self.base.as_ptr().add(slot).write_volatile(check.into()) };
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
     kernel::{KernelError, Selection, Tracer},
     sample::{Governor, Share, Spent},
     session::Session,
+    topo::Topology,
 };
 
 /// What the kernel is to record of a session's packets, to begin with.
@@ -50,7 +51,12 @@ impl Budgeted {
         })
     }
 
-    pub(super) fn look(&mut self, events: u64, tracer: &mut Tracer) -> Result<(), KernelError> {
+    pub(super) fn look(
+        &mut self,
+        events: u64,
+        topology: &Topology,
+        tracer: &mut Tracer,
+    ) -> Result<(), KernelError> {
         let elapsed = self.since.elapsed();
         if elapsed < LOOK {
             return Ok(());
@@ -65,7 +71,7 @@ impl Budgeted {
         let rate = self.governor.next(spent);
         if rate != self.selection.rate {
             self.selection.rate = rate;
-            tracer.select(&self.selection)?;
+            tracer.select(topology, &self.selection)?;
         }
         Ok(())
     }

@@ -188,7 +188,7 @@ impl Engine {
         }
         tracer.leave_out(pipeline.take_unwanted());
         if let Some(budgeted) = &mut self.budgeted {
-            budgeted.look(pipeline.events, tracer)?;
+            budgeted.look(pipeline.events, &self.session.topology, tracer)?;
         }
         // While the rule sets still are there.
         let rules = self.ledger.rules();
