@@ -8,11 +8,8 @@ pub struct Control {
     pub select: u32,
     /// Not 0 where the filter is to be asked.
     pub filter: u32,
-    /// Not 0 where NAT can change a packet's addresses on its way.
-    pub nat: u32,
     /// Packets are taken whose number is below this; [`u32::MAX`] takes all.
     pub rate: u32,
     /// Not 0 where the number is the conversation's, 0 where it is the packet's.
     pub by_flow: u32,
-    pub reserved: u32,
 }

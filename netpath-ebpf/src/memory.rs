@@ -21,7 +21,11 @@ const AGE_MAX: u32 = 16;
 const VALID: u32 = 1 << 31;
 const REFUSED: u32 = 1 << 30;
 
-/// Below, the low half of an address; above, its age with `VALID` and `REFUSED`.
+/// Of a socket, how many receives are still of interest; 0 where all are.
+const COUNT_SHIFT: u32 = 16;
+const COUNT_MAX: u32 = (1 << 14) - 1;
+
+/// Below, the low half of an address; above, its age with `VALID` and `REFUSED`, and a count.
 #[map]
 static AGES: Array<u64> = Array::with_max_entries(SLOTS, 0);
 
@@ -65,6 +69,35 @@ pub(crate) fn follow(address: u64, now: u64) {
         let state = VALID | age_of(now);
         // SAFETY: a map value; a race with another CPU leaves one of two true values.
         unsafe { entry.write_volatile(u64::from(state) << 32 | u64::from(tag)) };
+    }
+}
+
+/// Remembers a socket until it has been received from so often: then the datagram that was put into
+/// its queue has been read. With 0, until that is forgotten.
+#[inline(always)]
+pub(crate) fn follow_socket(address: u64, now: u64, receives: u32) {
+    let tag = low_half(address);
+    let Some(entry) = slot(tag) else { return };
+    let receives = if receives > COUNT_MAX { 0 } else { receives };
+    let state = VALID | age_of(now) | (receives << COUNT_SHIFT);
+    // SAFETY: as in `follow`.
+    unsafe { entry.write_volatile(u64::from(state) << 32 | u64::from(tag)) };
+}
+
+/// A socket that is remembered was received from.
+#[inline(always)]
+pub(crate) fn received(address: u64) {
+    let tag = low_half(address);
+    let Some(entry) = slot(tag) else { return };
+    // SAFETY: as in `follow`.
+    unsafe {
+        let found = entry.read_volatile();
+        let left = (found >> (32 + COUNT_SHIFT)) as u32 & COUNT_MAX;
+        if found as u32 != tag || left == 0 {
+            return;
+        }
+        let next = found - (1 << (32 + COUNT_SHIFT));
+        entry.write_volatile(if left == 1 { 0 } else { next });
     }
 }
 

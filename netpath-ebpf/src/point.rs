@@ -5,6 +5,7 @@ use netpath_common::{place::DevId, point::NETIF_RX};
 
 use crate::{
     args::{Args, number, pointer, skb},
+    memory,
     recorder::{self, Known, Look, record, record_ready},
     sending,
     skb::{Network, Ptr, dev_id, low_half, netns_of, offset},
@@ -152,7 +153,9 @@ pub(crate) fn received<A: Args, const POINT: u16>(ctx: *const u64) {
     if bytes > 0 && number::<A>(ctx, POINT as usize, 2) as u32 & MSG_PEEK == 0 {
         let aux = bytes.min(i32::from(u16::MAX)) as u16;
         let Some(here) = recorder::enter(sk, POINT) else { return };
-        record(here, sk, POINT, Known::Ended, aux, u64::from(low_half(sk.address())));
+        if record(here, sk, POINT, Known::Ended, aux, u64::from(low_half(sk.address()))) {
+            memory::received(sk.address());
+        }
     }
 }
 

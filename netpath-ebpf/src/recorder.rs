@@ -6,45 +6,28 @@
 //! in [`memory`]. A packet that was refused costs each later program one look.
 //!
 //! **Writing** takes no lock: a CPU has its own chunk. A program that interrupts another one on
-//! the same CPU finds `busy` set and sends its event alone. Nothing here wakes the reader.
+//! the same CPU finds `busy` set and sends its event alone; see [`crate::chunk`].
 
 use aya_ebpf::{
-    bindings::BPF_RB_NO_WAKEUP,
-    helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_ringbuf_output},
+    helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_ns},
     macros::map,
-    maps::{Array, PerCpuArray, RingBuf},
+    maps::Array,
 };
 use netpath_common::{
     place::{Bucket, DevId, WANTED_BUCKETS},
     point::{
         HOOK_SLOT, IP_FINISH, IP_OUTPUT, LOCAL_OUT, NET_DEV_START, NETIF_RECEIVE, NETIF_RX,
-        POINTS_MAX, QDISC_ENQUEUE, ReadyArg, SEND_BEGIN, TRANSPORT,
+        QDISC_ENQUEUE, ReadyArg, SEND_BEGIN, TRANSPORT,
     },
-    wire::{
-        ABI, CELLS_PER_EVENT, CHUNK_ALONE, CHUNK_CELLS, Cell, ChunkHeader, CpuBuffer, Event,
-        KIND_SKB, Skb,
-    },
+    wire::{CELLS_PER_EVENT, CHUNK_CELLS, Cell, CpuBuffer, Event, KIND_SKB, Skb},
 };
 
 use crate::{
+    chunk::{CPUS, count_lost, flush, send_alone},
     memory::{self, Memory},
     select, sending,
     skb::{self, Network, Ptr},
 };
-
-const BPF_F_MMAPABLE: u32 = 1 << 10;
-
-/// Chunks on their way to user space. User space sets the size.
-#[map]
-static RING: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
-
-/// One entry per possible CPU; user space sets the number.
-#[map]
-static CPUS: Array<CpuBuffer> = Array::with_max_entries(1, BPF_F_MMAPABLE);
-
-/// Events lost because the ring was full, by point.
-#[map]
-static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(POINTS_MAX as u32, 0);
 
 /// The devices whose packets are wanted.
 #[map]
@@ -90,86 +73,6 @@ pub(crate) struct Look {
 fn device_wanted(dev: DevId) -> bool {
     let Some(bucket) = WANTED.get(dev.bucket()) else { return false };
     bucket[0] == dev || bucket[1] == dev || bucket[2] == dev || bucket[3] == dev
-}
-
-#[inline(always)]
-fn count_lost(point: u16) {
-    if let Some(lost) = LOST.get_ptr_mut(u32::from(point)) {
-        // SAFETY: this CPU's own counter.
-        unsafe { *lost += 1 };
-    }
-}
-
-/// Sends the CPU's chunk and begins the next one at `now`. Where the ring has no room the chunk
-/// stays as it is, and `false` comes back.
-#[inline(always)]
-fn flush(cpu: *mut CpuBuffer, number: u32, n: usize, now: u64) -> bool {
-    // SAFETY: `cpu` is this CPU's buffer and `busy` is set.
-    unsafe {
-        // The chunk is never quite full, so the mask changes nothing; it is how the verifier
-        // knows the bound.
-        let n = n & (CHUNK_CELLS - 1);
-        if n > 0 {
-            let rc = bpf_ringbuf_output(
-                (&raw const RING).cast_mut().cast(),
-                (&raw mut (*cpu).header).cast(),
-                (size_of::<ChunkHeader>() + n * size_of::<Cell>()) as u64,
-                u64::from(BPF_RB_NO_WAKEUP),
-            );
-            if rc != 0 {
-                aya_log_ebpf::debug!((), "CPU {}: the ring is full", number);
-                return false;
-            }
-        }
-        let header = &raw mut (*cpu).header;
-        // The reader takes `cells` first: it must never see the new number with old cells.
-        (&raw mut (*header).cells).write_volatile(0);
-        (&raw mut (*header).seq).write_volatile((*header).seq.wrapping_add(1));
-        (*header).base_ns = now;
-        (*header).cpu = number as u16;
-        (*header).abi = ABI;
-        true
-    }
-}
-
-/// Sends one event of a program that interrupted another one.
-#[inline(always)]
-fn send_alone(cpu: u32, skb: u64, point: u16, aux: u16, arg: u64) {
-    #[repr(C)]
-    struct Alone {
-        header: ChunkHeader,
-        skb: Skb,
-        event: Event,
-    }
-    // SAFETY: no arguments.
-    let now = unsafe { bpf_ktime_get_ns() };
-    let alone = Alone {
-        header: ChunkHeader {
-            base_ns: now,
-            seq: 0,
-            lost: 0,
-            cpu: cpu as u16,
-            cells: 2,
-            abi: ABI,
-            flags: CHUNK_ALONE,
-            reserved: 0,
-        },
-        skb: Skb { kind: KIND_SKB, gso_segs: 0, len: 0, addr: skb },
-        event: Event { point, aux, dt_ns: 0, arg },
-    };
-    aya_log_ebpf::debug!((), "CPU {}: point {} sent alone", cpu, point);
-    // SAFETY: `alone` outlives the call.
-    let rc = unsafe {
-        bpf_ringbuf_output(
-            (&raw const RING).cast_mut().cast(),
-            (&raw const alone).cast_mut().cast(),
-            size_of::<Alone>() as u64,
-            u64::from(BPF_RB_NO_WAKEUP),
-        )
-    };
-    if rc != 0 {
-        count_lost(point);
-    }
 }
 
 /// The CPU that a program runs on.
@@ -407,8 +310,11 @@ pub(crate) fn record_ready(sk: Ptr, point: u16, port: u16, queued: impl FnOnce()
     let Some(here) = enter(packet, point) else { return };
     // The chunk is a few seconds old at most, which is near enough.
     // SAFETY: this CPU's own buffer.
-    memory::follow(sk.address(), unsafe { (*here.cpu).header.base_ns });
-    let arg = ReadyArg { sk: skb::low_half(sk.address()), queued: queued() }.pack();
+    let now = unsafe { (*here.cpu).header.base_ns };
+    let queued = queued();
+    // Where packets are left out, receives are of interest only until this one has been read.
+    memory::follow_socket(sk.address(), now, if select::is_on() { queued } else { 0 });
+    let arg = ReadyArg { sk: skb::low_half(sk.address()), queued }.pack();
     record(here, packet, point, Known::Followed, port, arg);
 }
 

@@ -42,11 +42,10 @@ pub(crate) fn takes(cpu: *mut CpuBuffer, cells: *const Cell, described: u64, len
     let Some(control) = CONTROL.get(0) else { return 1 };
     let mut facts: Facts = [0; FACTS];
     fill(&mut facts, cells, described, len);
-    if control.filter != 0 && !matches(&facts) {
-        // Without NAT on the way, the addresses stay as they are.
-        if control.nat == 0 || unwanted(&facts) {
-            return 0;
-        }
+    // NAT may make a packet match later: only where it is known that none of its flow will, it is
+    // left out.
+    if control.filter != 0 && !matches(&facts) && unwanted(&facts) {
+        return 0;
     }
     // SAFETY: this CPU's own buffer.
     unsafe {

@@ -7,6 +7,7 @@
 //! - [`lexer`]: words and signs with their positions;
 //! - [`parse`]: the grammar; [`primitive`]: hosts, networks, ports, protocols; [`relation`]:
 //!   comparisons such as `tcp[tcpflags] & tcp-syn != 0`;
+//! - [`address`]: addresses, networks and services as people write them;
 //! - [`expr`]: the tree that it makes, and the program that the tree becomes.
 //!
 //! # Which packets match
@@ -21,6 +22,7 @@
 //! recorded, user space sees both tuples when they have arrived, and names the flows that nobody
 //! wants in a table that the kernel asks from then on.
 
+mod address;
 mod expr;
 mod lexer;
 mod parse;
@@ -30,6 +32,7 @@ mod relation;
 use std::net::IpAddr;
 
 use netpath_common::filter::{FACTS, FLOW_SLOTS, Facts, Field, LINK_HEADER, Program, flow};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
@@ -49,8 +52,9 @@ pub enum FilterError {
     TooLong { steps: usize },
 }
 
-/// A filter.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A filter. It travels as its text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Filter {
     text: String,
     program: Program,
@@ -58,6 +62,20 @@ pub struct Filter {
 
 /// What user space does not know of a flow: it differs between its packets.
 const PER_PACKET: &[Field] = &[Field::Flags, Field::Len, Field::Fragment];
+
+impl From<Filter> for String {
+    fn from(filter: Filter) -> Self {
+        filter.text
+    }
+}
+
+impl TryFrom<String> for Filter {
+    type Error = FilterError;
+
+    fn try_from(text: String) -> Result<Self, FilterError> {
+        Self::compile(&text)
+    }
+}
 
 impl Filter {
     /// Compiles an expression; one of nothing but blanks matches every packet.

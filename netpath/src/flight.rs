@@ -12,7 +12,9 @@
 //!    a NIC at GRO's entry. These begin a flight whatever is known of the address; what was open
 //!    under it is closed first. One exception: a tunnel sends the packet that it has encapsulated
 //!    through OUTPUT again. There the flight's last event is the tunnel device's
-//!    `net_dev_start_xmit`, and it goes on.
+//!    `net_dev_start_xmit`, and it goes on, *in a tunnel*: headers that are read there are the
+//!    outer packet's, so that rules 3 and 4 rest. It leaves the tunnel where it enters GRO after
+//!    the outer packet has reached its transport.
 //! 2. **Picked up.** Where the address has no open flight, an event that names a device or a hook
 //!    begins one in mid-path. An event that only follows (a qdisc, a copy to user space, a free)
 //!    is a *stray*: counted, and dropped. The recorder's wanted filter lets some through.
@@ -118,6 +120,8 @@ pub struct Flight {
     /// The tuple after NAT, where it differs.
     pub translated: Option<Tuple>,
     pub end: End,
+    /// It is inside another packet, whose headers are none of its own.
+    pub in_tunnel: bool,
     /// Events of it were lost, or did not fit.
     pub incomplete: bool,
 }

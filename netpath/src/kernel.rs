@@ -14,6 +14,7 @@
 //! - [`rules`]: names of the rules that packets walk;
 //! - [`reader`]: the ring buffer and the CPUs' unfinished chunks;
 //! - [`calibrate`]: what recording an event costs;
+//! - [`selection`]: which packets the programs take;
 //! - [`rights`]: what the process is allowed to do.
 
 mod backend;
@@ -32,6 +33,7 @@ mod raw;
 mod reader;
 mod rights;
 mod rules;
+mod selection;
 mod source;
 mod symbols;
 mod way;
@@ -45,10 +47,12 @@ pub use error::KernelError;
 pub use late::Refreshed;
 pub use reader::Polled;
 pub use rights::check as check_rights;
+pub use selection::Selection;
 
 use crate::{
     hooks::{HookPlan, Registered},
     netns::Netns,
+    sample::Births,
     serving::{Serving, Source as Served},
     session::ProbeCost,
     topo::{Place, Topology},
@@ -70,6 +74,7 @@ pub struct Tracer {
     probes: probes::Probes,
     object: object::Object,
     reader: reader::Reader,
+    flows: selection::Flows,
     plan: HookPlan,
     serving: Serving,
     drop_reasons: BTreeMap<u16, String>,
@@ -78,8 +83,8 @@ pub struct Tracer {
     logger: Option<object::Logger>,
     since_ns: u64,
     cost: Option<ProbeCost>,
-    /// How often probes had been passed over when recording began, by point.
-    missed_before: BTreeMap<u16, u64>,
+    /// How often probes had been passed over when recording began.
+    passed_over_before: u64,
     /// What there was to attach to when it was last looked at.
     seen: late::Seen,
     /// Rules by address.
@@ -153,11 +158,13 @@ impl Tracer {
         let symbols = Symbols::read();
         let mut object = object::Object::load(layout, options)?;
         let reader = reader::Reader::open(&mut object, options.ring_bytes)?;
+        let flows = selection::Flows::open(&mut object)?;
         let mut this = Self {
             links: links::Links::default(),
             probes: probes::Probes::default(),
             object,
             reader,
+            flows,
             plan: HookPlan::default(),
             serving: Serving::default(),
             drop_reasons: btf.drop_reasons(),
@@ -165,7 +172,7 @@ impl Tracer {
             logger: None,
             since_ns: 0,
             cost: None,
-            missed_before: BTreeMap::new(),
+            passed_over_before: 0,
             seen: late::Seen::default(),
             rule_names: BTreeMap::new(),
             options: options.clone(),
@@ -182,7 +189,7 @@ impl Tracer {
         let points = hooks::name(surveyed.as_deref().unwrap_or_default(), &symbols);
         let lacking = this.lacking(topology, surveyed.is_some().then_some(&points));
         let plan = Plan::new(&btf, &choice, &lacking, &symbols);
-        let source = Source::new(&this.object, &layout, &plan.positions, options.log_kernel)?;
+        let source = Source::new(&this.object, &layout, &plan.positions, options)?;
         this.probes.attach(&source, &plan.targets);
         let mut why_not = choice.why_not();
         for point in &points {
@@ -271,7 +278,7 @@ impl Tracer {
         let devices = topology.devices().map(|(place, _)| place);
         let ends = topology.hosts.values().filter(|host| !host.forwards);
         let ends = ends.map(|host| Place { netns: host.netns, ifindex: 0 });
-        self.missed_before = self.missed();
+        self.passed_over_before = self.passed_over();
         self.object.want(devices.chain(ends))?;
         self.since_ns = reader::now_ns();
         Ok(())
@@ -280,6 +287,22 @@ impl Tracer {
     /// Ends recording; what was recorded can still be read.
     pub fn end(&mut self) -> Result<(), KernelError> {
         self.object.want(std::iter::empty())
+    }
+
+    /// Which packets are recorded, from the next one on.
+    pub fn select(&mut self, selection: &Selection) -> Result<(), KernelError> {
+        selection::set(&mut self.object, selection)
+    }
+
+    /// Flows, as [`crate::filter::Filter::unwanted`] names them, whose packets need not be
+    /// recorded.
+    pub fn leave_out(&mut self, flows: impl Iterator<Item = (u32, u32)>) {
+        self.flows.leave_out(flows);
+    }
+
+    /// Packets that began so far.
+    pub fn births(&self) -> Births {
+        self.reader.births()
     }
 
     /// When recording began, on the events' clock, ns.
@@ -297,30 +320,33 @@ impl Tracer {
         self.links.release(netns);
     }
 
-    /// Events lost so far, by point; only points that lost any. A probe that the kernel passed
-    /// over counts, though it is not known whether its packet was a wanted one.
+    /// Events lost so far, by point; only points that lost any.
     pub fn lost(&self) -> BTreeMap<u16, u64> {
         let mut lost = self.object.lost();
-        for (point, missed) in self.missed() {
-            let before = self.missed_before.get(&point).copied().unwrap_or(0);
-            if missed > before {
-                *lost.entry(point).or_default() += missed - before;
-            }
-        }
-        lost
-    }
-
-    /// How often the kernel passed probes over since they were attached, by point.
-    fn missed(&self) -> BTreeMap<u16, u64> {
-        let mut missed = BTreeMap::new();
-        for (what, on_return, count) in self.probes.missed() {
+        let missed = self.probes.missed();
+        for (what, on_return, missed) in missed.into_iter().filter(|(.., m)| m.returns > 0) {
             let point = match what {
                 What::Point(point) => point,
                 What::Span(index) => span::entry(index) + u16::from(on_return),
             };
-            *missed.entry(point).or_default() += count;
+            *lost.entry(point).or_default() += missed.returns;
         }
-        missed
+        lost
+    }
+
+    /// What a reader should know of probes that the kernel did not run.
+    pub fn notes(&self) -> Option<String> {
+        let passed_over = self.passed_over().saturating_sub(self.passed_over_before);
+        (passed_over > 0).then(|| {
+            format!(
+                "{passed_over} times a probe was passed over, because an interrupt came to it \
+                 while it was running: as many packets, wanted or not, lack a mark"
+            )
+        })
+    }
+
+    fn passed_over(&self) -> u64 {
+        self.probes.missed().iter().map(|(.., missed)| missed.nested).sum()
     }
 
     /// How many links and programs are attached.

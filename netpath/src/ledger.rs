@@ -25,7 +25,10 @@ mod transactions;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use netpath_common::hop::{HopId, RuleSet};
+use netpath_common::{
+    hop::{HopId, RuleSet},
+    point::QDISC_ENQUEUE,
+};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +43,9 @@ pub use transactions::{RoundTrips, Transactions};
 use crate::{
     flight::{End, Flight},
     hooks::HookPlan,
+    sample::Births,
+    serving::Source,
+    session::Session,
     topo::{Place, Topology},
 };
 
@@ -99,6 +105,15 @@ pub struct Cutting {
     pub specimen: Specimen,
 }
 
+impl Coverage {
+    /// With all packets that there were in `seen`, as far as can be told, where only some were
+    /// recorded.
+    #[must_use]
+    pub fn of_all(self, births: Births) -> Self {
+        Self { seen: births.estimate(self.sampled), ..self }
+    }
+}
+
 /// A drop: where, and the kernel's reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DropKey {
@@ -121,6 +136,8 @@ pub struct Ledger {
     pub drops: FxHashMap<DropKey, u64>,
     pub flows: Flows,
     pub transactions: Transactions,
+    /// Packets are not seen to enter queues: no tracepoint of theirs is there, or was asked for.
+    queues_unseen: bool,
     paths: Vec<Path>,
     by_key: FxHashMap<PathKey, usize>,
     scratch: attribute::Scratch,
@@ -134,6 +151,14 @@ impl Ledger {
 
     pub fn new(topology: Topology, hooks: HookPlan) -> Self {
         Self { topology, hooks, ..Self::default() }
+    }
+
+    /// A ledger for a session's flights.
+    pub fn of(session: &Session) -> Self {
+        let enqueued = session.serving.points.get(&QDISC_ENQUEUE);
+        let queues_unseen = matches!(enqueued, Some(Source::Absent(_)));
+        let this = Self::new(session.topology.clone(), session.hooks.clone());
+        Self { queues_unseen, ..this }
     }
 
     /// Paths in the order in which they were first seen.
@@ -202,7 +227,12 @@ impl Ledger {
         let scratch = &mut self.scratch;
         classify::classify(flight, &self.topology, &mut scratch.steps);
         let direction = path::direction(&scratch.steps, &self.topology)?;
-        attribute::attribute(&self.hooks, &self.topology, scratch);
+        let seen = attribute::Seen {
+            hooks: &self.hooks,
+            topology: &self.topology,
+            queues: !self.queues_unseen,
+        };
+        attribute::attribute(&seen, scratch);
         let total_ns = scratch.cuts.iter().map(|c| c.ns).sum();
         Some(Cutting {
             direction,
@@ -212,7 +242,12 @@ impl Ledger {
     }
 
     fn book(&mut self, flight: &Flight, direction: Direction) {
-        attribute::attribute(&self.hooks, &self.topology, &mut self.scratch);
+        let seen = attribute::Seen {
+            hooks: &self.hooks,
+            topology: &self.topology,
+            queues: !self.queues_unseen,
+        };
+        attribute::attribute(&seen, &mut self.scratch);
         let Scratch { steps, cuts, .. } = &self.scratch;
         self.coverage.negative += cuts.iter().filter(|c| c.ns < 0).count() as u64;
         let key = path::key(steps, direction, flight.end);

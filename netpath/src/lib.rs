@@ -14,6 +14,8 @@
 pub mod cli;
 pub mod containers;
 pub mod decode;
+#[cfg(test)]
+mod docs;
 pub mod explain;
 pub mod facts;
 pub mod fail_if;
@@ -31,6 +33,7 @@ pub mod pipeline;
 pub mod recording;
 pub mod replay;
 pub mod report;
+pub mod sample;
 pub mod serving;
 pub mod session;
 pub mod snapshot;

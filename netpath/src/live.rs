@@ -4,6 +4,7 @@
 //! asks for one, and at the end what was gathered. The thread owns tracer, pipeline and ledger;
 //! a snapshot is built only when it is asked for, so that nobody pays for what nobody looks at.
 
+mod budget;
 mod engine;
 
 use std::{
@@ -17,6 +18,7 @@ use std::{
 
 use thiserror::Error;
 
+pub(crate) use budget::selection;
 pub use engine::{Attached, Done, Limits};
 
 use crate::{kernel::KernelError, recording::RecordingError, snapshot::Snapshot};

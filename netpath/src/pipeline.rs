@@ -8,7 +8,8 @@ use rustc_hash::FxHashMap;
 
 use crate::{
     decode::{self, Batch, DecodeError},
-    flight::{Assembler, Flight},
+    filter::Filter,
+    flight::{Assembler, Flight, OPEN_MAX},
     ledger::Ledger,
     serving::Source,
     session::Session,
@@ -33,13 +34,22 @@ pub struct Pipeline {
     pub last_error: Option<DecodeError>,
     /// Events decoded.
     pub events: u64,
+    filter: Option<Filter>,
+    /// Flows that the filter wants nothing of, until somebody takes them.
+    unwanted: Vec<(u32, u32)>,
+    /// Flights that the filter has left out.
+    pub left_out: u64,
 }
+
+/// Flows that wait to be taken at most; the others are found again.
+const UNWANTED_MAX: usize = 1 << 14;
 
 impl Pipeline {
     /// A pipeline for a session's events.
     pub fn of(session: &Session) -> Self {
         let mut this = Self::default();
         this.assembler.since(session.since_ns);
+        this.filter.clone_from(&session.filter);
         let read = session.serving.points.get(&UDP_READ);
         this.assembler.exact_reads(matches!(read, Some(Source::By(..))));
         this
@@ -70,7 +80,7 @@ impl Pipeline {
     }
 
     /// Like [`Self::advance`], with the flights given to `done`.
-    pub fn advance_with(&mut self, watermark_ns: u64, mut done: impl FnMut(&Flight)) {
+    pub fn advance_with(&mut self, watermark_ns: u64, done: impl FnMut(&Flight)) {
         self.waiting.sort();
         let ready = self.waiting.pieces.partition_point(|p| p.start_ns < watermark_ns);
         if ready == self.waiting.pieces.len() {
@@ -79,8 +89,14 @@ impl Pipeline {
             split(&mut self.waiting, ready, &mut self.ready);
             std::mem::swap(&mut self.ready, &mut self.waiting);
         }
-        self.assembler.batch(&self.ready, &mut done);
+        let done = gate(self.filter.as_ref(), &mut self.unwanted, &mut self.left_out, done);
+        self.assembler.batch(&self.ready, done);
         self.ready.clear();
+    }
+
+    /// Flows that the filter wants nothing of, found since the last time.
+    pub fn take_unwanted(&mut self) -> impl Iterator<Item = (u32, u32)> {
+        self.unwanted.drain(..)
     }
 
     /// Says that nothing more comes: everything is booked, and open flights are closed.
@@ -92,6 +108,7 @@ impl Pipeline {
     /// Like [`Self::finish`], with the flights given to `done`.
     pub fn finish_with(&mut self, mut done: impl FnMut(&Flight)) {
         self.advance_with(u64::MAX, &mut done);
+        let done = gate(self.filter.as_ref(), &mut self.unwanted, &mut self.left_out, done);
         self.assembler.finish_all(done);
     }
 
@@ -101,13 +118,41 @@ impl Pipeline {
     }
 
     /// What a reader of the report should know.
-    pub fn notes(&self) -> Option<String> {
-        let error = self.last_error.as_ref()?;
-        Some(format!("{} chunks of events were bad: {error}", self.bad_chunks))
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if let Some(error) = &self.last_error {
+            notes.push(format!("{} chunks of events were bad: {error}", self.bad_chunks));
+        }
+        let evicted = self.assembler.counters().evicted;
+        if evicted > 0 {
+            notes.push(format!(
+                "{evicted} packets were closed before their end was seen, because more than \
+                 {OPEN_MAX} were under way at once"
+            ));
+        }
+        notes
     }
 
     pub fn assembler(&self) -> &Assembler {
         &self.assembler
+    }
+}
+
+/// Lets those flights through that the filter wants.
+fn gate(
+    filter: Option<&Filter>,
+    unwanted: &mut Vec<(u32, u32)>,
+    left_out: &mut u64,
+    mut done: impl FnMut(&Flight),
+) -> impl FnMut(&Flight) {
+    move |flight| match filter {
+        Some(filter) if !filter.wants(flight) => {
+            *left_out += 1;
+            if unwanted.len() < UNWANTED_MAX {
+                unwanted.extend(filter.unwanted(flight));
+            }
+        }
+        _ => done(flight),
     }
 }
 

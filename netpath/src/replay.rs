@@ -9,14 +9,14 @@ use crate::{
     ledger::Ledger,
     pipeline::Pipeline,
     recording::{Reader, RecordingError},
-    session::{Ending, Session},
+    session::Ending,
     snapshot::{self, Snapshot},
 };
 
 /// The recording's ledger as a snapshot. Damage is noted in it; what precedes it is used.
 pub fn snapshot(file: &Path) -> Result<Snapshot, RecordingError> {
     let mut reader = Reader::open(file)?;
-    let mut ledger = ledger(&reader.session);
+    let mut ledger = Ledger::of(&reader.session);
     let pipeline = run(&mut reader, &mut ledger, |flight, ledger| ledger.add(flight));
     ledger.finish();
     let mut ending = reader.ending.take().unwrap_or_else(|| Ending {
@@ -35,12 +35,8 @@ pub fn snapshot(file: &Path) -> Result<Snapshot, RecordingError> {
 /// Gives each packet of a recording to `each`, in the order in which they ended, with a ledger that
 /// knows what its marks mean. What precedes damage is given; the reader then knows of the damage.
 pub fn flights(reader: &mut Reader, each: impl FnMut(&Flight, &mut Ledger)) {
-    let mut ledger = ledger(&reader.session);
+    let mut ledger = Ledger::of(&reader.session);
     run(reader, &mut ledger, each);
-}
-
-fn ledger(session: &Session) -> Ledger {
-    Ledger::new(session.topology.clone(), session.hooks.clone())
 }
 
 /// Runs all events through the pipeline; returns it, and the last watermark.

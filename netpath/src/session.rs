@@ -8,7 +8,15 @@ use std::{
 use netpath_common::wire::ABI;
 use serde::{Deserialize, Serialize};
 
-use crate::{facts::Facts, hooks::HookPlan, host::HostFacts, serving::Serving, topo::Topology};
+use crate::{
+    facts::Facts,
+    filter::Filter,
+    hooks::HookPlan,
+    host::HostFacts,
+    sample::{Births, Sampling},
+    serving::Serving,
+    topo::Topology,
+};
 
 /// What is known when recording begins.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -43,6 +51,9 @@ pub struct Session {
     /// Between these times, ns, the probes were changed: flights under way may lack marks.
     #[serde(default)]
     pub unsure: Vec<(u64, u64)>,
+    /// Only packets that match were asked for.
+    pub filter: Option<Filter>,
+    pub sampling: Sampling,
     /// What a reader should know, in sentences.
     pub notes: Vec<String>,
 }
@@ -65,6 +76,9 @@ pub struct Ending {
     /// When it ended.
     #[serde(default)]
     pub facts: Facts,
+    /// Packets that began while it ran.
+    #[serde(default)]
+    pub births: Births,
     /// Events lost, by point.
     pub lost: BTreeMap<u16, u64>,
     /// What the rules are called that packets walked, by their address: a table, or a table and

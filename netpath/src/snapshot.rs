@@ -319,10 +319,10 @@ pub struct DropReport {
 }
 
 impl Snapshot {
-    /// Of the packets seen, how many were followed to their end, 0 to 1.
+    /// Of the packets recorded, how many were followed to their end, 0 to 1.
     pub fn complete_share(&self) -> f64 {
         let p = &self.packets;
-        if p.seen == 0 { 0.0 } else { p.complete as f64 / p.seen as f64 }
+        if p.sampled == 0 { 0.0 } else { p.complete as f64 / p.sampled as f64 }
     }
 }
 

@@ -6,8 +6,10 @@ mod kernel {
     pub(crate) mod support;
 
     mod bad_input;
+    mod causes;
     mod lab;
     mod lifecycle;
     mod matrix;
     mod paths;
+    mod selection;
 }

@@ -4,14 +4,18 @@
 //! - [`ebpf`]: the programs for the kernel, built for bpfel-unknown-none;
 //! - [`build`], [`demo`], [`test`], [`lint`]: what their names say;
 //! - [`screenshot`]: the README's picture of the live view;
+//! - [`bench`]: what netpath costs, beside other tools;
 //! - [`vm`]: other kernels, in QEMU.
 
+mod bench;
 mod build;
+mod docs;
 mod ebpf;
 mod lint;
 mod screenshot;
 mod setup;
 mod shell;
+mod shots;
 mod test;
 mod vm;
 
@@ -43,6 +47,19 @@ enum Command {
     Screenshot,
     /// Run all tests, here and on other kernels. Those that attach to this kernel need root.
     Test(test::Args),
+    /// Write what is generated of docs/: hops, command line, man pages, completions, schema.
+    Docs,
+    /// Try the HTML report in a browser, and take pictures of it into target/shots.
+    Shots {
+        /// A page. Default: of the tests' recording.
+        page: Option<std::path::PathBuf>,
+    },
+    /// Measure what netpath costs, beside other tools. Needs root, and a quiet machine.
+    Bench {
+        /// Passed on to the measurement, such as --rounds 15 or --only overhead; --help lists all.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Check formatting and run clippy.
     Lint,
     /// Run the kernel tests, or a command, on another kernel: one of Debian's, in QEMU without KVM.
@@ -61,6 +78,15 @@ fn main() -> ExitCode {
             setup::run().and_then(|tools| screenshot::run(&tools)).map(|()| ExitCode::SUCCESS)
         }
         Command::Test(args) => setup::run().and_then(|tools| test::run(&tools, &args)),
+        Command::Docs => {
+            setup::run().and_then(|tools| docs::run(&tools)).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Shots { page } => setup::run()
+            .and_then(|tools| shots::run(&tools, page.as_deref()))
+            .map(|()| ExitCode::SUCCESS),
+        Command::Bench { arguments } => {
+            setup::run().and_then(|tools| bench::run(&tools, &arguments))
+        }
         Command::Lint => {
             setup::run().and_then(|tools| lint::run(&tools)).map(|()| ExitCode::SUCCESS)
         }

@@ -39,8 +39,13 @@ const LLVM_PACKAGES: &[&str] = &["llvm-22-dev", "libpolly-22-dev"];
 const BPF_LINKER_VERSION: &str = "0.13.0";
 
 /// Programs that demo and tests run, and Debian's packages of them.
-const PROGRAMS: &[(&str, &str)] =
-    &[("ip", "iproute2"), ("tc", "iproute2"), ("nft", "nftables"), ("iptables", "iptables")];
+const PROGRAMS: &[(&str, &str)] = &[
+    ("ip", "iproute2"),
+    ("tc", "iproute2"),
+    ("nft", "nftables"),
+    ("iptables", "iptables"),
+    ("tcpdump", "tcpdump"),
+];
 
 pub(crate) fn run() -> anyhow::Result<Tools> {
     let mut packages = missing(PROGRAMS.iter().copied());

@@ -84,9 +84,11 @@ fn run(args: &Args) -> anyhow::Result<()> {
     }
     if wanted(Part::Replay) {
         report.replay = Some(replay::run()?);
+        println!("{}", report.replay_table());
     }
     if wanted(Part::Scale) {
         report.scale = Some(scale::run()?);
+        println!("{}", report.scale_table());
     }
     if let Some(path) = &args.output {
         report.write(path)?;

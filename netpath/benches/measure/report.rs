@@ -107,6 +107,50 @@ impl Report {
         );
         out
     }
+
+    pub(crate) fn replay_table(&self) -> String {
+        let mut out = String::new();
+        let Some(replay) = &self.replay else { return out };
+        let _ = writeln!(out, "{} events of {} packets\n", replay.events, replay.packets);
+        table(&mut out, &["stages", "million events/s", "spread"]);
+        for (name, figure) in [
+            ("decode", replay.decode),
+            ("decode, flights", replay.to_flights),
+            ("decode, flights, ledger", replay.to_ledger),
+        ] {
+            let _ = writeln!(out, "| {name} | {:.1} | {} |", figure.median, spread(figure));
+        }
+        out
+    }
+
+    pub(crate) fn scale_table(&self) -> String {
+        const MIB: f64 = (1 << 20) as f64;
+        let mut out = String::new();
+        let Some(scale) = &self.scale else { return out };
+        table(&mut out, &["flows", "packets", "user ns a packet", "peak memory, MiB", "lost"]);
+        for row in &scale.steps {
+            let _ = writeln!(
+                out,
+                "| {} | {} | {:.0} | {:.1} | {} |",
+                row.flows,
+                row.packets,
+                row.user_ns_per_packet,
+                row.peak_bytes as f64 / MIB,
+                row.lost
+            );
+        }
+        let soak: Vec<String> =
+            scale.soak.iter().map(|bytes| format!("{:.1}", *bytes as f64 / MIB)).collect();
+        let _ = writeln!(
+            out,
+            "\nresident memory over time with the most flows, MiB: {}\n\
+             start to first packet and end: {:.0} ms; binary: {:.1} MiB",
+            soak.join(" "),
+            scale.start_ms,
+            scale.binary_bytes as f64 / MIB
+        );
+        out
+    }
 }
 
 fn spread(figure: Figure) -> String {

@@ -52,6 +52,18 @@ pub(crate) const EMPTY: Way = Way {
 pub(crate) const WAYS: &[Way] = &[
     Way { key: "untraced", what: "nothing attached", tool: Tool::Nothing, ready: None },
     FULL,
+    Way {
+        key: "netpath-auto",
+        what: "netpath --sample auto --budget 2%",
+        tool: Tool::Netpath("--sample auto --budget 2%"),
+        ready: Some(ATTACHED),
+    },
+    Way {
+        key: "netpath-other",
+        what: "netpath, filtering for what does not pass",
+        tool: Tool::Netpath("host 203.0.113.7"),
+        ready: Some(ATTACHED),
+    },
     EMPTY,
     Way {
         key: "bpftrace-histogram",

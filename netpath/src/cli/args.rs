@@ -8,8 +8,10 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::{
     fail_if::Condition,
+    filter::{Filter, FilterError},
     kernel::Backend,
     report::{FORMATS, Format},
+    sample::{Budget, By, Sampling, Share},
 };
 pub use lab::{Lab, LabBench, LabCommand, LabCompare, LabFormat, LabMatrix, LabRun, LoadArg};
 
@@ -33,7 +35,7 @@ pub enum Command {
     Trace(Trace),
     /// Keep raw events in a file, with everything needed to replay them elsewhere.
     Record(Record),
-    /// Render a recording.
+    /// Render a recording, or a report in JSON.
     Report(Report),
     /// Say in sentences what costs, why, and what would help; from a recording or live.
     Explain(Explain),
@@ -77,9 +79,48 @@ pub struct Gather {
     /// Let the programs in the kernel log to stderr. This costs time.
     #[arg(long)]
     pub log_kernel: bool,
+    /// Record one packet in N, or as many as the budget allows.
+    #[arg(long, value_name = "1/N|auto", default_value_t = Share::All, hide_default_value = true)]
+    pub sample: Share,
+    /// What is drawn: single packets, or conversations with all their packets.
+    #[arg(long, value_enum, default_value_t = SampleBy::Packet)]
+    pub sample_by: SampleBy,
+    /// With --sample auto: the share of the machine's CPU time that netpath may take.
+    #[arg(long, value_name = "PERCENT", default_value_t = Budget::default())]
+    pub budget: Budget,
     /// Attach everything and record nothing: what attaching alone costs.
     #[arg(long, hide_short_help = true)]
     pub inert: bool,
+    /// Only packets that match, in tcpdump's language, such as: host 10.0.0.2 and tcp port 443.
+    /// With their addresses before or after NAT.
+    #[arg(value_name = "FILTER")]
+    pub filter: Vec<String>,
+}
+
+/// [`By`] by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SampleBy {
+    Packet,
+    Flow,
+}
+
+impl Gather {
+    /// What is to be sampled.
+    pub fn sampling(&self) -> Sampling {
+        let by = match self.sample_by {
+            SampleBy::Packet => By::Packet,
+            SampleBy::Flow => By::Flow,
+        };
+        Sampling { share: self.sample, by, budget: self.budget }
+    }
+
+    /// The filter, if there is one.
+    pub fn filter(&self) -> Result<Option<Filter>, FilterError> {
+        if self.filter.is_empty() {
+            return Ok(None);
+        }
+        Filter::compile(&self.filter.join(" ")).map(Some)
+    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -130,7 +171,7 @@ pub enum DiffFormatArg {
 
 #[derive(Debug, ClapArgs)]
 pub struct Report {
-    /// A recording of `netpath record`.
+    /// A recording of `netpath record`, or a report in JSON.
     pub file: PathBuf,
     #[command(flatten)]
     pub output: Output,

@@ -6,7 +6,8 @@ use tracing_subscriber::EnvFilter;
 
 use super::{args::Args, live::NoTerminal};
 use crate::{
-    kernel::KernelError, lab::LabError, live::LiveError, netns::NetnsError, topo::TopoError, tui,
+    filter::FilterError, kernel::KernelError, lab::LabError, live::LiveError, netns::NetnsError,
+    topo::TopoError, tui,
 };
 
 /// An exit status of the contract.
@@ -56,7 +57,7 @@ fn status(error: &anyhow::Error) -> Status {
         if let Some(TopoError::NoInterface { .. }) = cause.downcast_ref() {
             return Status::Usage;
         }
-        if cause.is::<NoTerminal>() {
+        if cause.is::<NoTerminal>() || cause.is::<FilterError>() {
             return Status::Usage;
         }
         match cause.downcast_ref() {

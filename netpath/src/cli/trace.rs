@@ -10,9 +10,10 @@ use std::{
 use super::{args, exit::Status, interrupt, live, output::Sink, topo::select};
 use crate::{
     containers, facts,
+    filter::Filter,
     host::HostFacts,
     kernel::{self, Options, Tracer},
-    live::{Attached, Done, Limits, Live, News},
+    live::{Attached, Done, Limits, Live, News, selection},
     recording::Writer,
     report::Format,
     session::Session,
@@ -63,6 +64,7 @@ fn default_format(output: &args::Output) -> Format {
 
 /// Starts a trace that the limits, or Ctrl-C, end.
 fn start(gather: &args::Gather, writer: Option<Writer>) -> anyhow::Result<Live> {
+    let filter = gather.filter()?;
     kernel::check_rights()?;
     interrupt::catch()?;
     let limits =
@@ -70,7 +72,7 @@ fn start(gather: &args::Gather, writer: Option<Writer>) -> anyhow::Result<Live> 
     let gather = gather.clone();
     Live::start(
         move || {
-            let (tracer, session) = attach(&gather)?;
+            let (tracer, session) = attach(&gather, filter)?;
             Ok(Attached { tracer, session, writer })
         },
         limits,
@@ -78,7 +80,7 @@ fn start(gather: &args::Gather, writer: Option<Writer>) -> anyhow::Result<Live> 
 }
 
 /// Finds the path and attaches to it; nothing is recorded yet but the session's facts.
-fn attach(args: &args::Gather) -> anyhow::Result<(Tracer, Session)> {
+fn attach(args: &args::Gather, filter: Option<Filter>) -> anyhow::Result<(Tracer, Session)> {
     let (topology, netns) = select(&args.selection)?;
     let mut options = Options {
         log_kernel: args.log_kernel,
@@ -99,6 +101,9 @@ fn attach(args: &args::Gather) -> anyhow::Result<(Tracer, Session)> {
     session.drop_reasons = tracer.drop_reasons();
     session.probe_cost = tracer.cost().unwrap_or_default();
     session.notes = tracer.refused().to_vec();
+    session.filter = filter;
+    session.sampling = args.sampling();
+    tracer.select(&selection(&session))?;
     tracing::info!(
         "{} attached, {} devices in {} namespaces",
         tracer.attached(),

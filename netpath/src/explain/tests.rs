@@ -112,6 +112,7 @@ fn healthy() -> Snapshot {
         ..Snapshot::default()
     };
     snapshot.packets.seen = PACKETS;
+    snapshot.packets.sampled = PACKETS;
     snapshot.packets.complete = PACKETS;
     snapshot.probe_cost_ns.mean = 80.0;
     snapshot.host.clocksource = "tsc".to_owned();

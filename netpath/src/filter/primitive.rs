@@ -1,10 +1,16 @@
 //! Primitives: `host`, `net`, `port`, `portrange`, protocols, `less` and `greater`.
 
-use std::{fs, net::IpAddr};
+use std::net::IpAddr;
 
 use netpath_common::filter::Field;
 
-use super::{FilterError, expr::Expr, parse::Parser, words};
+use super::{
+    FilterError,
+    address::{ends_at, network_address, service},
+    expr::Expr,
+    parse::Parser,
+    words,
+};
 use crate::packet::{ICMP, ICMPV6, SCTP, TCP, UDP};
 
 /// Protocols by name: whose IP they run over, and their number.
@@ -313,7 +319,8 @@ impl Parser<'_> {
     fn port(&mut self, transport: Option<u8>) -> Result<u16, FilterError> {
         const EXPECTED: &str = "a port number, or a service of /etc/services";
         let word = self.word(EXPECTED)?;
-        let found = word.parse().ok().or_else(|| service(&word, transport));
+        let named = PROTOCOLS.iter().find(|p| Some(p.2) == transport).map(|p| p.0);
+        let found = word.parse().ok().or_else(|| service(&word, named));
         found.ok_or_else(|| self.bad(EXPECTED))
     }
 
@@ -336,30 +343,6 @@ impl Parser<'_> {
             None => word.parse().ok(),
         };
         number.filter(|n| *n <= most).ok_or_else(|| self.bad(expected))
-    }
-}
-
-/// An address, and its prefix length where none is given: `10` means 10.0.0.0/8.
-fn network_address(word: &str) -> Option<(IpAddr, u32)> {
-    if let Ok(IpAddr::V6(address)) = word.parse() {
-        return Some((address.into(), 128));
-    }
-    let mut bytes = [0; 4];
-    let parts: Vec<&str> = word.split('.').collect();
-    if parts.len() > 4 {
-        return None;
-    }
-    for (byte, part) in bytes.iter_mut().zip(&parts) {
-        *byte = part.parse().ok()?;
-    }
-    Some((IpAddr::from(bytes), u32::try_from(parts.len() * 8).ok()?))
-}
-
-/// Whether an address has only zeros after so many bits.
-fn ends_at(address: IpAddr, len: u32) -> bool {
-    match address {
-        IpAddr::V4(a) => a.to_bits().checked_shl(len).unwrap_or(0) == 0,
-        IpAddr::V6(a) => a.to_bits().checked_shl(len).unwrap_or(0) == 0,
     }
 }
 
@@ -399,17 +382,4 @@ fn ports(q: Qualifiers, first: u16, last: u16) -> Expr {
     let directed = q.direction.of(end(Field::Sport), end(Field::Dport));
     // Only of IP packets there is a protocol known.
     directed.and(transport).and(has_transport())
-}
-
-/// A service's port, as /etc/services has it.
-fn service(name: &str, transport: Option<u8>) -> Option<u16> {
-    let text = fs::read_to_string("/etc/services").ok()?;
-    let wanted = PROTOCOLS.iter().find(|p| Some(p.2) == transport).map(|p| p.0);
-    text.lines().find_map(|line| {
-        let mut words = line.split('#').next()?.split_whitespace();
-        let (first, port) = (words.next()?, words.next()?);
-        let (port, protocol) = port.split_once('/')?;
-        let named = first == name || words.any(|alias| alias == name);
-        (named && wanted.is_none_or(|w| w == protocol)).then(|| port.parse().ok())?
-    })
 }

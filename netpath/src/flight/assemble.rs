@@ -15,6 +15,8 @@ use crate::decode::{Batch, Event, Piece};
 
 /// How often silent flights are looked for, ns of event time.
 const SWEEP_NS: u64 = 100_000_000;
+/// Flights that are closed at once where too many are open.
+const EVICTED_AT_ONCE: usize = OPEN_MAX / 16;
 /// Windows of loss that are remembered.
 const WINDOWS_MAX: usize = 64;
 
@@ -150,7 +152,9 @@ impl Assembler {
             return;
         }
         let mut flight = self.open.remove(&piece.skb);
+        let enters = flight.as_deref().is_some_and(|f| enters_tunnel(f, events));
         if let (Some(open), Some(headers)) = (&flight, &piece.headers)
+            && !(open.in_tunnel || enters)
             && open.headers.as_ref().is_some_and(|known| !known.same_packet(headers))
         {
             self.finish(flight.take(), done);
@@ -158,7 +162,7 @@ impl Assembler {
         let mut headers = piece.headers;
         for event in events {
             let role = role(event);
-            if role == Role::Birth && !goes_on(flight.as_deref()) {
+            if role == Role::Birth && !goes_on(flight.as_deref_mut(), event) {
                 self.finish(flight.take(), done);
             }
             if flight.is_none() && matches!(role, Role::Birth | Role::Passage) {
@@ -168,7 +172,9 @@ impl Assembler {
                 self.counters.strays += 1;
                 continue;
             };
-            if let Some(headers) = headers.take() {
+            if let Some(headers) = headers.take()
+                && !open.in_tunnel
+            {
                 learn(open, headers);
             }
             if event.point == SK_READY {
@@ -275,12 +281,15 @@ impl Assembler {
         }
     }
 
+    /// Closes those that were silent longest, a good many at once: looking for them takes a while.
     fn evict(&mut self, done: &mut impl FnMut(&Flight)) {
-        let quietest =
-            self.open.iter().min_by_key(|(_, flight)| last_ns(flight)).map(|(skb, _)| *skb);
-        if let Some(skb) = quietest {
+        let mut quietest: Vec<(u64, u64)> =
+            self.open.iter().map(|(skb, flight)| (last_ns(flight), *skb)).collect();
+        let many = quietest.len().min(EVICTED_AT_ONCE);
+        quietest.select_nth_unstable(many.saturating_sub(1));
+        for (_, skb) in &quietest[..many] {
             self.counters.evicted += 1;
-            let flight = self.open.remove(&skb);
+            let flight = self.open.remove(skb);
             self.finish(flight, done);
         }
     }
@@ -291,11 +300,28 @@ fn last_ns(flight: &Flight) -> u64 {
 }
 
 /// Rule 1's exceptions: the last thing that happened was a tunnel device's transmit, or the system
-/// call that sends the packet.
-fn goes_on(flight: Option<&Flight>) -> bool {
-    flight
-        .and_then(|f| f.marks.last())
-        .is_some_and(|last| matches!(last.point, NET_DEV_START | SEND_BEGIN | LOCAL_OUT))
+/// call that sends the packet; or the packet was in a tunnel, and its outer one has reached its
+/// transport.
+fn goes_on(flight: Option<&mut Flight>, event: &Event) -> bool {
+    let Some(flight) = flight else { return false };
+    let Some(last) = flight.marks.last().map(|m| m.point) else { return false };
+    let arrives = point(event.point).is_some_and(|p| p.body == Body::Arriving);
+    if arrives {
+        let leaves = flight.in_tunnel && quiet_end(&flight.marks) == End::Reached;
+        flight.in_tunnel &= !leaves;
+        return leaves;
+    }
+    flight.in_tunnel |= last == NET_DEV_START;
+    matches!(last, NET_DEV_START | SEND_BEGIN | LOCAL_OUT)
+}
+
+/// Whether a flight is about to be put into another packet: a tunnel device sends it anew.
+fn enters_tunnel(flight: &Flight, events: &[Event]) -> bool {
+    let last = flight.marks.last().is_some_and(|m| m.point == NET_DEV_START);
+    let sent = events.first().is_some_and(|e| {
+        role(e) == Role::Birth && !point(e.point).is_some_and(|p| p.body == Body::Arriving)
+    });
+    last && sent
 }
 
 pub(super) fn push(flight: &mut Flight, event: &Event, cpu: u16) {

@@ -106,8 +106,7 @@ impl Tracer {
         let lacking = self.lacking(topology, Some(&points));
         let mut plan = Plan::new(&btf, &choice, &lacking, &symbols);
         plan.targets.retain(|target| !self.probes.has(target));
-        let source =
-            Source::new(&self.object, &btf.layout()?, &plan.positions, self.options.log_kernel)?;
+        let source = Source::new(&self.object, &btf.layout()?, &plan.positions, &self.options)?;
         self.probes.attach(&source, &plan.targets);
         let mut notes = self.replan(&source, points, &changed, choice.links);
         self.serve(&plan, choice.why_not());

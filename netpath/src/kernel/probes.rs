@@ -33,6 +33,15 @@ struct Probe {
     program: OwnedFd,
 }
 
+/// How often a probe was not run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Missed {
+    /// It was running already on that CPU.
+    pub(super) nested: u64,
+    /// The kernel could not wait for one more return.
+    pub(super) returns: u64,
+}
+
 impl Probes {
     pub(super) fn len(&self) -> usize {
         self.attached.len()
@@ -80,15 +89,13 @@ impl Probes {
         }
     }
 
-    /// How often each probe was passed over, by what it serves and whether it is at its exit: its
-    /// program was running already on that CPU, or the kernel had no room to wait for one more
-    /// return.
-    pub(super) fn missed(&self) -> impl Iterator<Item = (What, bool, u64)> {
-        self.attached.iter().filter_map(|probe| {
-            let missed = raw::recursion_misses(probe.program.as_fd()).unwrap_or(0)
-                + raw::kprobe_misses(probe.link.as_fd()).unwrap_or(0);
-            (missed > 0).then_some((probe.what, probe.on_return, missed))
-        })
+    /// How often each probe was not run, by what it serves and whether it is at its exit.
+    pub(super) fn missed(&self) -> Vec<(What, bool, Missed)> {
+        let missed = |probe: &Probe| Missed {
+            nested: raw::recursion_misses(probe.program.as_fd()).unwrap_or(0),
+            returns: raw::kprobe_misses(probe.link.as_fd()).unwrap_or(0),
+        };
+        self.attached.iter().map(|p| (p.what, p.on_return, missed(p))).collect()
     }
 }
 

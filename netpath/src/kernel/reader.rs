@@ -25,7 +25,7 @@ use nix::{
 };
 
 use super::{KernelError, object::Object};
-use crate::decode::u16_at;
+use crate::{decode::u16_at, sample::Births};
 
 /// How far back the watermark stays behind the clock, ns: an event can have taken its time and not
 /// yet been written.
@@ -116,6 +116,15 @@ impl Reader {
             }
         }
         Polled { watermark_ns, fill: bytes as f64 / self.ring_bytes as f64, bytes }
+    }
+}
+
+impl Reader {
+    /// Packets that began, and those that were recorded, on all CPUs.
+    pub(super) fn births(&self) -> Births {
+        (0..self.cpus.count).map(|cpu| self.cpus.births(cpu)).fold(Births::default(), |a, b| {
+            Births { seen: a.seen + b.seen, taken: a.taken + b.taken }
+        })
     }
 }
 
@@ -214,6 +223,18 @@ impl Cpus {
         let base = unsafe { mmap(None, bytes, ProtFlags::PROT_READ, MapFlags::MAP_SHARED, fd, 0) }
             .map_err(|e| KernelError::system("map the CPUs' buffers", e.into()))?;
         Ok(Self { base: base.cast(), count, bytes, _map: map })
+    }
+
+    fn births(&self, cpu: usize) -> Births {
+        debug_assert!(cpu < self.count);
+        // SAFETY: within the mapping; the kernel writes concurrently, hence volatile reads.
+        unsafe {
+            let buffer = self.base.as_ptr().add(cpu);
+            Births {
+                seen: (&raw const (*buffer).seen).read_volatile(),
+                taken: (&raw const (*buffer).taken).read_volatile(),
+            }
+        }
     }
 
     /// Copies a CPU's unfinished cells to `scratch`; `None` where the chunk was sent meanwhile.

@@ -14,6 +14,7 @@ use netpath_common::{args::Positions, layout::Layout};
 
 use super::{
     KernelError,
+    backend::Options,
     error::tail,
     object::{BYTES, Object},
     raw::{self, ProgramKind, load_program},
@@ -31,15 +32,17 @@ impl Source {
         object: &Object,
         layout: &Layout,
         positions: &Positions,
-        log: bool,
+        options: &Options,
     ) -> Result<Self, KernelError> {
         let fail = KernelError::Object;
         let mut parsed = aya_obj::Object::parse(BYTES).map_err(|e| fail(e.to_string()))?;
-        let level = if log { u8::MAX } else { 0 };
+        let level = if options.log_kernel { u8::MAX } else { 0 };
+        let inert = u32::from(options.inert).to_ne_bytes();
         let layout: Vec<u8> = layout.offsets().into_iter().flat_map(u32::to_ne_bytes).collect();
         let globals = HashMap::from([
             ("LAYOUT", (layout.as_slice(), true)),
             ("POSITIONS", (positions.bytes(), true)),
+            ("INERT", (&inert[..], true)),
             (aya_log::LEVEL, (std::slice::from_ref(&level), true)),
         ]);
         parsed.patch_map_data(globals).map_err(|e| fail(e.to_string()))?;

@@ -31,10 +31,18 @@ pub enum Per {
     Segments(f64),
 }
 
+impl Per {
+    /// Whether a kind of hop is part of it. Many segments wait at once, so only the work on each
+    /// can be summed; with one request in flight, waiting is time like any other.
+    fn counts(self, kind: &str) -> bool {
+        self == Self::RoundTrip || kind == Kind::Span.key()
+    }
+}
+
 /// The difference, in ns for a round trip or a segment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
-    /// What the times are given for: `round trip` or `segment`.
+    /// What the times are given for: `round trip`, or `segment` without what it waited.
     pub per: String,
     /// Between the medians of the clients' own clocks, without tracing.
     pub measured_ns: f64,
@@ -89,14 +97,14 @@ impl Spent {
             Per::Segments(n) => n.max(1.0),
         };
         let mut this = Self {
-            per: if per == Per::RoundTrip { "round trip" } else { "segment" },
+            per: if per == Per::RoundTrip { "round trip" } else { "segment (work, no waits)" },
             packets: snapshot.packets.seen,
             complete_share: snapshot.complete_share(),
             lost_events: snapshot.lost_events,
             ..Self::default()
         };
         for path in &snapshot.paths {
-            for hop in &path.hops {
+            for hop in path.hops.iter().filter(|hop| per.counts(&hop.kind)) {
                 let (ns, times) = this.hops.entry(hop.hop.clone()).or_default();
                 let probes_ns = hop.times.mean_ns - hop.compensated_ns;
                 *ns += (hop.times.p50_ns as f64 - probes_ns) * hop.count as f64 / trips;

@@ -49,8 +49,16 @@ enum Frame {
     In { span: usize, key: RowKey },
 }
 
+/// What is known beside the flight itself.
+pub(super) struct Seen<'a> {
+    pub(super) hooks: &'a HookPlan,
+    pub(super) topology: &'a Topology,
+    /// Whether packets are seen to enter queues.
+    pub(super) queues: bool,
+}
+
 /// Fills `scratch.cuts` from `scratch.steps`: one cut fewer than steps.
-pub(super) fn attribute(hooks: &HookPlan, topology: &Topology, scratch: &mut Scratch) {
+pub(super) fn attribute(seen: &Seen<'_>, scratch: &mut Scratch) {
     let Scratch { steps, cuts, frames, next } = scratch;
     cuts.clear();
     frames.clear();
@@ -62,7 +70,7 @@ pub(super) fn attribute(hooks: &HookPlan, topology: &Topology, scratch: &mut Scr
             None => RowKey::at(None, from.place),
             Some(Frame::In { key, .. }) => *key,
             Some(Frame::Past(at)) => match steps.get(next[i + 1]) {
-                Some(until) => between(&steps[*at], until, hooks, topology),
+                Some(until) => between(&steps[*at], until, seen),
                 None => RowKey::at(None, from.place),
             },
         };
@@ -133,7 +141,8 @@ fn span_key(step: &Step, hop: HopId, note: Note, outer: Option<RowKey>) -> RowKe
     key
 }
 
-fn between(from: &Step, to: &Step, hooks: &HookPlan, topology: &Topology) -> RowKey {
+fn between(from: &Step, to: &Step, seen: &Seen<'_>) -> RowKey {
+    let Seen { hooks, topology, queues } = *seen;
     let (Some(after), Some(before)) = (from.at(), to.at()) else {
         return RowKey::at(None, from.place);
     };
@@ -145,7 +154,15 @@ fn between(from: &Step, to: &Step, hooks: &HookPlan, topology: &Topology) -> Row
         let bridged = matches!(after, At::BrPre | At::BrFwd | At::BrPost);
         return RowKey { bridged, ..key };
     }
-    let hop = EDGES[after as usize][before as usize];
+    let hop = match EDGES[after as usize][before as usize] {
+        // It may have lain in the device's queue all the time.
+        Some(HopId::QdiscBypass | HopId::QdiscNone)
+            if !queues && topology.device(from.place).is_none_or(|d| d.qdisc != "noqueue") =>
+        {
+            None
+        }
+        hop => hop,
+    };
     let place = match hop {
         // A bridge's time is the bridge's, not its port's.
         Some(HopId::Bridge | HopId::BridgeNetfilter | HopId::BridgeUp | HopId::BridgeFlood) => {

@@ -9,15 +9,17 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use nix::time::{ClockId, clock_gettime};
-
-use super::LiveError;
+use super::{
+    LiveError,
+    budget::{Budgeted, own_cpu_ns},
+};
 use crate::{
     facts::{self, Facts},
     kernel::Tracer,
     ledger::Ledger,
     pipeline::Pipeline,
     recording::Writer,
+    sample::Births,
     session::{Ending, Session},
     snapshot::{self, Snapshot},
     topo::{Gone, Watch},
@@ -97,16 +99,20 @@ pub(super) struct Engine {
     facts_at: Instant,
     /// When was last looked for what can be attached to by now.
     refreshed: Instant,
+    budgeted: Option<Budgeted>,
+    /// Packets that began before the ledger did.
+    births_before: Births,
 }
 
 impl Engine {
     pub(super) fn new(attached: Attached) -> Self {
         let Attached { tracer, mut session, writer } = attached;
         let watch = Watch::new(&mut session.topology);
-        let ledger = Ledger::new(session.topology.clone(), session.hooks.clone());
+        let ledger = Ledger::of(&session);
         let pipeline = Pipeline::of(&session);
         let now = Instant::now();
         let facts = session.facts.clone();
+        let budgeted = Budgeted::of(&session);
         Self {
             tracer,
             session,
@@ -122,6 +128,8 @@ impl Engine {
             facts,
             facts_at: now,
             refreshed: now,
+            budgeted,
+            births_before: Births::default(),
         }
     }
 
@@ -145,6 +153,9 @@ impl Engine {
             let fill = self.poll()?;
             self.look();
             self.refresh()?;
+            if let Some(budgeted) = &mut self.budgeted {
+                budgeted.look(self.pipeline.events, &mut self.tracer)?;
+            }
             let enough = limits.count.is_some_and(|n| self.ledger.coverage.seen >= n);
             let left = limits.for_.map(|d| d.saturating_sub(self.started.elapsed()));
             if enough || (limits.interrupted)() || left == Some(Duration::ZERO) {
@@ -180,6 +191,7 @@ impl Engine {
             }
         });
         pipeline.advance(polled.watermark_ns, &mut self.ledger);
+        tracer.leave_out(pipeline.take_unwanted());
         if let Some(writer) = writer {
             writer.advance(polled.watermark_ns)?;
         }
@@ -226,11 +238,12 @@ impl Engine {
 
     /// Begins anew with an empty ledger. Packets under way stay known.
     fn reset(&mut self) {
-        self.ledger = Ledger::new(self.session.topology.clone(), self.session.hooks.clone());
+        self.ledger = Ledger::of(&self.session);
         self.read_facts();
         self.session.facts = self.facts.clone();
         self.cpu_before_ns = own_cpu_ns();
         self.lost_before = self.tracer.lost();
+        self.births_before = self.tracer.births();
         self.since = Instant::now();
         self.session.since_ns = self.tracer.now_ns();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -250,9 +263,10 @@ impl Engine {
             duration_ns: u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX),
             own_cpu_ns: own_cpu_ns().saturating_sub(self.cpu_before_ns),
             facts: self.facts.clone(),
+            births: self.tracer.births().since(self.births_before),
             lost,
             rules: self.ledger.rule_names.clone(),
-            notes: self.notes.clone(),
+            notes: self.notes.iter().cloned().chain(self.tracer.notes()).collect(),
         }
     }
 
@@ -297,10 +311,4 @@ impl Engine {
             recorded_bytes,
         })
     }
-}
-
-/// CPU time that this process has used, user and system, ns.
-fn own_cpu_ns() -> u64 {
-    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)
-        .map_or(0, |t| u64::try_from(Duration::from(t).as_nanos()).unwrap_or(u64::MAX))
 }

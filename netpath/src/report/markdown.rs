@@ -113,13 +113,14 @@ fn findings(out: &mut String, s: &Snapshot) {
     for f in &s.findings {
         let _ = writeln!(
             out,
-            "- **{}**: {} of a packet's time ({}), on {}. {}",
+            "- **{}** ({}, {}): {}. *What would help:* {}",
             text(&f.title),
             time(f.cost_ns),
             percent(f.share),
-            text(&f.path),
+            text(&f.summary),
             text(&f.advice)
         );
+        let _ = writeln!(out, "  - on {}", text(&f.path));
         for (key, value) in &f.evidence {
             let _ = writeln!(out, "  - {}: {}", text(key), text(&words::cause(value)));
         }

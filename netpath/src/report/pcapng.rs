@@ -34,7 +34,8 @@ const RECORDED: &str = "Made by netpath of recorded header fields: addresses, pr
     identification, ports, TCP sequence and acknowledgment numbers and flags, ICMP type, id and \
     sequence number, lengths. Not recorded, and 0 here: TTL, DSCP, fragmentation, flow label, \
     checksums, TCP window and options, ICMP code. Payload is left out. Times within the file are \
-    exact to a nanosecond; its date is that at which recording began.";
+    exact to a nanosecond; its date is that at which recording began. Records stand in the order in \
+    which packets ended (Wireshark's reordercap sorts them by time).";
 
 /// Capture file with packets as they are added.
 pub struct Capture<W: Write> {

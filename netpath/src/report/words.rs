@@ -9,12 +9,12 @@ use netpath_common::{
 use serde_json::Value;
 
 use crate::{
-    snapshot::{HopReport, NamedPlace, PathReport, Snapshot},
+    snapshot::{Finding, HopReport, NamedPlace, PathReport, Snapshot},
     view::units::{count, percent, time},
 };
 
 /// Paths with a smaller share of the packets than this are counted, not shown.
-const MINOR_SHARE: f64 = 0.005;
+pub(crate) const MINOR_SHARE: f64 = 0.005;
 
 /// `1 packet`, `2 packets`.
 pub(crate) fn counted(n: u64, what: &str) -> String {
@@ -149,7 +149,7 @@ pub(crate) fn coverage(s: &Snapshot) -> String {
     let mut out = format!(
         "In {} netpath followed {} of the {} that passed {} in {} from end to end",
         time(s.duration_ns as f64),
-        if p.complete == p.seen { "all".to_owned() } else { count(p.complete) },
+        if p.complete == p.sampled { "all".to_owned() } else { count(p.complete) },
         counted(p.seen, "packet"),
         s.iface,
         s.netns,
@@ -241,14 +241,8 @@ pub(crate) fn opening(snapshot: &Snapshot) -> Vec<String> {
     let (paths, _) = major(snapshot);
     let mut sentences = vec![coverage(snapshot)];
     sentences.extend(latency(&paths));
-    let finding = snapshot.findings.first().map(|f| {
-        format!(
-            "What costs most, and has a cause: {} ({}, {}).",
-            f.title,
-            time(f.cost_ns),
-            percent(f.share)
-        )
-    });
+    let finding =
+        snapshot.findings.first().map(|f| format!("What costs most: {}: {}.", f.title, f.summary));
     sentences.extend(finding.or_else(|| paths.first().and_then(|p| most(p))));
     sentences
 }
@@ -387,4 +381,15 @@ pub(crate) fn cause(value: &Value) -> String {
             other => other.to_string(),
         },
     }
+}
+
+/// The findings, each title once: the dearest of those that say the same of several paths.
+pub(crate) fn findings(snapshot: &Snapshot) -> Vec<&Finding> {
+    let mut findings: Vec<&Finding> = Vec::new();
+    for finding in &snapshot.findings {
+        if !findings.iter().any(|f| f.title == finding.title) {
+            findings.push(finding);
+        }
+    }
+    findings
 }

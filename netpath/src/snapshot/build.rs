@@ -20,6 +20,7 @@ use crate::{
     hooks::priority_name,
     ledger::{Ledger, Path, Row, RowKey, Second, Specimen, Times},
     packet::Tuple,
+    sample,
     session::{Ending, Session},
     topo::{Place, Topology},
 };
@@ -50,7 +51,7 @@ pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
         host: session.host.clone(),
         backends,
         absent,
-        packets: ledger.coverage,
+        packets: ledger.coverage.of_all(ending.births),
         probe_cost_ns: session.probe_cost,
         own_cost: own_cost(ledger, session, ending),
         lost_events: ending.lost.values().sum(),
@@ -63,11 +64,21 @@ pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
         netns_facts: facts::build(&ledger.topology, &session.facts, &ending.facts),
         softnet: facts::softnet(&session.facts, &ending.facts),
         containers: session.containers.clone(),
-        notes: session.notes.iter().chain(&ending.notes).cloned().collect(),
+        notes: notes(session, ending),
     };
     // From all the rest, so last.
     snapshot.findings = explain::explain(&snapshot).findings;
     snapshot
+}
+
+/// What a reader should know, in sentences.
+fn notes(session: &Session, ending: &Ending) -> Vec<String> {
+    let filter = session.filter.as_ref().map(|f| {
+        format!("only packets that match `{}`, with their addresses before or after NAT", f.text())
+    });
+    let sampling = sample::note(&session.sampling, ending.births);
+    let kept = session.notes.iter().chain(&ending.notes).cloned();
+    filter.into_iter().chain(sampling).chain(kept).collect()
 }
 
 /// Of 1.96 standard deviations, a normal distribution holds 95 %.

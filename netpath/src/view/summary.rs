@@ -61,7 +61,9 @@ pub fn render(snapshot: &Snapshot, style: Style) -> String {
     if let Some(minor) = minor.words() {
         let _ = writeln!(out, "\n{minor} (in --format json)");
     }
-    for trip in &snapshot.transactions {
+    let trips: u64 = snapshot.transactions.iter().map(|t| t.count).sum();
+    let often = |t: &&TransactionReport| t.count as f64 >= trips as f64 * words::MINOR_SHARE;
+    for trip in snapshot.transactions.iter().filter(often) {
         let _ = write!(out, "\n{}", round_trip(trip, style));
     }
     for line in foot(snapshot).lines() {
@@ -189,8 +191,11 @@ fn sentences(path: &PathReport, snapshot: &Snapshot) -> String {
         })
         .collect();
     let _ = writeln!(out, "By group: {}.", groups.join(", "));
-    for finding in snapshot.findings.iter().take(FINDINGS) {
-        let _ = writeln!(out, "· {} ({})", finding.title, time(finding.cost_ns));
+    for finding in words::findings(snapshot).into_iter().take(FINDINGS) {
+        let _ = writeln!(out, "· {}: {}", finding.title, finding.summary);
+    }
+    if !snapshot.findings.is_empty() {
+        let _ = writeln!(out, "More: netpath explain · a page: --report FILE.html");
     }
     out
 }

@@ -155,7 +155,9 @@ fn rules_that_come_later_are_measured_from_then_on() {
     // Without NAT, the server must know the way to the container.
     let route = ["ip", "route", "add", "172.31.0.0/24", "via", "198.18.0.1"];
     lab.command("server", &route).unwrap();
-    let mut traffic = Traffic::start(&lab, Load::Ping { bytes: 56 }, false).expect("it flows");
+    // Few packets: attaching must not wait for them.
+    let load = Load::UdpFlood { bytes: 64, rate: Some(200) };
+    let mut traffic = Traffic::start(&lab, load, false).expect("it flows");
     let mut child = trace_on(&lab, &["--for", "60s"]);
     super::matrix::NFT.apply(&lab);
     let mut told = String::new();
@@ -165,7 +167,7 @@ fn rules_that_come_later_are_measured_from_then_on() {
     }
     // Connections that were there before keep their addresses.
     traffic.stop().unwrap();
-    let mut traffic = Traffic::start(&lab, Load::Ping { bytes: 56 }, false).expect("it flows");
+    let mut traffic = Traffic::start(&lab, load, false).expect("it flows");
     let before = traffic.count();
     wait_for("more traffic", || traffic.count() > before + 100);
     signal(&child, Signal::SIGINT);

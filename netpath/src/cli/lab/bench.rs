@@ -51,7 +51,7 @@ pub(super) fn matrix(args: &LabMatrix) -> anyhow::Result<ExitCode> {
 }
 
 fn settings(args: &LabBench, quick: bool) -> anyhow::Result<Settings> {
-    let (runs, run_ms, traced_ms) = if quick { (3, 100, 300) } else { (5, 200, 500) };
+    let (runs, run_ms, traced_ms) = if quick { (3, 100, 300) } else { (5, 150, 400) };
     Ok(Settings {
         runs: args.runs.map_or(runs, usize::from),
         run: args.run_time.unwrap_or(Duration::from_millis(run_ms)),

@@ -16,7 +16,7 @@ const FAST_CLOCKS: &[&str] =
 
 pub(super) fn drops(snapshot: &Snapshot) -> Option<Hit> {
     let worst = snapshot.drops.iter().max_by_key(|d| d.count)?;
-    let share = snapshot.packets.dropped as f64 / snapshot.packets.seen.max(1) as f64;
+    let share = snapshot.packets.dropped as f64 / snapshot.packets.sampled.max(1) as f64;
     if share < SOME {
         return None;
     }
@@ -61,7 +61,7 @@ pub(super) fn probe_cost(scene: &Scene) -> Option<Hit> {
 
 pub(super) fn incomplete(snapshot: &Snapshot) -> Option<Hit> {
     let p = &snapshot.packets;
-    if snapshot.lost_events == 0 && (p.incomplete as f64) < SOME * p.seen.max(1) as f64 {
+    if snapshot.lost_events == 0 && (p.incomplete as f64) < SOME * p.sampled.max(1) as f64 {
         return None;
     }
     let text = format!(

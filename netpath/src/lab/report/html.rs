@@ -119,11 +119,15 @@ fn experiment(o: &Outcome) -> String {
     out + "</section>\n"
 }
 
+/// How much longer than the longest median a spread can be drawn.
+const HEADROOM: f64 = 1.25;
+
 fn figure_table(o: &Outcome, measure: &MeasureOutcome, figure: &FigureOutcome) -> String {
     let of = |v: &VariantOutcome| v.figure(&measure.key, &figure.figure).cloned();
-    let most = o.variants.iter().filter_map(|v| Some(of(v)?.estimate?.high)).fold(0.0, f64::max);
+    let most = HEADROOM
+        * o.variants.iter().filter_map(|v| Some(of(v)?.estimate?.median)).fold(0.0, f64::max);
     let mut out = format!(
-        "<h3>{} <small>{}, {}</small></h3>\n<table>\n<tr><th><th><th class=\"n\">median\
+        "<h3>{} <small>{}, {}</small></h3>\n<table class=\"figures\">\n<tr><th><th><th class=\"n\">median\
          <th>spread<th>ratio here<th>published\n",
         escape(&measure.what),
         escape(name_of(&figure.figure)),
@@ -140,7 +144,7 @@ fn figure_table(o: &Outcome, measure: &MeasureOutcome, figure: &FigureOutcome) -
             );
             continue;
         };
-        let percent = |x: f64| if most > 0.0 { x / most * 100.0 } else { 0.0 };
+        let percent = |x: f64| if most > 0.0 { (x / most * 100.0).min(100.0) } else { 0.0 };
         let class = match &f.ratio {
             Some(r) if !r.is_clear() => " class=\"hidden\"",
             _ => "",
@@ -165,7 +169,7 @@ fn figure_table(o: &Outcome, measure: &MeasureOutcome, figure: &FigureOutcome) -
             escape(&v.name),
             percent(e.median),
             percent(e.low),
-            percent(e.high - e.low),
+            percent(e.high) - percent(e.low),
             digits(e.median),
             digits(e.low),
             digits(e.high),

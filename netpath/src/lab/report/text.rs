@@ -103,11 +103,14 @@ pub fn experiment(o: &Outcome) -> String {
     for v in &o.variants {
         for f in &v.figures {
             let Some(why) = &f.failed else { continue };
-            let line = wrap(&format!("failed: {} of {}: {why}", f.measure, v.name), 4);
+            let line = wrap(&format!("{} of {}: {why}", f.measure, v.name), 4);
             if !failed.contains(&line) {
                 failed.push(line);
             }
         }
+    }
+    if !failed.is_empty() {
+        out += "\n  Runs that failed, and are left out:\n";
     }
     out + &failed.concat()
 }

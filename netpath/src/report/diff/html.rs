@@ -2,7 +2,10 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{Diff, HopDiff, PathDiff, Verdict, summary::sentence};
+use super::{
+    Diff, HopDiff, PathDiff, Verdict,
+    summary::{drift, sentence},
+};
 use crate::{
     report::{
         html::{POLICY, SCRIPT, STYLE, colours, percent_of},
@@ -23,6 +26,7 @@ const COLUMNS: [(&str, bool); 8] = [
 ];
 
 pub(super) fn render(diff: &Diff) -> String {
+    let (shown, minor) = diff.shown();
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -45,7 +49,7 @@ pub(super) fn render(diff: &Diff) -> String {
                             (words::counted(side.packets, "packet"))
                         }
                     }
-                    div.opening { @for path in &diff.paths { p { (path.direction) ": " (sentence(path)) } } }
+                    div.opening { @for path in &shown { p { (path.direction) ": " (sentence(path)) } } }
                 }
                 main {
                     section {
@@ -54,7 +58,9 @@ pub(super) fn render(diff: &Diff) -> String {
                             "chance, or one run against another of the same thing, makes by itself; ± holds the "
                             "true difference of the means with 95 %."
                         }
-                        @for path in &diff.paths { (table(path)) }
+                        @for path in &shown { (table(path)) }
+                        @if minor > 0 { p.note { (words::counted(minor, "other path")) " with few packets." } }
+                        p.note { (drift(diff)) }
                         @for (name, paths) in [("A", &diff.only_a), ("B", &diff.only_b)] {
                             @for path in paths { p.note { "Only in " (name) ": " (path) "." } }
                         }

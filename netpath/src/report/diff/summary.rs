@@ -26,18 +26,32 @@ pub(super) fn render(diff: &Diff, style: Style) -> String {
             words::counted(side.packets, "packet")
         );
     }
-    for path in &diff.paths {
+    let (shown, minor) = diff.shown();
+    for path in shown {
         let _ = write!(out, "\n{}", path_table(path, style));
+    }
+    if minor > 0 {
+        let _ = writeln!(out, "\n{} with few packets", words::counted(minor, "other path"));
     }
     for (name, paths) in [("A", &diff.only_a), ("B", &diff.only_b)] {
         for path in paths {
             let _ = writeln!(out, "\nonly in {name}: {path}");
         }
     }
+    let _ = writeln!(out, "\n{}", drift(diff));
     for note in &diff.notes {
         let _ = writeln!(out, "note: {note}");
     }
     out
+}
+
+/// What is not called a change.
+pub(super) fn drift(diff: &Diff) -> String {
+    format!(
+        "Differences up to {} are not called changes: by as much hops differ between these two runs \
+         without one.",
+        percent(diff.drift)
+    )
 }
 
 fn path_table(path: &PathDiff, style: Style) -> String {
@@ -140,7 +154,7 @@ pub(super) fn sentence(path: &PathDiff) -> String {
     format!(
         "A packet takes {} {} in B ({}){made_of}.",
         time(t.delta_ns.abs()),
-        t.verdict.words(),
+        if t.delta_ns < 0.0 { "less" } else { "more" },
         signed_percent(t.delta_ns, t.a_ns)
     )
 }

@@ -27,7 +27,8 @@ fn one(finding: &Finding) -> Markup {
                 (finding.title) " "
                 small { (time(finding.cost_ns)) ", " (percent(finding.share)) " · " (group.label) }
             }
-            p { (finding.advice) }
+            p { (finding.summary) }
+            p { "What would help: " (finding.advice) }
             @if !finding.evidence.is_empty() {
                 dl { @for (key, value) in &finding.evidence {
                     dt { (key.replace('_', " ")) }

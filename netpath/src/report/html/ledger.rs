@@ -29,7 +29,29 @@ const COLUMNS: [(&str, bool); 11] = [
 ];
 
 pub(super) fn render(paths: &[&PathReport], snapshot: &Snapshot) -> Markup {
-    html! { @for path in paths { (path_title(path)) (table(path, snapshot)) } }
+    html! {
+        @for path in paths { (path_title(path)) (table(path, snapshot)) }
+        (glossary(paths))
+    }
+}
+
+/// What the hops are, for who does not know them by name.
+fn glossary(paths: &[&PathReport]) -> Markup {
+    let mut known: Vec<(String, &str)> = Vec::new();
+    for hop in paths.iter().flat_map(|p| &p.hops) {
+        let name = words::what(hop);
+        if let Some(what) = words::made_of(hop)
+            && !known.iter().any(|(n, _)| *n == name)
+        {
+            known.push((name, what));
+        }
+    }
+    html! {
+        details {
+            summary { "What these hops are" }
+            dl { @for (name, what) in known { dt { (name) } dd { (what) } } }
+        }
+    }
 }
 
 fn table(path: &PathReport, snapshot: &Snapshot) -> Markup {
@@ -72,7 +94,6 @@ fn row(hop: &HopReport, dearest: f64) -> Markup {
             th scope="row" {
                 i class={ "swatch " (colour) } {}
                 (words::what(hop))
-                @if let Some(what) = words::made_of(hop) { small { (what) } }
                 @if !hop.causes.is_empty() { small.causes { (words::causes(&hop.causes)) } }
             }
             td { (hop.place()) }

@@ -99,10 +99,8 @@ fn stop_box(stop: &Stop<'_>, most: f64) -> Markup {
                         }
                     }
                     small {
-                        @for (i, (group, ns)) in stop.work.iter().enumerate() {
-                            @if i > 0 { br; }
-                            (group.label)
-                            @if stop.work.len() > 1 { " " (time(*ns)) }
+                        @for (group, ns) in &stop.work {
+                            span { (group.label) @if stop.work.len() > 1 { " " (time(*ns)) } }
                         }
                     }
                 }

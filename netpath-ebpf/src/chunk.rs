@@ -1,0 +1,108 @@
+//! The CPUs' chunks: what is appended to, and how it goes to user space.
+//!
+//! A CPU has its own chunk, so that writing takes no lock. Nothing here wakes the reader.
+
+use aya_ebpf::{
+    bindings::BPF_RB_NO_WAKEUP,
+    helpers::generated::{bpf_ktime_get_ns, bpf_ringbuf_output},
+    macros::map,
+    maps::{Array, PerCpuArray, RingBuf},
+};
+use netpath_common::{
+    point::POINTS_MAX,
+    wire::{ABI, CHUNK_ALONE, CHUNK_CELLS, Cell, ChunkHeader, CpuBuffer, Event, KIND_SKB, Skb},
+};
+
+const BPF_F_MMAPABLE: u32 = 1 << 10;
+
+/// Chunks on their way to user space. User space sets the size.
+#[map]
+static RING: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
+
+/// One entry per possible CPU; user space sets the number.
+#[map]
+pub(crate) static CPUS: Array<CpuBuffer> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Events lost because the ring was full, by point.
+#[map]
+static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(POINTS_MAX as u32, 0);
+
+#[inline(always)]
+pub(crate) fn count_lost(point: u16) {
+    if let Some(lost) = LOST.get_ptr_mut(u32::from(point)) {
+        // SAFETY: this CPU's own counter.
+        unsafe { *lost += 1 };
+    }
+}
+
+/// Sends the CPU's chunk and begins the next one at `now`. Where the ring has no room the chunk
+/// stays as it is, and `false` comes back.
+#[inline(always)]
+pub(crate) fn flush(cpu: *mut CpuBuffer, number: u32, n: usize, now: u64) -> bool {
+    // SAFETY: `cpu` is this CPU's buffer and `busy` is set.
+    unsafe {
+        // The chunk is never quite full, so the mask changes nothing; it is how the verifier
+        // knows the bound.
+        let n = n & (CHUNK_CELLS - 1);
+        if n > 0 {
+            let rc = bpf_ringbuf_output(
+                (&raw const RING).cast_mut().cast(),
+                (&raw mut (*cpu).header).cast(),
+                (size_of::<ChunkHeader>() + n * size_of::<Cell>()) as u64,
+                u64::from(BPF_RB_NO_WAKEUP),
+            );
+            if rc != 0 {
+                aya_log_ebpf::debug!((), "CPU {}: the ring is full", number);
+                return false;
+            }
+        }
+        let header = &raw mut (*cpu).header;
+        // The reader takes `cells` first: it must never see the new number with old cells.
+        (&raw mut (*header).cells).write_volatile(0);
+        (&raw mut (*header).seq).write_volatile((*header).seq.wrapping_add(1));
+        (*header).base_ns = now;
+        (*header).cpu = number as u16;
+        (*header).abi = ABI;
+        true
+    }
+}
+
+/// Sends one event of a program that interrupted another one.
+#[inline(always)]
+pub(crate) fn send_alone(cpu: u32, skb: u64, point: u16, aux: u16, arg: u64) {
+    #[repr(C)]
+    struct Alone {
+        header: ChunkHeader,
+        skb: Skb,
+        event: Event,
+    }
+    // SAFETY: no arguments.
+    let now = unsafe { bpf_ktime_get_ns() };
+    let alone = Alone {
+        header: ChunkHeader {
+            base_ns: now,
+            seq: 0,
+            lost: 0,
+            cpu: cpu as u16,
+            cells: 2,
+            abi: ABI,
+            flags: CHUNK_ALONE,
+            reserved: 0,
+        },
+        skb: Skb { kind: KIND_SKB, gso_segs: 0, len: 0, addr: skb },
+        event: Event { point, aux, dt_ns: 0, arg },
+    };
+    aya_log_ebpf::debug!((), "CPU {}: point {} sent alone", cpu, point);
+    // SAFETY: `alone` outlives the call.
+    let rc = unsafe {
+        bpf_ringbuf_output(
+            (&raw const RING).cast_mut().cast(),
+            (&raw const alone).cast_mut().cast(),
+            size_of::<Alone>() as u64,
+            u64::from(BPF_RB_NO_WAKEUP),
+        )
+    };
+    if rc != 0 {
+        count_lost(point);
+    }
+}

@@ -1,0 +1,111 @@
+//! Which packets the programs take: the maps that user space writes while they run.
+
+use std::{num::NonZeroUsize, os::fd::AsFd as _, ptr::NonNull, time::Instant};
+
+use aya::maps::{Array, Map, MapData};
+use netpath_common::{
+    control::Control,
+    filter::{FLOW_SLOTS, Program},
+};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+
+use super::{
+    KernelError,
+    object::{ControlPod, Object, ProgramPod},
+};
+use crate::sample::{By, RATE_ALL};
+
+/// How long it holds that nobody wants a flow: by then its addresses may be translated otherwise.
+const HOLDS: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// What is asked of the programs.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    pub program: Program,
+    /// See [`RATE_ALL`].
+    pub rate: u32,
+    pub by: By,
+    /// Count packets that begin, also while all of them are taken.
+    pub count: bool,
+}
+
+impl Default for Selection {
+    fn default() -> Self {
+        Self { program: Program::ALL, rate: RATE_ALL, by: By::Packet, count: false }
+    }
+}
+
+impl Selection {
+    fn control(&self) -> Control {
+        let filtered = self.program.len > 0;
+        Control {
+            select: u32::from(filtered || self.count || self.rate != RATE_ALL),
+            filter: filtered.into(),
+            rate: self.rate,
+            by_flow: u32::from(self.by == By::Flow),
+        }
+    }
+}
+
+/// Makes it hold for packets that begin from now on.
+pub(super) fn set(object: &mut Object, selection: &Selection) -> Result<(), KernelError> {
+    let fail = |map: &str, e: aya::maps::MapError| KernelError::Object(format!("{map}: {e}"));
+    let mut filter: Array<_, ProgramPod> = object.map_mut("FILTER")?;
+    filter.set(0, ProgramPod(selection.program), 0).map_err(|e| fail("FILTER", e))?;
+    let mut control: Array<_, ControlPod> = object.map_mut("CONTROL")?;
+    control.set(0, ControlPod(selection.control()), 0).map_err(|e| fail("CONTROL", e))
+}
+
+/// The table of flows that nobody wants, mapped.
+pub(super) struct Flows {
+    base: NonNull<u32>,
+    since: Instant,
+    /// Keeps the map's descriptor open.
+    _map: MapData,
+}
+
+// SAFETY: the mapping is only written, through volatile writes, from whichever thread owns it.
+unsafe impl Send for Flows {}
+
+const BYTES: NonZeroUsize = NonZeroUsize::new(FLOW_SLOTS as usize * size_of::<u32>()).unwrap();
+
+impl Flows {
+    pub(super) fn open(object: &mut Object) -> Result<Self, KernelError> {
+        let Map::Array(map) = object.take_map("FLOWS")? else {
+            return Err(KernelError::Object("FLOWS is not an array".to_owned()));
+        };
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a fresh mapping at an address of the kernel's choice.
+        let base =
+            unsafe { mmap(None, BYTES, protection, MapFlags::MAP_SHARED, map.fd().as_fd(), 0) }
+                .map_err(|e| KernelError::system("map the table of flows", e.into()))?;
+        Ok(Self { base: base.cast(), since: Instant::now(), _map: map })
+    }
+
+    /// Packets of these flows are not to be recorded.
+    pub(super) fn leave_out(&mut self, flows: impl Iterator<Item = (u32, u32)>) {
+        if self.since.elapsed() > HOLDS {
+            self.since = Instant::now();
+            for slot in 0..FLOW_SLOTS {
+                self.put(slot, 0);
+            }
+        }
+        for (slot, check) in flows {
+            self.put(slot, check);
+        }
+    }
+
+    fn put(&mut self, slot: u32, check: u32) {
+        let slot = (slot & (FLOW_SLOTS - 1)) as usize;
+        // SAFETY: within the mapping; the programs read it meanwhile, a word at a time.
+        unsafe { self.base.as_ptr().add(slot).write_volatile(check) };
+    }
+}
+
+impl Drop for Flows {
+    fn drop(&mut self) {
+        // SAFETY: our own mapping, not used after this.
+        let unmapped = unsafe { munmap(self.base.cast(), BYTES.get()) };
+        debug_assert!(unmapped.is_ok());
+    }
+}

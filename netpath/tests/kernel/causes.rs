@@ -1,0 +1,104 @@
+//! Why it costs what it does, as seen on real packets.
+
+use netpath::{
+    lab::{
+        Lab,
+        traffic::{Load, Sizes, Traffic},
+    },
+    snapshot::{HopReport, Snapshot},
+};
+
+use super::support::{bridge_nat, path, trace};
+use crate::need_kernel;
+
+/// How far the traced round trip's sum may be from what the client measured: the client's clock
+/// also runs while its system calls are entered and left, where no probe is.
+const APART: f64 = 0.1;
+
+fn traced(lab: &Lab, load: Load, time: &str) -> (Snapshot, u64) {
+    let mut traffic = Traffic::start(lab, load, false).expect("the traffic flows");
+    let snapshot = trace(lab, &["--for", time]);
+    let measured = traffic.stop().expect("the traffic flowed");
+    (snapshot, measured.round_trips.value_at_quantile(0.5))
+}
+
+fn ids(snapshot: &Snapshot) -> Vec<&str> {
+    snapshot.findings.iter().map(|f| f.id.as_str()).collect()
+}
+
+/// Count and mean of a state, over the hops of a group.
+fn state(snapshot: &Snapshot, group: &str, state: &str) -> (f64, f64) {
+    let of = |h: &HopReport| {
+        let tally = h.causes.get(state)?;
+        Some((tally["count"].as_f64()?, tally["mean_ns"].as_f64()?))
+    };
+    let tallies = path(snapshot, "outbound").hops.iter().filter(|h| h.group == group);
+    tallies.filter_map(of).fold((0.0, 0.0), |(n, sum), (count, mean)| (count.max(n), sum + mean))
+}
+
+#[test]
+fn new_connections_pay_for_conntrack_and_nat_and_kept_ones_do_not() {
+    need_kernel!();
+    let lab = bridge_nat();
+    let (each, _) = traced(&lab, Load::TcpConnects(Sizes::default()), "2s");
+    let (kept, _) = traced(&lab, Load::TcpRequests(Sizes::default()), "2s");
+    for group in ["netfilter/conntrack", "netfilter/nat"] {
+        let (new, new_ns) = state(&each, group, "new");
+        let (old, old_ns) = state(&each, group, "established");
+        assert!(new > 50.0 && old > new, "{group}: {new} new, {old} established");
+        assert!(new_ns > old_ns, "{group}: {new_ns} ns for new ones, {old_ns} for the others");
+        assert!(state(&kept, group, "new").0 <= 2.0, "{group}: {:?}", state(&kept, group, "new"));
+    }
+    assert!(ids(&each).contains(&"new-connections"), "{:?}", ids(&each));
+    assert!(!ids(&kept).contains(&"new-connections"), "{:?}", ids(&kept));
+}
+
+#[test]
+fn a_round_trip_sums_to_what_the_client_measured() {
+    need_kernel!();
+    let lab = bridge_nat();
+    for load in [Load::TcpRequests(Sizes::default()), Load::UdpRequests(Sizes::default())] {
+        let (snapshot, client_ns) = traced(&lab, load, "3s");
+        let trip = snapshot.transactions.iter().max_by_key(|t| t.count).expect("round trips");
+        assert!(trip.count > 1000, "{trip:?}");
+        let parts: f64 = trip.parts.iter().map(|p| p.times.mean_ns).sum();
+        assert!((parts - trip.total.mean_ns).abs() <= trip.total.mean_ns * 0.001, "{trip:?}");
+        let (ours, theirs) = (trip.total.p50_ns as f64, client_ns as f64);
+        assert!((ours - theirs).abs() <= theirs * APART, "{ours} ns, by its own clock {theirs} ns");
+    }
+}
+
+#[test]
+fn a_shaper_is_named_with_the_queue_that_was_met() {
+    need_kernel!();
+    let lab = bridge_nat();
+    let shaper = ["tc", "qdisc", "add", "dev", "up0", "root", "tbf"];
+    let limits = ["rate", "20mbit", "burst", "4kb", "limit", "60kb"];
+    lab.command("host", &[&shaper[..], &limits[..]].concat()).unwrap();
+    let (snapshot, _) = traced(&lab, Load::UdpFlood { bytes: 1000, rate: Some(4_000) }, "2s");
+    let found = snapshot.findings.iter().find(|f| f.id == "qdisc-shaped").expect("a finding");
+    assert_eq!(found.evidence["qdisc"], "tbf", "{found:?}");
+    assert_eq!(found.evidence["place"], "host/up0", "{found:?}");
+    // Sixty kilobytes hold 57 such packets.
+    let ahead = found.evidence["ahead_mean"].as_f64().unwrap_or(0.0);
+    assert!((30.0..=60.0).contains(&ahead), "{found:?}");
+}
+
+#[test]
+fn rules_are_counted_and_their_list_is_found() {
+    need_kernel!();
+    let lab = bridge_nat();
+    let rule = "add rule ip long fwd ip saddr 198.51.100.1 drop\n";
+    let file = std::env::temp_dir().join(format!("{}.nft", lab.full_name("host")));
+    let table =
+        "add table ip long\nadd chain ip long fwd { type filter hook forward priority 10; }\n";
+    let rules = rule.repeat(300);
+    std::fs::write(&file, format!("{table}{rules}")).expect("a temporary file");
+    let load = lab.command("host", &["nft", "-f", &file.to_string_lossy()]);
+    std::fs::remove_file(&file).expect("it was written");
+    load.expect("the rules are loaded");
+    let (snapshot, _) = traced(&lab, Load::UdpRequests(Sizes::default()), "2s");
+    let found = snapshot.findings.iter().find(|f| f.id == "linear-rules").expect("a finding");
+    assert_eq!(found.evidence["chain"], "ip long fwd", "{found:?}");
+    assert!(found.evidence["rules"].as_u64() >= Some(300), "{found:?}");
+}

@@ -1,0 +1,62 @@
+//! Which packets are recorded: filters and sampling.
+
+use netpath::lab::traffic::{Load, Sizes, Traffic};
+
+use super::support::{bridge_nat, run, trace};
+use crate::need_kernel;
+
+const LOADS: [Load; 2] = [
+    Load::TcpRequests(Sizes { request: 100, reply: 200 }),
+    Load::UdpRequests(Sizes { request: 100, reply: 200 }),
+];
+
+#[test]
+fn a_filter_finds_packets_by_their_addresses_before_and_after_nat() {
+    need_kernel!();
+    let lab = bridge_nat();
+    let _traffic = LOADS.map(|load| Traffic::start(&lab, load, false).expect("traffic"));
+    // The container's address, which replies don't have at first, and the host's, which requests
+    // don't have.
+    for filter in ["udp and host 172.31.0.2", "udp and host 198.18.0.1"] {
+        let snapshot = trace(&lab, &["--count", "400", filter]);
+        for direction in ["outbound", "inbound"] {
+            assert!(
+                snapshot.paths.iter().any(|p| p.direction == direction),
+                "{filter} {direction}"
+            );
+        }
+        assert!(snapshot.flows.iter().all(|f| f.flow.before.starts_with("udp ")), "{filter}");
+        let p = snapshot.packets;
+        assert!(p.complete as f64 >= p.sampled as f64 * 0.98, "{filter}: {p:?}");
+    }
+}
+
+#[test]
+fn what_nobody_asked_for_is_not_recorded() {
+    need_kernel!();
+    let lab = bridge_nat();
+    let _traffic = LOADS.map(|load| Traffic::start(&lab, load, false).expect("traffic"));
+    let snapshot = trace(&lab, &["--for", "500ms", "host 203.0.113.7"]);
+    assert_eq!(snapshot.packets.seen, 0);
+    assert!(snapshot.notes.iter().any(|n| n.contains("203.0.113.7")), "{:?}", snapshot.notes);
+}
+
+#[test]
+fn sampled_packets_are_whole_and_the_others_are_counted() {
+    need_kernel!();
+    let lab = bridge_nat();
+    let _traffic = LOADS.map(|load| Traffic::start(&lab, load, false).expect("traffic"));
+    let snapshot = trace(&lab, &["--count", "400", "--sample", "1/8"]);
+    let p = snapshot.packets;
+    assert!(p.sampled >= 400 && p.complete as f64 >= p.sampled as f64 * 0.98, "{p:?}");
+    assert!(p.seen > p.sampled * 7 && p.seen < p.sampled * 9, "{p:?}");
+    assert!(snapshot.notes.iter().any(|n| n.contains("one packet in 8")), "{:?}", snapshot.notes);
+}
+
+#[test]
+fn a_filter_that_is_none_is_a_usage_error() {
+    let output = run(&["trace", "--iface", "lo", "host", "example.org"]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("column 6") && text.contains("example.org"), "{text}");
+}
