@@ -18,7 +18,7 @@ use std::{
 
 use thiserror::Error;
 
-pub(crate) use budget::selection;
+pub use budget::selection;
 pub use engine::{Attached, Done, Limits};
 
 use crate::{kernel::KernelError, recording::RecordingError, snapshot::Snapshot};

@@ -3,8 +3,8 @@
 //! - [`setup`]: what is needed beside a Rust toolchain, found or installed;
 //! - [`ebpf`]: the programs for the kernel, built for bpfel-unknown-none;
 //! - [`build`], [`demo`], [`test`], [`lint`]: what their names say;
-//! - [`screenshot`]: the README's picture of the live view;
 //! - [`bench`]: what netpath costs, beside other tools;
+//! - [`screenshot`]: the README's picture of the live view;
 //! - [`vm`]: other kernels, in QEMU.
 
 mod bench;

@@ -25,8 +25,10 @@ mod tests;
 
 use std::{
     fs::{self, File},
+    panic::resume_unwind,
     path::{Path, PathBuf},
     process::ExitCode,
+    thread,
     time::Duration,
 };
 
@@ -200,29 +202,44 @@ pub(crate) fn command(tools: &Tools, args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(worst))
 }
 
-/// Runs netpath's kernel tests on each of some kernels. Where one can't be run the others are, and
-/// `unable` hears of it.
+/// Runs netpath's kernel tests on some kernels, as many at a time as there are CPUs: each guest has
+/// one. Where one can't be run the others are, and `unable` hears of it.
 pub(crate) fn test(
     tools: &Tools,
     kernels: &[&Kernel],
     mut unable: impl FnMut(&Kernel, &anyhow::Error),
 ) -> anyhow::Result<Tally> {
     let tests = build::static_tests(tools)?;
-    let mut sum = Tally::default();
+    let mut ready = Vec::new();
     for kernel in kernels {
-        let outcome = prepare(kernel, build::static_netpath())
-            .and_then(|image| boot(kernel, &image, &tests::guest(kernel, &tests, None)));
-        match outcome {
-            Ok(outcome) => {
-                eprintln!("xtask: {}", line(kernel, &outcome));
-                let tally = tests::tally(&outcome);
-                sum.passed += tally.passed;
-                sum.failed += tally.failed;
-                if outcome.end == End::Interrupted {
-                    break;
-                }
-            }
+        match prepare(kernel, build::static_netpath()) {
+            Ok(image) => ready.push((*kernel, image)),
             Err(error) => unable(kernel, &error),
+        }
+    }
+    let cpus = thread::available_parallelism().map_or(1, usize::from);
+    let mut sum = Tally::default();
+    for together in ready.chunks(cpus) {
+        let run = |(kernel, image): &(&Kernel, Image)| {
+            let guest = Guest { show: false, ..tests::guest(kernel, &tests, None) };
+            boot(kernel, image, &guest)
+        };
+        let run = &run;
+        let outcomes: Vec<_> = thread::scope(|scope| {
+            let guests: Vec<_> = together.iter().map(|one| scope.spawn(move || run(one))).collect();
+            guests.into_iter().map(|g| g.join().unwrap_or_else(|p| resume_unwind(p))).collect()
+        });
+        for ((kernel, _), outcome) in together.iter().zip(outcomes) {
+            match outcome {
+                Ok(outcome) => {
+                    eprint!("{}", String::from_utf8_lossy(&outcome.stdout));
+                    eprintln!("xtask: {}", line(kernel, &outcome));
+                    let tally = tests::tally(&outcome);
+                    sum.passed += tally.passed;
+                    sum.failed += tally.failed;
+                }
+                Err(error) => unable(kernel, &error),
+            }
         }
     }
     Ok(sum)

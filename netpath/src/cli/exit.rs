@@ -57,7 +57,7 @@ fn status(error: &anyhow::Error) -> Status {
         if let Some(TopoError::NoInterface { .. }) = cause.downcast_ref() {
             return Status::Usage;
         }
-        if cause.is::<NoTerminal>() || cause.is::<FilterError>() {
+        if cause.is::<FilterError>() || cause.is::<NoTerminal>() {
             return Status::Usage;
         }
         match cause.downcast_ref() {

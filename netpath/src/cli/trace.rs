@@ -10,7 +10,6 @@ use std::{
 use super::{args, exit::Status, interrupt, live, output::Sink, topo::select};
 use crate::{
     containers, facts,
-    filter::Filter,
     host::HostFacts,
     kernel::{self, Options, Tracer},
     live::{Attached, Done, Limits, Live, News, selection},
@@ -64,7 +63,6 @@ fn default_format(output: &args::Output) -> Format {
 
 /// Starts a trace that the limits, or Ctrl-C, end.
 fn start(gather: &args::Gather, writer: Option<Writer>) -> anyhow::Result<Live> {
-    let filter = gather.filter()?;
     kernel::check_rights()?;
     interrupt::catch()?;
     let limits =
@@ -72,7 +70,7 @@ fn start(gather: &args::Gather, writer: Option<Writer>) -> anyhow::Result<Live> 
     let gather = gather.clone();
     Live::start(
         move || {
-            let (tracer, session) = attach(&gather, filter)?;
+            let (tracer, session) = attach(&gather)?;
             Ok(Attached { tracer, session, writer })
         },
         limits,
@@ -80,7 +78,8 @@ fn start(gather: &args::Gather, writer: Option<Writer>) -> anyhow::Result<Live> 
 }
 
 /// Finds the path and attaches to it; nothing is recorded yet but the session's facts.
-fn attach(args: &args::Gather, filter: Option<Filter>) -> anyhow::Result<(Tracer, Session)> {
+fn attach(args: &args::Gather) -> anyhow::Result<(Tracer, Session)> {
+    let filter = args.filter()?;
     let (topology, netns) = select(&args.selection)?;
     let mut options = Options {
         log_kernel: args.log_kernel,

@@ -306,13 +306,13 @@ fn goes_on(flight: Option<&mut Flight>, event: &Event) -> bool {
     let Some(flight) = flight else { return false };
     let Some(last) = flight.marks.last().map(|m| m.point) else { return false };
     let arrives = point(event.point).is_some_and(|p| p.body == Body::Arriving);
+    let leaves = arrives && flight.in_tunnel && quiet_end(&flight.marks) == End::Reached;
     if arrives {
-        let leaves = flight.in_tunnel && quiet_end(&flight.marks) == End::Reached;
         flight.in_tunnel &= !leaves;
-        return leaves;
+    } else {
+        flight.in_tunnel |= last == NET_DEV_START;
     }
-    flight.in_tunnel |= last == NET_DEV_START;
-    matches!(last, NET_DEV_START | SEND_BEGIN | LOCAL_OUT)
+    leaves || matches!(last, NET_DEV_START | SEND_BEGIN | LOCAL_OUT)
 }
 
 /// Whether a flight is about to be put into another packet: a tunnel device sends it anew.

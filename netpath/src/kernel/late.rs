@@ -108,7 +108,7 @@ impl Tracer {
         plan.targets.retain(|target| !self.probes.has(target));
         let source = Source::new(&self.object, &btf.layout()?, &plan.positions, &self.options)?;
         self.probes.attach(&source, &plan.targets);
-        let mut notes = self.replan(&source, points, &changed, choice.links);
+        let mut notes = self.replan(&source, points, &changed, choice.links, topology);
         self.serve(&plan, choice.why_not());
         self.seen.hooks =
             hooks::survey(&mut self.object, &namespaces).ok().map(|all| by_cookie(&all));
@@ -130,6 +130,7 @@ impl Tracer {
         points: Vec<Named>,
         changed: &BTreeSet<HookKey>,
         links: bool,
+        topology: &Topology,
     ) -> Vec<String> {
         let points: Vec<Named> =
             points.into_iter().filter(|point| changed.contains(&point.key())).collect();
@@ -141,7 +142,7 @@ impl Tracer {
                 "the hooks of {} {} in {} changed",
                 point.family.name(),
                 point.hook.name(),
-                point.netns.name
+                topology.netns_name(key.netns)
             ));
         }
         if links {

@@ -295,6 +295,11 @@ impl Traffic {
         self.stop().err().unwrap_or_else(|| LabError::Traffic(otherwise.to_owned()))
     }
 
+    /// Bytes that the receiving end has read so far.
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
     /// Forgets what was measured so far: measuring begins now.
     pub fn begin(&mut self) {
         self.restart.store(true, Ordering::Relaxed);

@@ -1,11 +1,8 @@
-//! Sampling with a budget: the kernel's share of packets follows what tracing costs.
-//!
-//! In: a session; events decoded and CPU time used. Out: a [`Selection`] for the kernel.
+//! A budget held: the sampling rate follows what netpath itself takes of the machine.
 
 use std::time::{Duration, Instant};
 
-use nix::time::{ClockId, clock_gettime};
-
+use super::engine::own_cpu_ns;
 use crate::{
     kernel::{KernelError, Selection, Tracer},
     sample::{Governor, Share, Spent},
@@ -13,7 +10,7 @@ use crate::{
 };
 
 /// What the kernel is to record of a session's packets, to begin with.
-pub(crate) fn selection(session: &Session) -> Selection {
+pub fn selection(session: &Session) -> Selection {
     let Session { filter, sampling, .. } = session;
     Selection {
         program: filter.as_ref().map_or(Selection::default().program, |f| *f.program()),
@@ -53,7 +50,6 @@ impl Budgeted {
         })
     }
 
-    /// Lets the rate follow what was spent, a few times a second. `events`: decoded so far.
     pub(super) fn look(&mut self, events: u64, tracer: &mut Tracer) -> Result<(), KernelError> {
         let elapsed = self.since.elapsed();
         if elapsed < LOOK {
@@ -73,10 +69,4 @@ impl Budgeted {
         }
         Ok(())
     }
-}
-
-/// CPU time that this process has used, user and system, ns.
-pub(super) fn own_cpu_ns() -> u64 {
-    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)
-        .map_or(0, |t| u64::try_from(Duration::from(t).as_nanos()).unwrap_or(u64::MAX))
 }

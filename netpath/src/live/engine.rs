@@ -9,10 +9,9 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use super::{
-    LiveError,
-    budget::{Budgeted, own_cpu_ns},
-};
+use nix::time::{ClockId, clock_gettime};
+
+use super::{LiveError, budget::Budgeted};
 use crate::{
     facts::{self, Facts},
     kernel::Tracer,
@@ -91,6 +90,8 @@ pub(super) struct Engine {
     since: Instant,
     /// Events that were lost before the ledger began.
     lost_before: BTreeMap<u16, u64>,
+    /// Packets that began before the ledger did.
+    births_before: Births,
     notes: Vec<String>,
     /// CPU time that the process had used when the ledger began, ns.
     cpu_before_ns: u64,
@@ -100,8 +101,6 @@ pub(super) struct Engine {
     /// When was last looked for what can be attached to by now.
     refreshed: Instant,
     budgeted: Option<Budgeted>,
-    /// Packets that began before the ledger did.
-    births_before: Births,
 }
 
 impl Engine {
@@ -109,10 +108,10 @@ impl Engine {
         let Attached { tracer, mut session, writer } = attached;
         let watch = Watch::new(&mut session.topology);
         let ledger = Ledger::of(&session);
+        let budgeted = Budgeted::of(&session);
         let pipeline = Pipeline::of(&session);
         let now = Instant::now();
         let facts = session.facts.clone();
-        let budgeted = Budgeted::of(&session);
         Self {
             tracer,
             session,
@@ -123,13 +122,13 @@ impl Engine {
             started: now,
             since: now,
             lost_before: BTreeMap::new(),
+            births_before: Births::default(),
             notes: Vec::new(),
             cpu_before_ns: own_cpu_ns(),
             facts,
             facts_at: now,
             refreshed: now,
             budgeted,
-            births_before: Births::default(),
         }
     }
 
@@ -153,9 +152,6 @@ impl Engine {
             let fill = self.poll()?;
             self.look();
             self.refresh()?;
-            if let Some(budgeted) = &mut self.budgeted {
-                budgeted.look(self.pipeline.events, &mut self.tracer)?;
-            }
             let enough = limits.count.is_some_and(|n| self.ledger.coverage.seen >= n);
             let left = limits.for_.map(|d| d.saturating_sub(self.started.elapsed()));
             if enough || (limits.interrupted)() || left == Some(Duration::ZERO) {
@@ -191,9 +187,12 @@ impl Engine {
             }
         });
         pipeline.advance(polled.watermark_ns, &mut self.ledger);
-        tracer.leave_out(pipeline.take_unwanted());
         if let Some(writer) = writer {
             writer.advance(polled.watermark_ns)?;
+        }
+        tracer.leave_out(pipeline.take_unwanted());
+        if let Some(budgeted) = &mut self.budgeted {
+            budgeted.look(pipeline.events, tracer)?;
         }
         // While the rule sets still are there.
         let rules = self.ledger.rules();
@@ -208,8 +207,14 @@ impl Engine {
         }
         self.refreshed = Instant::now();
         let namespaces = self.watch.namespaces().map(|(_, netns)| netns);
-        let Some(news) = self.tracer.refresh(&self.session.topology, namespaces)? else {
-            return Ok(());
+        // A namespace can go away while it is looked at; the next look is without it.
+        let news = match self.tracer.refresh(&self.session.topology, namespaces) {
+            Ok(Some(news)) => news,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                tracing::debug!("what is new can't be seen: {error}");
+                return Ok(());
+            }
         };
         for note in &news.notes {
             tracing::info!("{note}");
@@ -266,7 +271,7 @@ impl Engine {
             births: self.tracer.births().since(self.births_before),
             lost,
             rules: self.ledger.rule_names.clone(),
-            notes: self.notes.iter().cloned().chain(self.tracer.notes()).collect(),
+            notes: self.notes.clone(),
         }
     }
 
@@ -293,6 +298,7 @@ impl Engine {
     fn end(mut self) -> Result<Done, LiveError> {
         self.tracer.end()?;
         self.poll()?;
+        self.notes.extend(self.tracer.notes());
         self.read_facts();
         let mut ending = self.ending();
         self.pipeline.finish(&mut self.ledger);
@@ -311,4 +317,10 @@ impl Engine {
             recorded_bytes,
         })
     }
+}
+
+/// CPU time that this process has used, user and system, ns.
+pub(super) fn own_cpu_ns() -> u64 {
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)
+        .map_or(0, |t| u64::try_from(Duration::from(t).as_nanos()).unwrap_or(u64::MAX))
 }

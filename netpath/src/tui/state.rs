@@ -185,7 +185,7 @@ impl State {
 
     fn reorder(&mut self) {
         let (Some(column), Some(path)) = (self.sort, self.path()) else { return };
-        let sorted = rows(path, &self.folding, Some(&|a, b| compare(column, a, b)));
+        let sorted = rows(path, &self.folding, Some(&move |a, b| compare(column, a, b)));
         self.order = sorted.into_iter().map(|r| r.id).collect();
         self.ordered_at_ns = self.snapshot().map_or(0, |s| s.duration_ns);
     }

@@ -50,6 +50,36 @@ fn birth_at_a_known_address_closes_what_was_open() {
 }
 
 #[test]
+fn a_packet_keeps_its_identity_inside_a_tunnel() {
+    let out = at_hook(CLIENT_ETH0, Hook::Output, 0);
+    let outer =
+        Headers { tuple: Some(tuple([198, 18, 0, 1], [198, 18, 0, 2], 9, 4789)), ..headers(77) };
+    let chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&headers(1)))
+        .event(out, 100)
+        .event(at_dev(NET_DEV_START, VETH0), 100)
+        .skb(0xa0, Some(&outer))
+        .event(out, 100)
+        .event(at_dev(NET_DEV_START, UP0), 100)
+        .event(at_dev(NETIF_RECEIVE, SERVER_ETH0), 100)
+        .skb(0xa0, Some(&headers(1)))
+        .event(at_dev(GRO_RECEIVE, BR0), 100)
+        .event(at_dev(NETIF_RECEIVE, BR0), 100);
+    let flights = fly(&[chunk]);
+    assert_eq!(flights.len(), 1, "{flights:?}");
+    assert_eq!((flights[0].marks.len(), flights[0].translated), (7, None));
+    assert!(!flights[0].in_tunnel);
+    // Out of the tunnel, another packet at the same address is another flight.
+    let chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&headers(1)))
+        .event(out, 100)
+        .event(at_dev(NET_DEV_START, VETH0), 100)
+        .event(at_dev(NETIF_RECEIVE, SERVER_ETH0), 100)
+        .event(at_dev(GRO_RECEIVE, BR0), 100);
+    assert_eq!(fly(&[chunk]).len(), 2);
+}
+
+#[test]
 fn a_tunnels_second_passage_through_output_is_the_same_flight() {
     let out = at_hook(CLIENT_ETH0, Hook::Output, 0);
     let chunk = Chunk::new(0, 0, 1_000)
