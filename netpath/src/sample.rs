@@ -134,6 +134,15 @@ pub struct Births {
 }
 
 impl Births {
+    /// Those since there were `before`.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            seen: self.seen.saturating_sub(before.seen),
+            taken: self.taken.saturating_sub(before.taken),
+        }
+    }
+
     /// How many packets there were, if so many of them were recorded.
     pub fn estimate(self, recorded: u64) -> u64 {
         if self.taken == 0 || self.taken >= self.seen {

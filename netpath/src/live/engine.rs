@@ -18,6 +18,7 @@ use crate::{
     ledger::Ledger,
     pipeline::Pipeline,
     recording::Writer,
+    sample::Births,
     session::{Ending, Session},
     snapshot::{self, Snapshot},
     topo::{Gone, Watch},
@@ -89,6 +90,8 @@ pub(super) struct Engine {
     since: Instant,
     /// Events that were lost before the ledger began.
     lost_before: BTreeMap<u16, u64>,
+    /// Packets that began before the ledger did.
+    births_before: Births,
     notes: Vec<String>,
     /// CPU time that the process had used when the ledger began, ns.
     cpu_before_ns: u64,
@@ -119,6 +122,7 @@ impl Engine {
             started: now,
             since: now,
             lost_before: BTreeMap::new(),
+            births_before: Births::default(),
             notes: Vec::new(),
             cpu_before_ns: own_cpu_ns(),
             facts,
@@ -244,6 +248,7 @@ impl Engine {
         self.session.facts = self.facts.clone();
         self.cpu_before_ns = own_cpu_ns();
         self.lost_before = self.tracer.lost();
+        self.births_before = self.tracer.births();
         self.since = Instant::now();
         self.session.since_ns = self.tracer.now_ns();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -263,7 +268,7 @@ impl Engine {
             duration_ns: u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX),
             own_cpu_ns: own_cpu_ns().saturating_sub(self.cpu_before_ns),
             facts: self.facts.clone(),
-            births: self.tracer.births(),
+            births: self.tracer.births().since(self.births_before),
             lost,
             rules: self.ledger.rule_names.clone(),
             notes: self.notes.clone(),

@@ -101,7 +101,7 @@ fn hop_row(index: usize, hop: &HopReport) -> Row {
 }
 
 /// Compares two rows.
-pub(crate) type Before = dyn Fn(&Row, &Row) -> Ordering;
+pub(crate) type Before<'a> = dyn Fn(&Row, &Row) -> Ordering + 'a;
 
 /// The rows of a path, in the order in which packets meet them. `before` compares two rows where
 /// they are to be sorted.
