@@ -139,7 +139,7 @@ _netpath() {
             return 0
             ;;
         netpath__subcmd__diff)
-            opts="-o -v -h --format --output --color --verbose --help"
+            opts="-o -v -h --format --output --color --ascii --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -187,7 +187,7 @@ _netpath() {
             return 0
             ;;
         netpath__subcmd__explain)
-            opts="-i -c -o -v -h --iface --netns --for --count --backend --log-kernel --sample --sample-by --budget --inert --json --output --fail-if --color --verbose --help"
+            opts="-i -c -o -v -h --iface --netns --for --count --backend --log-kernel --sample --sample-by --budget --inert --json --output --fail-if --color --ascii --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -669,7 +669,7 @@ _netpath() {
             return 0
             ;;
         netpath__subcmd__lab__subcmd__run)
-            opts="-6 -o -v -h --for --load --request --reply --parallel --rate --ipv6 --format --json --output --report --fail-if --color --verbose --help"
+            opts="-6 -o -v -h --for --load --request --reply --parallel --rate --ipv6 --format --json --output --report --fail-if --color --ascii --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -700,7 +700,7 @@ _netpath() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "summary explain json markdown html folded svg speedscope perfetto pcapng" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "tui summary explain json ndjson markdown html folded svg speedscope perfetto pcapng" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -793,14 +793,14 @@ _netpath() {
             return 0
             ;;
         netpath__subcmd__report)
-            opts="-o -v -h --format --json --output --report --fail-if --color --verbose --help"
+            opts="-o -v -h --format --json --output --report --fail-if --color --ascii --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -W "summary explain json markdown html folded svg speedscope perfetto pcapng" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "tui summary explain json ndjson markdown html folded svg speedscope perfetto pcapng" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -857,7 +857,7 @@ _netpath() {
             return 0
             ;;
         netpath__subcmd__trace)
-            opts="-i -c -o -v -h --iface --netns --for --count --backend --log-kernel --sample --sample-by --budget --inert --format --json --output --report --fail-if --color --verbose --help"
+            opts="-i -c -o -v -h --iface --netns --for --count --backend --log-kernel --sample --sample-by --budget --inert --format --json --output --report --fail-if --color --ascii --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -904,7 +904,7 @@ _netpath() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "summary explain json markdown html folded svg speedscope perfetto pcapng" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "tui summary explain json ndjson markdown html folded svg speedscope perfetto pcapng" -- "${cur}"))
                     return 0
                     ;;
                 --output)

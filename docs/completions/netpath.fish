@@ -49,9 +49,11 @@ complete -c netpath -n "__fish_netpath_using_subcommand trace" -l sample -d 'Rec
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -l sample-by -d 'What is drawn: single packets, or conversations with all their packets' -r -f -a "packet\t''
 flow\t''"
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -l budget -d 'With --sample auto: the share of the machine\'s CPU time that netpath may take' -r
-complete -c netpath -n "__fish_netpath_using_subcommand trace" -l format -d 'How results are written' -r -f -a "summary\t'Tables for a terminal'
+complete -c netpath -n "__fish_netpath_using_subcommand trace" -l format -d 'How results are shown. Default: tui for a trace on a terminal, else summary' -r -f -a "tui\t'The live view; the summary follows when it is left'
+summary\t'Tables for a terminal'
 explain\t'What costs, why, and what would help, in sentences'
 json\t'The whole report, as docs/report.schema.json describes it'
+ndjson\t'The report on one line; while tracing, what is known so far, every second'
 markdown\t'Tables for a ticket'
 html\t'One page that needs nothing else: pictures, flame, packets, histograms'
 folded\t'Folded stacks weighted by nanoseconds of packet latency, for flame graph tools'
@@ -68,6 +70,7 @@ never\t''"
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -l log-kernel -d 'Let the programs in the kernel log to stderr. This costs time'
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -l inert -d 'Attach everything and record nothing: what attaching alone costs'
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -l json -d 'The same as --format json'
+complete -c netpath -n "__fish_netpath_using_subcommand trace" -l ascii -d 'Draw the live view with ASCII alone'
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -s v -l verbose -d 'Say more on stderr; twice for everything'
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c netpath -n "__fish_netpath_using_subcommand record" -s i -l iface -d 'The interface whose packets are traced; its path is found from there' -r
@@ -87,9 +90,11 @@ complete -c netpath -n "__fish_netpath_using_subcommand record" -l log-kernel -d
 complete -c netpath -n "__fish_netpath_using_subcommand record" -l inert -d 'Attach everything and record nothing: what attaching alone costs'
 complete -c netpath -n "__fish_netpath_using_subcommand record" -s v -l verbose -d 'Say more on stderr; twice for everything'
 complete -c netpath -n "__fish_netpath_using_subcommand record" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c netpath -n "__fish_netpath_using_subcommand report" -l format -d 'How results are written' -r -f -a "summary\t'Tables for a terminal'
+complete -c netpath -n "__fish_netpath_using_subcommand report" -l format -d 'How results are shown. Default: tui for a trace on a terminal, else summary' -r -f -a "tui\t'The live view; the summary follows when it is left'
+summary\t'Tables for a terminal'
 explain\t'What costs, why, and what would help, in sentences'
 json\t'The whole report, as docs/report.schema.json describes it'
+ndjson\t'The report on one line; while tracing, what is known so far, every second'
 markdown\t'Tables for a ticket'
 html\t'One page that needs nothing else: pictures, flame, packets, histograms'
 folded\t'Folded stacks weighted by nanoseconds of packet latency, for flame graph tools'
@@ -104,6 +109,7 @@ complete -c netpath -n "__fish_netpath_using_subcommand report" -l color -d 'Whe
 always\t''
 never\t''"
 complete -c netpath -n "__fish_netpath_using_subcommand report" -l json -d 'The same as --format json'
+complete -c netpath -n "__fish_netpath_using_subcommand report" -l ascii -d 'Draw the live view with ASCII alone'
 complete -c netpath -n "__fish_netpath_using_subcommand report" -s v -l verbose -d 'Say more on stderr; twice for everything'
 complete -c netpath -n "__fish_netpath_using_subcommand report" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -s i -l iface -d 'The interface whose packets are traced; its path is found from there' -r
@@ -126,6 +132,7 @@ never\t''"
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l log-kernel -d 'Let the programs in the kernel log to stderr. This costs time'
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l inert -d 'Attach everything and record nothing: what attaching alone costs'
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l json -d 'Write the report, with its findings, as JSON'
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -l ascii -d 'Draw the live view with ASCII alone'
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -s v -l verbose -d 'Say more on stderr; twice for everything'
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c netpath -n "__fish_netpath_using_subcommand diff" -l format -d 'How the difference is written' -r -f -a "summary\t'Tables of what changed'
@@ -136,6 +143,7 @@ complete -c netpath -n "__fish_netpath_using_subcommand diff" -s o -l output -d 
 complete -c netpath -n "__fish_netpath_using_subcommand diff" -l color -d 'Whether to colour what a terminal shows. NO_COLOR in the environment means never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t''
 never\t''"
+complete -c netpath -n "__fish_netpath_using_subcommand diff" -l ascii -d 'Draw the live view with ASCII alone'
 complete -c netpath -n "__fish_netpath_using_subcommand diff" -s v -l verbose -d 'Say more on stderr; twice for everything'
 complete -c netpath -n "__fish_netpath_using_subcommand diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c netpath -n "__fish_netpath_using_subcommand topo" -s i -l iface -d 'The interface whose packets are traced; its path is found from there' -r
@@ -163,9 +171,11 @@ complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_sub
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -l reply -d 'Bytes of a reply' -r
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -l parallel -d 'How many of each load at once' -r
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -l rate -d 'Datagrams of the flood per second. Default: as many as can be sent' -r
-complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -l format -d 'How results are written' -r -f -a "summary\t'Tables for a terminal'
+complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -l format -d 'How results are shown. Default: tui for a trace on a terminal, else summary' -r -f -a "tui\t'The live view; the summary follows when it is left'
+summary\t'Tables for a terminal'
 explain\t'What costs, why, and what would help, in sentences'
 json\t'The whole report, as docs/report.schema.json describes it'
+ndjson\t'The report on one line; while tracing, what is known so far, every second'
 markdown\t'Tables for a ticket'
 html\t'One page that needs nothing else: pictures, flame, packets, histograms'
 folded\t'Folded stacks weighted by nanoseconds of packet latency, for flame graph tools'
@@ -181,6 +191,7 @@ always\t''
 never\t''"
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -s 6 -l ipv6 -d 'Over IPv6'
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -l json -d 'The same as --format json'
+complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -l ascii -d 'Draw the live view with ASCII alone'
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -s v -l verbose -d 'Say more on stderr; twice for everything'
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from compare" -l runs -d 'How often everything is measured, in turns' -r
