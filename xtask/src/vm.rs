@@ -202,8 +202,8 @@ pub(crate) fn command(tools: &Tools, args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(worst))
 }
 
-/// Runs netpath's kernel tests on some kernels, as many at a time as there are CPUs: each guest has
-/// one. Where one can't be run the others are, and `unable` hears of it.
+/// Runs netpath's tests of packets' paths on some kernels, as many at a time as there are CPUs: each
+/// guest has one. Where one can't be run the others are, and `unable` hears of it.
 pub(crate) fn test(
     tools: &Tools,
     kernels: &[&Kernel],
@@ -221,7 +221,7 @@ pub(crate) fn test(
     let mut sum = Tally::default();
     for together in ready.chunks(cpus) {
         let run = |(kernel, image): &(&Kernel, Image)| {
-            let guest = Guest { show: false, ..tests::guest(kernel, &tests, None) };
+            let guest = Guest { show: false, ..tests::guest(kernel, &tests, Some(tests::PATHS)) };
             boot(kernel, image, &guest)
         };
         let run = &run;

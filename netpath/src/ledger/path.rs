@@ -212,8 +212,19 @@ impl Path {
 /// Whether conntrack called a packet of this flight one of the reply direction; `None` where it
 /// says nothing.
 pub(super) fn is_reply(flight: &Flight) -> Option<bool> {
-    use netpath_common::point::{HOOK_SLOT, HookAux, IP_CT_IS_REPLY};
-    let mut marks = flight.marks.iter().filter(|m| m.point == HOOK_SLOT);
+    use netpath_common::{
+        hop::Note,
+        point::{HOOK_SLOT, HookAux, IP_CT_IS_REPLY},
+        span::{SPANS, of_point},
+    };
+    // Links say it, and functions that run in a hook.
+    let says = |point: u16, aux: u16| {
+        point == HOOK_SLOT
+            || (aux != HookAux::NOWHERE
+                && of_point(point)
+                    .is_some_and(|(index, exit)| !exit && SPANS[index].span.note != Note::None))
+    };
+    let mut marks = flight.marks.iter().filter(|m| says(m.point, m.aux));
     let ctinfo = marks.find_map(|m| HookAux::unpack(m.aux).ctinfo)?;
     Some(ctinfo >= IP_CT_IS_REPLY)
 }

@@ -11,6 +11,10 @@ use crate::test::Tally;
 /// The tests in the guest, in root's home.
 const TESTS: &str = "kernel-tests";
 
+/// The tests that every kernel is asked for: packets' paths, both ways, IPv4 and IPv6, drops. All
+/// the others take an emulated machine many minutes: `cargo xtask vm --kernel K` runs them.
+pub(super) const PATHS: &str = "kernel::paths";
+
 /// Tests that say nothing where a machine is emulated.
 const SKIPPED: &[(&str, &str)] = &[
     ("twenty_thousand_packets_a_second", "an emulated machine can't send as many"),
