@@ -112,6 +112,8 @@ pub struct Options<'a> {
 pub fn run(source: &mut dyn Source, options: &Options) -> io::Result<()> {
     let mut screen = Screen::enter()?;
     let mut state = State::new(source.is_live());
+    // A change of size is heard of from the first poll on, so that one comes before the first draw.
+    event::poll(Duration::ZERO)?;
     let mut due = Instant::now();
     let mut dirty = true;
     while !(options.interrupted)() && Screen::is_ours() {
