@@ -5,6 +5,7 @@
 //! In: namespaces. Out: [`Facts`], which a recording keeps.
 
 mod conntrack;
+mod per_cpu;
 mod qdiscs;
 mod rules;
 mod softnet;

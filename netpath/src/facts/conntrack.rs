@@ -4,6 +4,8 @@ use std::fs;
 
 use serde::{Deserialize, Serialize};
 
+use super::per_cpu;
+
 /// Size of the table, and how often something went wrong since boot
 /// (`/proc/net/stat/nf_conntrack`, all CPUs together).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,10 +56,7 @@ fn sum(text: &str, column: &str) -> u64 {
     let mut lines = text.lines();
     let names = lines.next().unwrap_or_default();
     let Some(at) = names.split_whitespace().position(|name| name == column) else { return 0 };
-    lines
-        .filter_map(|line| line.split_whitespace().nth(at))
-        .filter_map(|word| u64::from_str_radix(word, 16).ok())
-        .sum()
+    per_cpu::sum(lines, at)
 }
 
 #[cfg(test)]

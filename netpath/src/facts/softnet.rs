@@ -4,6 +4,8 @@ use std::fs;
 
 use serde::{Deserialize, Serialize};
 
+use super::per_cpu;
+
 /// Counts since boot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -20,12 +22,7 @@ pub(super) fn read() -> Softnet {
 }
 
 fn parse(text: &str) -> Softnet {
-    let column = |at: usize| -> u64 {
-        text.lines()
-            .filter_map(|line| line.split_whitespace().nth(at))
-            .filter_map(|word| u64::from_str_radix(word, 16).ok())
-            .sum()
-    };
+    let column = |at| per_cpu::sum(text.lines(), at);
     Softnet { processed: column(0), dropped: column(1), squeezed: column(2) }
 }
 

@@ -1,3 +1,5 @@
+//! Conditions as they are written, and judged against a real recording.
+
 use super::*;
 use crate::report::tests::fixture;
 

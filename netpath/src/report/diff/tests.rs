@@ -1,3 +1,5 @@
+//! Differences between a real recording and variations of it.
+
 use super::*;
 use crate::report::tests::fixture;
 
