@@ -90,6 +90,9 @@ fields! {
     sock_family: "sock"."__sk_common.skc_family", 2;
     sock_protocol: "sock"."sk_protocol", 2;
     sock_receive_queue: "sock"."sk_receive_queue.qlen", 4;
+    flow6_proto: "flowi6"."__fl_common.flowic_proto", 1;
+    flow6_saddr: "flowi6"."saddr", 16;
+    flow6_daddr: "flowi6"."daddr", 16;
     udp_reader_queue: "udp_sock"."reader_queue.qlen", 4;
     task_comm: "task_struct"."comm", 16;
     pktinfo_skb: "nft_pktinfo"."skb", 8 optional;

@@ -29,6 +29,8 @@ const SK: Want = Want::Pointer("sock");
 pub enum Body {
     /// Leaves a local socket: the packet is born here.
     LocalOut,
+    /// The same, before its IPv6 header is built: its addresses are the flow's.
+    FlowOut,
     /// On its way out: the device is the skb's, headers are found by their offsets.
     Sending,
     /// On its way in: the device is the skb's, the network header is at `skb->data`.
@@ -69,6 +71,7 @@ impl Body {
         }
         match self {
             Self::LocalOut => &[SKB, Want::Pointer("net")],
+            Self::FlowOut => &[SKB, SK, Want::Pointer("flowi6")],
             Self::Sending | Self::Receiving | Self::Arriving | Self::Passing | Self::Consumed => {
                 &[SKB]
             }
@@ -322,6 +325,14 @@ points! {
         functions: &[&["__ip_local_out"], &["__ip6_local_out", "ip6_local_out"]],
         prefer: Prefer::Functions,
         what: "leaves its socket",
+    }
+    // TCP's way out for IPv6, which calls the hook itself.
+    27 IP6_XMIT {
+        at: At::LocalOut, body: Body::FlowOut,
+        tracepoint: None,
+        functions: &[&["ip6_xmit"]],
+        prefer: Prefer::Functions,
+        what: "leaves its socket, and gets its IPv6 header",
     }
     // Its time is the event's argument: it is written down once there is a packet.
     26 SEND_BEGIN {

@@ -23,6 +23,17 @@ pub(crate) fn local_out<A: Args, const POINT: u16>(ctx: *const u64) {
 }
 
 #[inline(always)]
+pub(crate) fn flow_out<A: Args, const POINT: u16>(ctx: *const u64) {
+    let skb = skb::<A>(ctx, POINT as usize);
+    let Some(here) = recorder::enter_birth(skb) else { return };
+    let sk = pointer::<A>(ctx, POINT as usize, 1);
+    let dev = DevId { netns: netns_of(sk.follow(offset!(sock_net))), ifindex: 0 };
+    let flow = pointer::<A>(ctx, POINT as usize, 2);
+    let look = Look { network: Network::Flow(flow.address()), again: false };
+    record(here, skb, POINT, Known::Born(dev, look), 0, dev.to_arg());
+}
+
+#[inline(always)]
 pub(crate) fn sending<A: Args, const POINT: u16>(ctx: *const u64) {
     let skb = skb::<A>(ctx, POINT as usize);
     let Some(here) = recorder::enter_birth(skb) else { return };

@@ -16,7 +16,7 @@ use aya_ebpf::{
 use netpath_common::{
     place::{Bucket, DevId, WANTED_BUCKETS},
     point::{
-        HOOK_SLOT, IP_FINISH, IP_OUTPUT, LOCAL_OUT, NET_DEV_START, NETIF_RECEIVE, NETIF_RX,
+        HOOK_SLOT, IP_FINISH, IP_OUTPUT, IP6_XMIT, LOCAL_OUT, NET_DEV_START, NETIF_RECEIVE, NETIF_RX,
         QDISC_ENQUEUE, ReadyArg, SEND_BEGIN, TRANSPORT,
     },
     wire::{CELLS_PER_EVENT, CHUNK_CELLS, Cell, CpuBuffer, Event, KIND_SKB, Skb},
@@ -140,7 +140,7 @@ unsafe fn judge(here: Here, skb: u64, point: u16, known: Known, now: &mut u64) -
         match known {
             Known::Born(dev, _) => {
                 // It leaves its socket, or a tunnel sends what it has wrapped up: not a new one.
-                if same && matches!((*cpu).last_point, NET_DEV_START | LOCAL_OUT) {
+                if same && matches!((*cpu).last_point, NET_DEV_START | LOCAL_OUT | IP6_XMIT) {
                     if followed {
                         return Verdict::TakenUp;
                     }
@@ -275,7 +275,7 @@ pub(crate) fn record(
                 memory::follow(skb, now);
             }
         }
-        if let Known::Born(_, Look { network: Network::Header, .. }) = known
+        if let Known::Born(_, Look { network: Network::Header | Network::Flow(_), .. }) = known
             && let Some(began) = sending::take(now)
         {
             let event = Event { point: SEND_BEGIN, aux: 0, dt_ns: dt as u32, arg: began };

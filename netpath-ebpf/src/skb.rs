@@ -147,10 +147,17 @@ pub(crate) enum Network {
     Header,
     /// At `skb->data`: on receive, before the header's offset is set.
     Data,
+    /// Nowhere yet: it will be made of the `struct flowi6` at this address, and the transport
+    /// header is at `skb->data`.
+    Flow(u64),
 }
 
 const ETH_P_IP: u16 = 0x0800u16.to_be();
 const ETH_P_IPV6: u16 = 0x86ddu16.to_be();
+/// No protocol's number: an IPv6 packet whose header is not built yet.
+const FLOW6: u16 = 1;
+/// Bytes of an IPv6 header.
+const IPV6_BYTES: u32 = 40;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 pub(crate) const ICMP: u8 = 1;
@@ -213,27 +220,34 @@ pub(crate) fn gso_segs(skb: Ptr, len: u32) -> u16 {
 #[derive(Clone, Copy)]
 pub(crate) struct Header {
     address: u64,
-    /// 0 where it is neither IPv4 nor IPv6.
+    /// 0 where it is neither IPv4 nor IPv6, [`FLOW6`] where `address` is a `struct flowi6`.
     protocol: u16,
     /// Bytes of the packet from there on.
     pub(crate) len: u32,
+    /// Where the transport header is, if that is known.
+    transport: u64,
 }
 
 /// Finds the packet's network header.
 #[inline(always)]
 pub(crate) fn header(skb: Ptr, network: Network) -> Header {
     let len = skb.load::<u32>(offset!(skb_len));
+    if let Network::Flow(address) = network {
+        let transport = skb.load::<u64>(offset!(skb_data));
+        return Header { address, protocol: FLOW6, len: len + IPV6_BYTES, transport };
+    }
     let (address, before) = match network {
         Network::Header => {
             let address = skb.load::<u64>(offset!(skb_head))
                 + u64::from(skb.load::<u16>(offset!(skb_network_header)));
             (address, address.wrapping_sub(skb.load::<u64>(offset!(skb_data))) as u32)
         }
-        Network::Data => (skb.load::<u64>(offset!(skb_data)), 0),
+        _ => (skb.load::<u64>(offset!(skb_data)), 0),
     };
     // What precedes it is a link header, where there is one yet.
     let len = if before <= LINK_MAX { len.wrapping_sub(before) } else { len };
-    Header { address, protocol: skb.load::<u16>(offset!(skb_protocol)), len }
+    let protocol = skb.load::<u16>(offset!(skb_protocol));
+    Header { address, protocol, len, transport: 0 }
 }
 
 /// Bytes that a link header can have, with room for VLAN tags.
@@ -242,7 +256,13 @@ const LINK_MAX: u32 = 64;
 /// Writes the packet's tuple and segment to `cells` and returns how many cells that took:
 /// 0 where it is not IP. A function of its own in the programs, which all need it somewhere.
 #[inline(never)]
-pub(crate) fn describe(address: u64, protocol: u16, len: u32, cells: *mut Cell) -> u64 {
+pub(crate) fn describe(
+    address: u64,
+    protocol: u16,
+    len: u32,
+    transport: u64,
+    cells: *mut Cell,
+) -> u64 {
     let mut protocol = protocol;
     if protocol == 0 {
         // A packet that has just left its socket has no protocol yet.
@@ -255,6 +275,7 @@ pub(crate) fn describe(address: u64, protocol: u16, len: u32, cells: *mut Cell) 
     match protocol {
         ETH_P_IP => describe_v4(address, len, cells),
         ETH_P_IPV6 => describe_v6(address, len, cells),
+        FLOW6 => describe_flow6(address, len, transport, cells),
         _ => 0,
     }
 }
@@ -262,7 +283,7 @@ pub(crate) fn describe(address: u64, protocol: u16, len: u32, cells: *mut Cell) 
 impl Header {
     #[inline(always)]
     pub(crate) fn describe(self, cells: *mut Cell) -> u64 {
-        describe(self.address, self.protocol, self.len, cells)
+        describe(self.address, self.protocol, self.len, self.transport, cells)
     }
 }
 
@@ -315,7 +336,38 @@ fn describe_v6(l3: u64, len: u32, cells: *mut Cell) -> u64 {
     let Some(h) = peek::<{ 40 + L4_BYTES }>(l3) else { return 0 };
     let fragment = h[6] == FRAGMENT_HEADER;
     let (proto, carried) = if fragment { (h[40], 0) } else { (h[6], h[6]) };
+    let length = match u16::from_be_bytes([h[4], h[5]]) {
+        0 => len.saturating_sub(IPV6_BYTES),
+        length => u32::from(length),
+    };
+    let mut saddr: Addr = [0; 16];
+    let mut daddr: Addr = [0; 16];
+    saddr.copy_from_slice(&h[8..24]);
+    daddr.copy_from_slice(&h[24..40]);
     let t = transport(carried, &h[40..]);
+    write_v6(cells, (saddr, daddr), proto, &t, length, if fragment { FRAGMENT } else { 0 })
+}
+
+/// A packet whose IPv6 header will be made of a flow.
+#[inline(always)]
+fn describe_flow6(flow: u64, len: u32, l4: u64, cells: *mut Cell) -> u64 {
+    let flow = Ptr::new(flow, false);
+    let addresses = (flow.load(offset!(flow6_saddr)), flow.load(offset!(flow6_daddr)));
+    let proto = flow.load::<u8>(offset!(flow6_proto));
+    let Some(h) = peek::<L4_BYTES>(l4) else { return 0 };
+    write_v6(cells, addresses, proto, &transport(proto, &h), len.saturating_sub(IPV6_BYTES), 0)
+}
+
+/// `length` is that of what follows the IPv6 header.
+#[inline(always)]
+fn write_v6(
+    cells: *mut Cell,
+    (saddr, daddr): (Addr, Addr),
+    proto: u8,
+    t: &Transport,
+    length: u32,
+    fragment: u32,
+) -> u64 {
     let tuple = Tuple6 {
         kind: KIND_TUPLE6,
         proto,
@@ -324,18 +376,10 @@ fn describe_v6(l3: u64, len: u32, cells: *mut Cell) -> u64 {
         dport: t.dport,
         reserved: 0,
     };
-    let length = match u16::from_be_bytes([h[4], h[5]]) {
-        0 => len.saturating_sub(40),
-        length => u32::from(length),
-    };
-    let mut saddr: Addr = [0; 16];
-    let mut daddr: Addr = [0; 16];
-    saddr.copy_from_slice(&h[8..24]);
-    daddr.copy_from_slice(&h[24..40]);
     let segment = Segment {
         kind: KIND_SEGMENT,
         ip_id: 0,
-        payload: length.saturating_sub(t.header_len) | if fragment { FRAGMENT } else { 0 },
+        payload: length.saturating_sub(t.header_len) | fragment,
         seq: t.seq,
         ack: t.ack,
     };

@@ -7,9 +7,8 @@
 //! a flight is known by a sequence number of its own, and these rules say where it begins and ends.
 //!
 //! 1. **Birth.** A packet that a local socket sends is born where it leaves the socket
-//!    (`__ip_local_out`, or the first link of OUTPUT), and its flight begins with the system call
-//!    that sends it, where that is seen; one from
-//!    a NIC at GRO's entry. These begin a flight whatever is known of the address; what was open
+//!    (`__ip_local_out`, `ip6_xmit`, or the first link of OUTPUT), and its flight begins with the
+//!    system call that sends it, where that is seen; one from a NIC at GRO's entry. These begin a flight whatever is known of the address; what was open
 //!    under it is closed first. One exception: a tunnel sends the packet that it has encapsulated
 //!    through OUTPUT again. There the flight's last event is the tunnel device's
 //!    `net_dev_start_xmit`, and it goes on, *in a tunnel*: headers that are read there are the

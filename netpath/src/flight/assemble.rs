@@ -1,7 +1,7 @@
 //! The assembler: applies the rules that [`super`] states.
 
 use netpath_common::point::{
-    Body, CONSUME_SKB, HOOK_SLOT, Hook, HookAux, KFREE_SKB, LOCAL_OUT, NET_DEV_START, NET_DEV_XMIT,
+    Body, CONSUME_SKB, HOOK_SLOT, Hook, HookAux, IP6_XMIT, KFREE_SKB, LOCAL_OUT, NET_DEV_START, NET_DEV_XMIT,
     NETIF_RECEIVE, SEND_BEGIN, SK_READY, SOCK_RECV, SPAN_FIRST, TRANSPORT, point,
 };
 use rustc_hash::FxHashMap;
@@ -74,7 +74,7 @@ fn role(event: &Event) -> Role {
         return if sent { Role::Birth } else { Role::Passage };
     }
     match point(event.point).map(|p| p.body) {
-        Some(Body::SendBegins | Body::Arriving | Body::LocalOut) => Role::Birth,
+        Some(Body::SendBegins | Body::Arriving | Body::LocalOut | Body::FlowOut) => Role::Birth,
         Some(Body::Sending | Body::Starting | Body::Receiving | Body::Backlogged) => Role::Passage,
         Some(Body::Copied | Body::Consumed | Body::Dropped) => Role::Last,
         _ => Role::Follow,
@@ -312,7 +312,7 @@ fn goes_on(flight: Option<&mut Flight>, event: &Event) -> bool {
     } else {
         flight.in_tunnel |= last == NET_DEV_START;
     }
-    leaves || matches!(last, NET_DEV_START | SEND_BEGIN | LOCAL_OUT)
+    leaves || matches!(last, NET_DEV_START | SEND_BEGIN | LOCAL_OUT | IP6_XMIT)
 }
 
 /// Whether a flight is about to be put into another packet: a tunnel device sends it anew.

@@ -35,6 +35,8 @@ pub(super) struct Found {
     pub(super) module: Option<String>,
     /// Of the function, or of the tracepoint's typedef.
     pub(super) id: u32,
+    /// How many parameters it has.
+    pub(super) arity: usize,
     pub(super) row: [u8; ARGS],
 }
 
@@ -131,7 +133,7 @@ impl KernelBtf {
         };
         let parameters = parameters(&self.vmlinux, &proto, 1);
         let row = wants(&parameters, body, true)?;
-        Ok(Found { name: name.to_owned(), module: None, id, row })
+        Ok(Found { name: name.to_owned(), module: None, id, arity: parameters.len(), row })
     }
 
     /// The first of `names` that is a traceable function by BTF, with where it has what `body`
@@ -183,13 +185,15 @@ impl KernelBtf {
                         let Ok(Type::FuncProto(proto)) = btf.resolve_chained_type(func) else {
                             continue;
                         };
-                        match row(&parameters(btf, &proto, 0)) {
+                        let parameters = parameters(btf, &proto, 0);
+                        match row(&parameters) {
                             Ok(row) => {
                                 let module = module.map(str::to_owned);
                                 return Ok(Found {
                                     name: (*name).to_owned(),
                                     module,
                                     id: *id,
+                                    arity: parameters.len(),
                                     row,
                                 });
                             }

@@ -47,6 +47,7 @@ const GATED: &[(Need, &[&str])] = &[
             "ip6_finish_output2",
             "ip6_output",
             "__ip6_local_out",
+            "ip6_xmit",
             "udpv6_sendmsg",
             "ip6_rcv_core",
             "ip6_route_input",

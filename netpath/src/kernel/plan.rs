@@ -19,6 +19,9 @@ use super::{
     way::Way,
 };
 
+/// Parameters that a trampoline can pass on where Linux is older than 6.6.
+const TRAMPOLINE_ARGS: usize = 6;
+
 /// What a probe serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum What {
@@ -90,7 +93,14 @@ impl Plan {
         for names in point.functions {
             let found = match lacking.for_function(names) {
                 Some(why) => Err(why.to_owned()),
-                None => btf.function(names, point.body).map(|found| (found, way)),
+                None => btf.function(names, point.body).and_then(|found| {
+                    let way = if way == Way::Fentry && found.arity > TRAMPOLINE_ARGS {
+                        choice.by_symbol(btf)?
+                    } else {
+                        way
+                    };
+                    Ok((found, way))
+                }),
             };
             self.add(what, found, row);
         }

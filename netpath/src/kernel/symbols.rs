@@ -54,7 +54,7 @@ impl Symbols {
         }
         let (name, _) = found.into_iter().find(|(_, count)| *count == 1)?;
         let row = Positions::NONE.rows[0];
-        Some(Found { name: name.to_owned(), module: None, id: 0, row })
+        Some(Found { name: name.to_owned(), module: None, id: 0, arity: 0, row })
     }
 }
 

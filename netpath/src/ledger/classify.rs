@@ -87,6 +87,7 @@ fn names_device(number: u16) -> bool {
             matches!(
                 p.body,
                 Body::LocalOut
+                    | Body::FlowOut
                     | Body::Sending
                     | Body::Receiving
                     | Body::Arriving
