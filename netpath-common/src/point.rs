@@ -210,7 +210,7 @@ points! {
     8 NETIF_RECEIVE {
         at: At::Rx, body: Body::Receiving,
         tracepoint: Some("netif_receive_skb"),
-        functions: &[&["__netif_receive_skb_core"]],
+        functions: &[&["__netif_receive_skb_one_core", "__netif_receive_skb_core"]],
         prefer: Prefer::Tracepoint,
         what: "the softirq took it up",
     }

@@ -4,13 +4,20 @@
 
 use aya_ebpf::{
     bindings::BPF_RB_NO_WAKEUP,
-    helpers::generated::{bpf_ktime_get_ns, bpf_ringbuf_output},
+    helpers::generated::{
+        bpf_ktime_get_ns, bpf_ringbuf_output, bpf_ringbuf_reserve, bpf_ringbuf_submit,
+    },
     macros::map,
     maps::{Array, PerCpuArray, RingBuf},
 };
 use netpath_common::{
     point::POINTS_MAX,
     wire::{ABI, CHUNK_ALONE, CHUNK_CELLS, Cell, ChunkHeader, CpuBuffer, Event, KIND_SKB, Skb},
+};
+
+use crate::{
+    recorder::Look,
+    skb::{self, Ptr},
 };
 
 const BPF_F_MMAPABLE: u32 = 1 << 10;
@@ -67,42 +74,54 @@ pub(crate) fn flush(cpu: *mut CpuBuffer, number: u32, n: usize, now: u64) -> boo
     }
 }
 
-/// Sends one event of a program that interrupted another one.
+/// Cells of a chunk with a single event: what describes its packet takes 4 at most.
+const ALONE_CELLS: usize = 8;
+
+/// A chunk with a single event. Its header says how many of the cells are in use.
+#[repr(C)]
+struct Alone {
+    header: ChunkHeader,
+    skb: Skb,
+    cells: [Cell; ALONE_CELLS],
+}
+
+/// Sends one event of a program that interrupted another one. Its packet is described where that
+/// can be done: a softirq that has interrupted a program may take the packet a long way.
 #[inline(always)]
-pub(crate) fn send_alone(cpu: u32, skb: u64, point: u16, aux: u16, arg: u64) {
-    #[repr(C)]
-    struct Alone {
-        header: ChunkHeader,
-        skb: Skb,
-        event: Event,
-    }
+pub(crate) fn send_alone(cpu: u32, packet: Ptr, look: Option<Look>, mut event: Event) {
     // SAFETY: no arguments.
     let now = unsafe { bpf_ktime_get_ns() };
-    let alone = Alone {
-        header: ChunkHeader {
+    event.dt_ns = 0;
+    // Written in the ring itself: the stack has no room for it.
+    // SAFETY: what is reserved is as large as `Alone`, aligned to 8, and submitted below.
+    unsafe {
+        let ring = (&raw const RING).cast_mut().cast();
+        let alone = bpf_ringbuf_reserve(ring, size_of::<Alone>() as u64, 0).cast::<Alone>();
+        if alone.is_null() {
+            count_lost(event.point);
+            return;
+        }
+        let cells = (&raw mut (*alone).cells).cast::<Cell>();
+        let mut skb_cell = Skb { kind: KIND_SKB, gso_segs: 0, len: 0, addr: packet.address() };
+        let mut described = 0;
+        if let Some(look) = look {
+            let header = skb::header(packet, look.network);
+            skb_cell.len = header.len;
+            skb_cell.gso_segs = skb::gso_segs(packet, header.len);
+            described = header.describe(cells) as usize & (ALONE_CELLS - 1);
+        }
+        (&raw mut (*alone).skb).write(skb_cell);
+        cells.add(described).cast::<Event>().write(event);
+        (&raw mut (*alone).header).write(ChunkHeader {
             base_ns: now,
             seq: 0,
             lost: 0,
             cpu: cpu as u16,
-            cells: 2,
+            cells: described as u16 + 2,
             abi: ABI,
             flags: CHUNK_ALONE,
             reserved: 0,
-        },
-        skb: Skb { kind: KIND_SKB, gso_segs: 0, len: 0, addr: skb },
-        event: Event { point, aux, dt_ns: 0, arg },
-    };
-    aya_log_ebpf::debug!((), "CPU {}: point {} sent alone", cpu, point);
-    // SAFETY: `alone` outlives the call.
-    let rc = unsafe {
-        bpf_ringbuf_output(
-            (&raw const RING).cast_mut().cast(),
-            (&raw const alone).cast_mut().cast(),
-            size_of::<Alone>() as u64,
-            u64::from(BPF_RB_NO_WAKEUP),
-        )
-    };
-    if rc != 0 {
-        count_lost(point);
+        });
+        bpf_ringbuf_submit(alone.cast(), u64::from(BPF_RB_NO_WAKEUP));
     }
 }

@@ -216,7 +216,11 @@ pub(crate) fn record(
                 }
                 memory::follow(skb, now);
             }
-            send_alone(number, skb, point, aux, arg);
+            let look = match known {
+                Known::ByDevice(_, look) | Known::Born(_, look) => Some(look),
+                _ => None,
+            };
+            send_alone(number, packet, look, Event { point, aux, dt_ns: 0, arg });
             return true;
         }
         (&raw mut (*cpu).busy).write_volatile(1);

@@ -58,6 +58,9 @@ pub struct LabRun {
     pub ipv6: bool,
     #[command(flatten)]
     pub output: Output,
+    /// What else netpath trace is told, such as: -- --sample 1/10 udp.
+    #[arg(last = true, value_name = "TRACE ARGUMENT")]
+    pub trace: Vec<String>,
 }
 
 /// A load by name.

@@ -48,6 +48,7 @@ fn command(lab: &Lab, time: Duration, keys: bool) -> std::io::Result<Command> {
 pub(super) fn show(lab: &Lab, args: &args::LabRun) -> anyhow::Result<ExitCode> {
     let mut command = command(lab, args.for_, args.output.format() == Some(Format::Tui))?;
     args.output.pass_on(&mut command);
+    command.args(&args.trace);
     let mut child = command.spawn().context("cannot run netpath trace")?;
     let status = wait(&mut child, args.for_)?;
     let code = status.code().and_then(|c| u8::try_from(c).ok()).unwrap_or(1);
