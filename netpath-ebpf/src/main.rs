@@ -6,8 +6,9 @@
 //! - [`netfilter`]: the netfilter links, and the reader of a namespace's registered hooks.
 //!
 //! All say which sk_buff passed which point, and [`recorder`] decides whether it is wanted and
-//! writes it down; [`select`] knows the filter and the sampling, [`memory`] what was decided, [`chunk`] how events
-//! travel. [`args`] knows where arguments stand; [`skb`] is the only file that knows `struct sk_buff` and its relatives.
+//! writes it down; [`select`] knows the filter and the sampling, [`memory`] what was decided,
+//! [`chunk`] how events travel. [`args`] knows where arguments stand; [`skb`] is the only file that
+//! knows `struct sk_buff` and its relatives.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
@@ -16,6 +17,7 @@ mod args;
 mod chunk;
 mod memory;
 mod netfilter;
+mod opaque;
 mod point;
 mod recorder;
 mod select;

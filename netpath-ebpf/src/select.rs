@@ -16,6 +16,8 @@ use netpath_common::{
     wire::{Addr, Cell, CpuBuffer, FRAGMENT, KIND_TUPLE4, KIND_TUPLE6, Segment, Tuple4, Tuple6},
 };
 
+use crate::opaque::opaque;
+
 const BPF_F_MMAPABLE: u32 = 1 << 10;
 
 /// What user space asks for.
@@ -154,18 +156,6 @@ unsafe fn address(facts: &mut Facts, first: usize, cell: *const Addr) {
         facts[first + i] = unsafe { u32::from_be(cell.cast::<u32>().add(i).read_volatile()) };
         i += 1;
     }
-}
-
-/// Hides from the compiler what is known of a number, so that it makes no branch of what follows.
-#[inline(always)]
-fn opaque(number: u64) -> u64 {
-    let out: u64;
-    // SAFETY: a register that stays as it is.
-    unsafe {
-        core::arch::asm!("{out} = {number}", out = out(reg) out, number = in(reg) number,
-            options(pure, nomem, nostack));
-    }
-    out
 }
 
 /// Runs the filter. A step makes no branch but the one that ends the loop: the verifier follows

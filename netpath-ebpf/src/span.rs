@@ -16,6 +16,7 @@ use netpath_common::{
 use crate::{
     args::{Args, number, pointer, position, skb, span_row},
     netfilter::hook_of,
+    opaque::opaque,
     recorder::{self, Known, record},
     skb::{Ptr, offset},
 };
@@ -50,11 +51,15 @@ fn stack() -> Option<*mut Stack> {
     STACKS.get_ptr_mut(unsafe { bpf_get_smp_processor_id() })
 }
 
-/// The frame at a depth; the mask is how the verifier knows the bound.
+/// The frame at a depth. The mask is how the verifier knows the bound, and the compiler, which knows
+/// it without, must not leave it out.
 #[inline(always)]
 fn frame(stack: *mut Stack, depth: u32) -> *mut Frame {
     // SAFETY: within the stack's frames.
-    unsafe { (&raw mut (*stack).frames).cast::<Frame>().add(depth as usize & (DEPTH - 1)) }
+    let frames = unsafe { (&raw mut (*stack).frames).cast::<Frame>() };
+    let within = opaque(u64::from(depth)) as usize & (DEPTH - 1);
+    // SAFETY: as above.
+    unsafe { frames.add(within) }
 }
 
 #[inline(always)]
