@@ -11,9 +11,20 @@ use crate::test::Tally;
 /// The tests in the guest, in root's home.
 const TESTS: &str = "kernel-tests";
 
-/// The tests that every kernel is asked for: packets' paths, both ways, IPv4 and IPv6, drops. All
-/// the others take an emulated machine many minutes: `cargo xtask vm --kernel K` runs them.
-pub(super) const PATHS: &str = "kernel::paths";
+/// The tests that every kernel is asked for: packets' paths, both ways, IPv4 and IPv6, drops; and
+/// every hop, with each sort of rules and by each backend. All the others take an emulated machine
+/// many minutes: `cargo xtask vm --kernel K` runs them.
+const ASKED: &[&str] = &["kernel::paths::", "kernel::matrix::"];
+
+/// Which tests a guest runs.
+pub(super) enum Which {
+    /// Those that every kernel is asked for.
+    Asked,
+    /// All, or all whose names hold this.
+    Named(Option<String>),
+    /// These.
+    Exactly(Vec<String>),
+}
 
 /// Tests that say nothing where a machine is emulated.
 const SKIPPED: &[(&str, &str)] = &[
@@ -21,8 +32,8 @@ const SKIPPED: &[(&str, &str)] = &[
     ("a_shaped_uplink", "the matrix has a queue whose time is known better"),
 ];
 
-/// A guest that runs the tests whose names hold `filter`; all without one.
-pub(super) fn guest(kernel: &Kernel, tests: &Path, filter: Option<&str>) -> Guest {
+/// A guest that runs tests.
+pub(super) fn guest(kernel: &Kernel, tests: &Path, which: Which) -> Guest {
     let mut words = vec![
         "env".to_owned(),
         "NETPATH_REQUIRE_KERNEL=1".to_owned(),
@@ -31,7 +42,14 @@ pub(super) fn guest(kernel: &Kernel, tests: &Path, filter: Option<&str>) -> Gues
         format!("./{TESTS}"),
         "--test-threads=1".to_owned(),
     ];
-    words.extend(filter.map(str::to_owned));
+    match which {
+        Which::Asked => words.extend(ASKED.iter().map(|&module| module.to_owned())),
+        Which::Named(part) => words.extend(part),
+        Which::Exactly(names) => {
+            words.push("--exact".to_owned());
+            words.extend(names);
+        }
+    }
     for (test, _) in SKIPPED {
         words.extend(["--skip".to_owned(), (*test).to_owned()]);
     }
@@ -43,6 +61,15 @@ pub(super) fn guest(kernel: &Kernel, tests: &Path, filter: Option<&str>) -> Gues
         cpus: 1,
         ..Guest::default()
     }
+}
+
+/// The tests that failed.
+pub(super) fn failed(outcome: &Outcome) -> Vec<String> {
+    String::from_utf8_lossy(&outcome.stdout)
+        .lines()
+        .filter_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED"))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// What the tests' output adds up to; a guest that said nothing of its tests has failed.
