@@ -102,8 +102,11 @@ impl Tracer {
             return Self::attach(topology, options);
         }
         let fail = |e: std::io::Error| format!("what an event costs is not known: {e}");
-        let prepared = Bench::new().and_then(|mut bench| Ok((bench.measure()?, bench)));
-        let (plain, mut bench) = match prepared {
+        let prepared = Bench::new().and_then(|mut bench| {
+            bench.plain()?;
+            Ok(bench)
+        });
+        let mut bench = match prepared {
             Ok(prepared) => prepared,
             Err(error) => {
                 let mut this = Self::attach(topology, options)?;
@@ -116,7 +119,7 @@ impl Tracer {
         let netns = host.netns;
         with_bench.hosts.insert(netns, host);
         let mut this = Self::attach(&with_bench, options)?;
-        match this.calibrate(plain, &mut bench)? {
+        match this.calibrate(&mut bench)? {
             Ok(cost) => this.cost = cost,
             Err(error) => this.refused.push(fail(error)),
         }
@@ -131,22 +134,17 @@ impl Tracer {
     /// Records the bench's datagrams, and compares.
     fn calibrate(
         &mut self,
-        plain: calibrate::Times,
         bench: &mut Bench,
     ) -> Result<std::io::Result<Option<ProbeCost>>, KernelError> {
-        self.object.want(bench.places())?;
-        let traced = bench.measure();
-        self.object.want(std::iter::empty())?;
+        let places = bench.places();
+        let sent =
+            bench.attached(|wanted| self.object.want(places.into_iter().filter(|_| wanted)))?;
         let mut batch = crate::decode::Batch::default();
         // What cannot be decoded is no event.
         self.reader.poll(|chunk| {
             let _ = batch.chunk(chunk);
         });
-        let events = batch.events.len() as f64 / Bench::datagrams() as f64;
-        Ok(traced.map(|traced| {
-            tracing::debug!("calibration: {plain:?} {traced:?} {events} events");
-            calibrate::cost(plain, traced, events)
-        }))
+        Ok(sent.map(|()| bench.cost(batch.events.len())))
     }
 
     /// What one event costs, where it was measured.

@@ -1,17 +1,23 @@
 //! What recording an event costs the packet, measured on this machine at start.
 //!
 //! A network namespace of our own, with nothing in it but its loopback device, carries datagrams
-//! from one socket to another: before anything is attached, then with everything attached and
-//! every packet recorded. What a datagram takes longer, divided by the events that it leaves, is
-//! the cost of one: the kernel's dispatch, the program, and what both do to the caches.
+//! from one socket to another: before anything is attached; then, with everything attached, in
+//! turns refused and recorded. Two parts make the cost:
+//! - *recording*: what a recorded datagram takes longer than a refused one. They take turns every
+//!   fraction of a millisecond, so what else the machine does meets both alike.
+//! - *being called*: what a refused datagram takes longer than one before the probes were attached.
+//!   Between these lies the time that attaching takes, in which a shared machine becomes faster or
+//!   slower: so both are measured against a *yardstick*, bytes through a pipe, which passes no
+//!   probe.
 //!
-//! It is measured *hot* (one datagram right after the other) and *cold* (a buffer larger than the
-//! second-level cache is walked through before each). Real traffic lies between the two, and so
-//! does the figure; their distance is its uncertainty.
+//! Their sum, divided by the events that a datagram leaves, is the cost of one event. It is measured
+//! *hot* (one datagram right after the other) and *cold* (a buffer larger than the second-level
+//! cache is walked through before each). Real traffic lies between the two, and so does the figure.
+//! Its uncertainty is their distance, and the scatter of each.
 
 use std::{
     hint::black_box,
-    io,
+    io::{self, PipeReader, PipeWriter, Read as _, Write as _},
     net::UdpSocket,
     os::fd::{AsRawFd as _, OwnedFd},
     thread,
@@ -26,11 +32,11 @@ use crate::{
     topo::{Host, Place},
 };
 
-/// Datagrams of a hot batch, and batches.
-const BATCH: u32 = 50;
-const BATCHES: usize = 30;
-/// Single cold datagrams.
-const COLD: usize = 100;
+/// Turns.
+const ROUNDS: usize = 40;
+/// Datagrams of a turn that follow right after another, and single ones with cold caches.
+const HOT: u32 = 25;
+const COLD: u32 = 3;
 /// Walked through before each cold datagram, bytes.
 const EVICT: usize = 1 << 20;
 /// A datagram on the loopback device arrives within this, or not at all.
@@ -40,10 +46,28 @@ const PATIENCE: Duration = Duration::from_millis(200);
 const LOOPBACK: u32 = 1;
 
 /// Times of one datagram, ns.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Times {
-    hot_ns: f64,
-    cold_ns: f64,
+    hot: f64,
+    cold: f64,
+}
+
+/// A turn before anything is attached: in yardsticks.
+type Plain = Times;
+
+/// A turn with everything attached.
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    refused: Times,
+    recorded: Times,
+    yardstick_ns: f64,
+}
+
+/// What was measured, turn by turn.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Measured {
+    plain: Vec<Plain>,
+    turns: Vec<Turn>,
 }
 
 /// A namespace of our own, and two sockets in it.
@@ -51,7 +75,9 @@ pub(super) struct Bench {
     netns: Netns,
     sender: UdpSocket,
     receiver: UdpSocket,
+    pipe: (PipeReader, PipeWriter),
     evict: Vec<u64>,
+    measured: Measured,
 }
 
 impl Bench {
@@ -67,7 +93,14 @@ impl Bench {
             let path = std::path::Path::new("/proc/thread-self/ns/net");
             let netns = Netns::open(path, Some("netpath's own".to_owned()));
             let netns = netns.map_err(|e| io::Error::other(e.to_string()))?;
-            Ok(Self { netns, sender, receiver, evict: vec![0; EVICT / size_of::<u64>()] })
+            Ok(Self {
+                netns,
+                sender,
+                receiver,
+                pipe: io::pipe()?,
+                evict: vec![0; EVICT / size_of::<u64>()],
+                measured: Measured::default(),
+            })
         });
         worker.join().unwrap_or_else(|_| Err(io::Error::other("the thread ended unexpectedly")))
     }
@@ -96,17 +129,14 @@ impl Bench {
         Ok(())
     }
 
-    /// Sends datagrams, hot and cold; the time of one.
-    pub(super) fn measure(&mut self) -> io::Result<Times> {
-        let mut hot = Vec::with_capacity(BATCHES);
-        for _ in 0..BATCHES {
-            let begun = Instant::now();
-            for _ in 0..BATCH {
-                self.one()?;
-            }
-            hot.push(begun.elapsed().as_nanos() as f64 / f64::from(BATCH));
+    /// Sends datagrams, hot and cold.
+    fn datagrams(&mut self) -> io::Result<Times> {
+        let begun = Instant::now();
+        for _ in 0..HOT {
+            self.one()?;
         }
-        let mut cold = Vec::with_capacity(COLD);
+        let hot = begun.elapsed().as_nanos() as f64 / f64::from(HOT);
+        let mut cold = Vec::with_capacity(COLD as usize);
         for _ in 0..COLD {
             for line in self.evict.chunks_mut(8) {
                 line[0] = black_box(line[0].wrapping_add(1));
@@ -115,25 +145,108 @@ impl Bench {
             self.one()?;
             cold.push(begun.elapsed().as_nanos() as f64);
         }
-        Ok(Times { hot_ns: median(hot), cold_ns: median(cold) })
+        Ok(Times { hot, cold: median(cold) })
     }
 
-    /// Datagrams that a measurement sends.
-    pub(super) const fn datagrams() -> usize {
-        BATCHES * BATCH as usize + COLD
+    /// What a few bytes through a pipe take, ns.
+    fn yardstick(&mut self) -> io::Result<f64> {
+        let mut buffer = [0; 8];
+        let begun = Instant::now();
+        for _ in 0..HOT {
+            self.pipe.1.write_all(&buffer)?;
+            self.pipe.0.read_exact(&mut buffer)?;
+        }
+        Ok(begun.elapsed().as_nanos() as f64 / f64::from(HOT))
+    }
+
+    /// Before anything is attached.
+    pub(super) fn plain(&mut self) -> io::Result<()> {
+        for _ in 0..ROUNDS {
+            let yardstick = self.yardstick()?;
+            let times = self.datagrams()?;
+            self.measured
+                .plain
+                .push(Times { hot: times.hot / yardstick, cold: times.cold / yardstick });
+        }
+        Ok(())
+    }
+
+    /// With everything attached; `want` says whether packets are recorded from now on.
+    pub(super) fn attached<E>(
+        &mut self,
+        mut want: impl FnMut(bool) -> Result<(), E>,
+    ) -> Result<io::Result<()>, E> {
+        for _ in 0..ROUNDS {
+            let yardstick = self.yardstick();
+            want(true)?;
+            let recorded = self.datagrams();
+            want(false)?;
+            let refused = self.datagrams();
+            match (yardstick, recorded, refused) {
+                (Ok(yardstick_ns), Ok(recorded), Ok(refused)) => {
+                    self.measured.turns.push(Turn { refused, recorded, yardstick_ns });
+                }
+                (Err(e), ..) | (_, Err(e), _) | (.., Err(e)) => return Ok(Err(e)),
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// The cost of one event, given how many were recorded in all.
+    pub(super) fn cost(&self, events: usize) -> Option<ProbeCost> {
+        let per_datagram = events as f64 / f64::from((HOT + COLD) * ROUNDS as u32);
+        cost(&self.measured, per_datagram)
     }
 }
 
-/// The cost of one event, from the times of a datagram without and with its events recorded.
-pub(super) fn cost(plain: Times, traced: Times, events_per_datagram: f64) -> Option<ProbeCost> {
+/// The cost of one event.
+fn cost(measured: &Measured, events_per_datagram: f64) -> Option<ProbeCost> {
     if events_per_datagram < 1.0 {
         return None;
     }
-    let hot = (traced.hot_ns - plain.hot_ns) / events_per_datagram;
-    let cold = (traced.cold_ns - plain.cold_ns) / events_per_datagram;
-    let (low, high) = if hot < cold { (hot, cold) } else { (cold, hot) };
+    let hot = extra(measured, |times| times.hot);
+    let cold = extra(measured, |times| times.cold);
+    tracing::debug!("calibration, ns a datagram of {events_per_datagram} events: hot {hot:?}, cold {cold:?}");
+    let mean = f64::midpoint(hot.ns, cold.ns) / events_per_datagram;
     // Anywhere between the two, with nothing known of where: a uniform distribution.
-    Some(ProbeCost { mean: f64::midpoint(low, high).max(0.0), stddev: (high - low) / 12f64.sqrt() })
+    let between = (hot.ns - cold.ns).abs() / 12f64.sqrt();
+    let scatter = hot.stderr.hypot(cold.stderr) / 2.0;
+    Some(ProbeCost {
+        mean: mean.max(0.0),
+        stddev: between.hypot(scatter) / events_per_datagram,
+    })
+}
+
+/// What a datagram takes longer, and the standard error of that; ns.
+#[derive(Clone, Copy, Debug)]
+struct Extra {
+    ns: f64,
+    stderr: f64,
+}
+
+fn extra(measured: &Measured, of: impl Fn(&Times) -> f64) -> Extra {
+    let Measured { plain, turns } = measured;
+    let yardstick = middle(turns.iter().map(|turn| turn.yardstick_ns)).ns;
+    let recording = middle(turns.iter().map(|turn| of(&turn.recorded) - of(&turn.refused)));
+    let before = middle(plain.iter().map(&of));
+    let after = middle(turns.iter().map(|turn| of(&turn.refused) / turn.yardstick_ns));
+    tracing::debug!("recording {recording:?} before {before:?} after {after:?} yardstick {yardstick}");
+    // A probe cannot make a packet faster.
+    let called = (after.ns - before.ns).max(0.0) * yardstick;
+    let scatter = before.stderr.hypot(after.stderr) * yardstick;
+    Extra { ns: recording.ns + called, stderr: recording.stderr.hypot(scatter) }
+}
+
+/// The median, and its standard error, from the median distance to it.
+fn middle(all: impl Iterator<Item = f64>) -> Extra {
+    /// Of a normal distribution: its deviation over its median distance, and a median's standard
+    /// error over the deviation by √n.
+    const DEVIATION: f64 = 1.4826;
+    const OF_MEDIAN: f64 = 1.2533;
+    let all: Vec<f64> = all.collect();
+    let ns = median(all.clone());
+    let distance = median(all.iter().map(|x| (x - ns).abs()).collect());
+    Extra { ns, stderr: distance * DEVIATION * OF_MEDIAN / (all.len().max(1) as f64).sqrt() }
 }
 
 fn median(mut all: Vec<f64>) -> f64 {
@@ -161,18 +274,44 @@ fn up() -> io::Result<()> {
 mod tests {
     use super::*;
 
+    /// A machine on which a datagram takes this long, in yardsticks of `yardstick_ns`.
+    fn measured(plain: Times, yardstick_ns: f64, called: f64, recording: Times) -> Measured {
+        let times = |extra: f64, recording: Times| Times {
+            hot: plain.hot * yardstick_ns + extra + recording.hot,
+            cold: plain.cold * yardstick_ns + extra + recording.cold,
+        };
+        let turn = Turn {
+            refused: times(called, Times::default()),
+            recorded: times(called, recording),
+            yardstick_ns,
+        };
+        Measured { plain: vec![plain; 9], turns: vec![turn; 9] }
+    }
+
     #[test]
-    fn the_cost_lies_between_hot_and_cold() {
-        let plain = Times { hot_ns: 2000.0, cold_ns: 9000.0 };
-        let traced = Times { hot_ns: 2500.0, cold_ns: 10_500.0 };
-        let cost = cost(plain, traced, 10.0).unwrap();
-        assert!((cost.mean - 100.0).abs() < 1e-9);
-        assert!((cost.stddev - 100.0 / 12f64.sqrt()).abs() < 1e-9);
+    fn the_cost_lies_between_hot_and_cold_however_fast_the_machine_has_become() {
+        for yardstick_ns in [300.0, 500.0] {
+            let plain = Times { hot: 5.0, cold: 15.0 };
+            let recording = Times { hot: 300.0, cold: 1300.0 };
+            let cost = cost(&measured(plain, yardstick_ns, 200.0, recording), 10.0).unwrap();
+            assert!((cost.mean - 100.0).abs() < 1e-9, "{cost:?}");
+            assert!((cost.stddev - 100.0 / 12f64.sqrt()).abs() < 1e-9, "{cost:?}");
+        }
+    }
+
+    #[test]
+    fn scatter_makes_the_cost_less_certain() {
+        let times = Times { hot: 5.0, cold: 5.0 };
+        let mut measured = measured(times, 400.0, 0.0, Times { hot: 500.0, cold: 500.0 });
+        for (i, turn) in measured.turns.iter_mut().enumerate() {
+            turn.recorded.hot += i as f64 * 100.0;
+        }
+        let cost = cost(&measured, 10.0).unwrap();
+        assert!(cost.stddev > 5.0, "{cost:?}");
     }
 
     #[test]
     fn without_events_there_is_no_cost_to_tell() {
-        let times = Times { hot_ns: 1.0, cold_ns: 1.0 };
-        assert_eq!(cost(times, times, 0.0), None);
+        assert_eq!(cost(&Measured::default(), 0.0), None);
     }
 }

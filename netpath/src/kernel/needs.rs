@@ -19,6 +19,7 @@ enum Need {
     V6,
     Bridge,
     Queue,
+    Driver,
     Hooks(Owner),
 }
 
@@ -28,6 +29,7 @@ impl Need {
             Self::V6 => "no device of the path has an IPv6 address beyond its link",
             Self::Bridge => "there is no bridge on the path",
             Self::Queue => "no device of the path has a queue",
+            Self::Driver => "every device of the path hands its packets on itself",
             Self::Hooks(Owner::Conntrack) => "connections are tracked nowhere on the path",
             Self::Hooks(Owner::Nat) => "there is no NAT on the path",
             Self::Hooks(_) => "no rules are registered on the path",
@@ -71,6 +73,12 @@ const GATED: &[(Need, &[&str])] = &[
     (Need::Hooks(Owner::Rules), &["ipt_do_table", "ip6t_do_table", "nft_do_chain"]),
 ];
 
+/// Tracepoints that only some paths lead through, or that say nothing new on others.
+const GATED_TRACEPOINTS: &[(Need, &str)] = &[(Need::Driver, "net_dev_xmit")];
+
+/// Devices whose transmit ends with the packet on a CPU's backlog, or with another device's.
+const HAND_ON: &[&str] = &["veth", "bridge"];
+
 /// What a path lacks.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lacking(Vec<Need>);
@@ -90,12 +98,20 @@ impl Lacking {
         unless(addresses().any(|ip| reaches_beyond(*ip)), Need::V6);
         unless(devices().any(|d| d.kind == "bridge"), Need::Bridge);
         unless(devices().any(|d| d.qdisc != "noqueue"), Need::Queue);
+        unless(devices().any(|d| !HAND_ON.contains(&d.kind.as_str())), Need::Driver);
         if let Some(registered) = registered {
             for which in [Owner::Conntrack, Owner::Nat, Owner::Rules] {
                 unless(registered.iter().any(|r| owner(r) == which), Need::Hooks(which));
             }
         }
         Self(lacking)
+    }
+
+    /// Why this tracepoint is of no use on the path.
+    pub(super) fn for_tracepoint(&self, name: &str) -> Option<&'static str> {
+        let (need, _) =
+            GATED_TRACEPOINTS.iter().find(|(need, of)| *of == name && self.0.contains(need))?;
+        Some(need.without())
     }
 
     /// Why none of the path's packets pass the function that has one of these names.

@@ -81,6 +81,10 @@ impl Plan {
         let what = What::Point(point.point);
         let row = usize::from(point.point);
         if let Some(name) = point.tracepoint.filter(|_| choice.by_tracepoint(point)) {
+            if let Some(why) = lacking.for_tracepoint(name) {
+                self.absent.insert(what, why.to_owned());
+                return;
+            }
             match btf.tracepoint(name, point.body) {
                 Ok(found) => return self.add(what, Ok((found, Way::Tracepoint)), row),
                 // A function may do in its place.

@@ -1,7 +1,7 @@
 //! Why a hop took its time: what was met there, tallied beside the times.
 
 use netpath_common::{
-    hop::{At, Kind},
+    hop::{At, HopId, Kind},
     point::IP_CT_NEW,
 };
 
@@ -15,7 +15,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, ns: i64) {
+    pub(super) fn add(&mut self, ns: i64) {
         self.count += 1;
         self.sum_ns += ns;
     }
@@ -33,17 +33,35 @@ pub enum CtState {
     New,
     Established,
     Related,
+    /// Conntrack had the packet and gave it no connection: it is invalid, or a rule says `notrack`.
+    Invalid,
 }
 
 impl CtState {
-    pub const ALL: [Self; 3] = [Self::New, Self::Established, Self::Related];
+    pub const ALL: [Self; 4] = [Self::New, Self::Established, Self::Related, Self::Invalid];
 
     pub const fn key(self) -> &'static str {
         match self {
             Self::New => "new",
             Self::Established => "established",
             Self::Related => "related",
+            Self::Invalid => "invalid",
         }
+    }
+
+    /// What conntrack said of a packet in this namespace, by its cookie; `None` where
+    /// it was not asked, or where nothing tells.
+    pub(super) fn of(steps: &[Step], cuts: &[Cut], netns: u32) -> Option<Self> {
+        let here = || steps.iter().filter(|s| s.place.netns == netns);
+        if let Some(ctinfo) = here().find_map(|step| step.hook?.ctinfo) {
+            return Self::from_ctinfo(ctinfo);
+        }
+        // The hooks after conntrack's own would have a connection, if there were one.
+        let tracked = cuts.iter().map(|cut| cut.key).find(|key| {
+            key.place.netns == netns && key.hop.is_some_and(|hop| hop == HopId::Conntrack)
+        })?;
+        let after = here().filter_map(|step| step.hook).next_back()?;
+        (Some(after.hook) != tracked.hook.map(|hook| hook as u8)).then_some(Self::Invalid)
     }
 
     const fn from_ctinfo(ctinfo: u8) -> Option<Self> {
@@ -84,12 +102,6 @@ pub struct Causes {
 impl Causes {
     /// Tallies the piece between two steps.
     pub(super) fn add(&mut self, from: &Step, to: &Step, cut: &Cut) {
-        let ctinfo = |step: &Step| step.hook.and_then(|h| h.ctinfo);
-        if cut.key.hook.is_some()
-            && let Some(state) = ctinfo(to).or_else(|| ctinfo(from)).and_then(CtState::from_ctinfo)
-        {
-            self.states[state as usize].add(cut.ns);
-        }
         if cut.key.hop.is_some_and(|h| h.info().kind == Kind::Wait) {
             let tally = if from.cpu == to.cpu { &mut self.same_cpu } else { &mut self.other_cpu };
             tally.add(cut.ns);

@@ -5,7 +5,7 @@ use netpath_common::{
     point::Hook,
 };
 
-use super::{Causes, Direction, History, HopOrNone, Shown, Times, attribute::Cut, classify::Step};
+use super::{Causes, CtState, Direction, History, HopOrNone, Shown, Times, attribute::Cut, classify::Step};
 use crate::{
     flight::{End, Flight},
     packet::Tuple,
@@ -167,8 +167,20 @@ impl Path {
             row.causes.add(&pair[0], &pair[1], cut);
             cursor = cursor.max(index + 1);
         }
+        // What conntrack said in the namespace at hand.
+        let mut known: Option<(u32, Option<CtState>)> = None;
         for row in self.rows.iter_mut().filter(|r| r.pending) {
             row.times.add(row.pending_ns);
+            if row.key.hook.is_some() {
+                let netns = row.key.place.netns;
+                let (_, state) = match known {
+                    Some(known) if known.0 == netns => known,
+                    _ => *known.insert((netns, CtState::of(steps, cuts, netns))),
+                };
+                if let Some(state) = state {
+                    row.causes.states[state as usize].add(row.pending_ns);
+                }
+            }
             row.pending_ns = 0;
             row.pending = false;
         }

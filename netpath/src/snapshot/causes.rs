@@ -2,7 +2,7 @@
 //!
 //! | hops | keys |
 //! | --- | --- |
-//! | in a netfilter hook | `new`, `established`, `related`: `{count, mean_ns}` by the connection's state |
+//! | in a netfilter hook | `new`, `established`, `related`, `invalid`: `{count, mean_ns}` by the connection's state |
 //! | waits | `same_cpu`, `other_cpu`: `{count, mean_ns}` by where the packet went on |
 //! | `qdisc.wait` | `ahead_mean`, `ahead_max` in packets, `backlog_mean` in bytes, `met_empty`, `qdisc` |
 
