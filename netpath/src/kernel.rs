@@ -99,7 +99,7 @@ impl Tracer {
     /// Loads and attaches everything that serves `topology`, and measures what an event costs.
     pub fn start(topology: &Topology, options: &Options) -> Result<Self, KernelError> {
         if !options.calibrate {
-            return Self::attach(topology, options);
+            return Self::attach(topology, options, None);
         }
         let fail = |e: std::io::Error| format!("what an event costs is not known: {e}");
         let prepared = Bench::new().and_then(|mut bench| {
@@ -109,7 +109,7 @@ impl Tracer {
         let mut bench = match prepared {
             Ok(prepared) => prepared,
             Err(error) => {
-                let mut this = Self::attach(topology, options)?;
+                let mut this = Self::attach(topology, options, None)?;
                 this.refused.push(fail(error));
                 return Ok(this);
             }
@@ -118,7 +118,7 @@ impl Tracer {
         let host = bench.host();
         let netns = host.netns;
         with_bench.hosts.insert(netns, host);
-        let mut this = Self::attach(&with_bench, options)?;
+        let mut this = Self::attach(&with_bench, options, Some(netns))?;
         match this.calibrate(&mut bench)? {
             Ok(cost) => this.cost = cost,
             Err(error) => this.refused.push(fail(error)),
@@ -152,7 +152,11 @@ impl Tracer {
         self.cost
     }
 
-    fn attach(topology: &Topology, options: &Options) -> Result<Self, KernelError> {
+    fn attach(
+        topology: &Topology,
+        options: &Options,
+        bench: Option<u32>,
+    ) -> Result<Self, KernelError> {
         let btf = KernelBtf::load()?;
         let layout = btf.layout()?;
         let choice = Choice::make(&btf, options);
@@ -187,12 +191,15 @@ impl Tracer {
                 None
             }
         };
-        let points = hooks::name(surveyed.as_deref().unwrap_or_default(), &symbols);
+        let mut points = hooks::name(surveyed.as_deref().unwrap_or_default(), &symbols);
         let lacking = this.lacking(topology, surveyed.is_some().then_some(&points));
         let plan = Plan::new(&btf, &choice, &lacking, &symbols);
         let source = Source::new(&this.object, &layout, &plan.positions, options)?;
         this.probes.attach(&source, &plan.targets);
         let mut why_not = choice.why_not();
+        for point in points.iter_mut().filter(|p| Some(p.key().netns) == bench) {
+            point.registered.push(calibrate::pretended());
+        }
         for point in &points {
             this.plan.add(point.key().netns, point.family, point.hook, &point.registered);
         }

@@ -6,7 +6,7 @@ mod needs;
 mod rules;
 mod sysfs;
 
-use std::{fs, net::IpAddr};
+use std::{fs, io::ErrorKind, net::IpAddr};
 
 use rtnetlink::{LinkUnspec, LinkVxlan, RouteMessageBuilder};
 
@@ -114,8 +114,13 @@ fn route(lab: &Lab, host: &str, to: &str, gateway: &str) -> Result<(), LabError>
 
 fn sysctl(host: &str, netns: &Netns, path: &str, value: &str) -> Result<(), LabError> {
     let file = format!("/proc/sys/{path}");
+    let write = || match fs::write(&file, value) {
+        // A switch that comes with a module which isn't loaded is off.
+        Err(e) if e.kind() == ErrorKind::NotFound && value == "0" => Ok(()),
+        done => done,
+    };
     netns
-        .run(|| fs::write(&file, value))?
+        .run(write)?
         .map_err(|e| LabError::system(format!("set {path} = {value} in namespace {host}"), e))
 }
 

@@ -166,10 +166,10 @@ fn rules_that_come_later_are_measured_from_then_on() {
         assert!(stderr.read_line(&mut told).unwrap() > 0, "it ended without a word: {told}");
     }
     // Connections that were there before keep their addresses.
+    let before = traffic.count();
     traffic.stop().unwrap();
     let mut traffic = Traffic::start(&lab, load, false).expect("it flows");
-    let before = traffic.count();
-    wait_for("more traffic", || traffic.count() > before + 100);
+    wait_for("more traffic than before", || traffic.count() > before + 100);
     signal(&child, Signal::SIGINT);
     let mut text = String::new();
     child.stdout.as_mut().unwrap().read_to_string(&mut text).unwrap();

@@ -56,6 +56,9 @@ pub struct LabRun {
     /// Over IPv6.
     #[arg(short = '6', long)]
     pub ipv6: bool,
+    /// The CPUs of clients and servers. Default: the scheduler's choice.
+    #[arg(long, value_name = "CLIENT,SERVER", value_parser = cpus)]
+    pub cpus: Option<(usize, usize)>,
     #[command(flatten)]
     pub output: Output,
     /// What else netpath trace is told, such as: -- --sample 1/10 udp.

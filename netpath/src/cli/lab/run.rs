@@ -23,7 +23,7 @@ pub(super) fn run(args: &args::LabRun) -> anyhow::Result<ExitCode> {
     let lab = Lab::up_with(setting.topology, setting.also)?;
     let mut err = std::io::stderr();
     writeln!(err, "lab {}: {}", args.name, setting.what)?;
-    let how = How { v6: args.ipv6, cpus: None };
+    let how = How { v6: args.ipv6, cpus: args.cpus };
     let mut traffic = Vec::new();
     for load in args.load.iter().map(|load| load_of(*load, args)) {
         if setting.topology.relay.is_some() && !load.is_tcp() {
