@@ -4,9 +4,13 @@
 //! that it knows; here they are relocated against the maps that aya has made, loaded with their
 //! real type, and linked, all with the bpf system call. A link goes when its descriptor is closed.
 
-use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
+use std::{
+    io,
+    os::fd::{AsRawFd as _, OwnedFd, RawFd},
+};
 
 use aya_obj::generated::{bpf_attach_type, bpf_prog_type};
+use netpath_common::point::{Family, Hook};
 
 use super::{
     KernelError,
@@ -29,6 +33,27 @@ pub(super) fn try_links() -> Result<(), String> {
         Some(libc::EINVAL) => "the kernel has no netfilter BPF links (Linux 6.4)".to_owned(),
         _ => error.to_string(),
     })
+}
+
+/// Attaches a link at this priority, or at the nearest in steps that is free: another netpath may
+/// have come to the same hook point meanwhile.
+fn link_beside(
+    program: RawFd,
+    family: Family,
+    hook: Hook,
+    priority: i32,
+    step: i32,
+) -> io::Result<OwnedFd> {
+    /// Netpaths that can look at one hook point.
+    const OTHERS: i32 = 8;
+    let mut tried = Err(io::Error::from_raw_os_error(libc::EBUSY));
+    for at in (0..OTHERS).map(|i| priority.saturating_add(i * step)) {
+        tried = raw::link_netfilter(program, family.nfproto(), hook as u8, at);
+        if !matches!(&tried, Err(e) if e.raw_os_error() == Some(libc::EBUSY)) {
+            break;
+        }
+    }
+    tried
 }
 
 /// Attached links.
@@ -87,7 +112,9 @@ impl Links {
         let Some(point) = plan.points.get(&named.key()) else { return Ok(()) };
         let mut wanted = Vec::new();
         for (slot, priority) in point.links.iter().enumerate() {
-            wanted.push((self.program(source, slot)?, *priority));
+            // Away from the hooks that it is to stand beside.
+            let step = if slot == 0 { -1 } else { 1 };
+            wanted.push((self.program(source, slot)?, *priority, step));
         }
         if wanted.is_empty() {
             return Ok(());
@@ -96,8 +123,8 @@ impl Links {
             .run(|| {
                 wanted
                     .iter()
-                    .map(|&(program, priority)| {
-                        raw::link_netfilter(program, family.nfproto(), *hook as u8, priority)
+                    .map(|&(program, priority, step)| {
+                        link_beside(program, *family, *hook, priority, step)
                             .map_err(|source| {
                                 let what = format!(
                                     "attach a netfilter link to {} {} at priority {priority} in {}",

@@ -119,9 +119,19 @@ fn sysctl(host: &str, netns: &Netns, path: &str, value: &str) -> Result<(), LabE
         Err(e) if e.kind() == ErrorKind::NotFound && value == "0" => Ok(()),
         done => done,
     };
-    netns
-        .run(write)?
-        .map_err(|e| LabError::system(format!("set {path} = {value} in namespace {host}"), e))
+    let done = netns.run(write)?;
+    if let Err(e) = &done
+        && e.kind() == ErrorKind::NotFound
+        && path.starts_with("net/bridge/")
+    {
+        // Not loaded here: it would filter the bridges of every namespace of this machine.
+        return Err(LabError::Lacks(
+            "the module br_netfilter is not loaded; `modprobe br_netfilter` does, and takes the \
+             bridged packets of all namespaces through iptables"
+                .to_owned(),
+        ));
+    }
+    done.map_err(|e| LabError::system(format!("set {path} = {value} in namespace {host}"), e))
 }
 
 /// The error where a program is not there, with what that costs.
