@@ -669,7 +669,7 @@ _netpath() {
             return 0
             ;;
         netpath__subcmd__lab__subcmd__run)
-            opts="-6 -o -v -h --for --load --request --reply --parallel --rate --ipv6 --format --json --output --report --fail-if --color --ascii --verbose --help"
+            opts="-6 -o -v -h --for --load --request --reply --parallel --rate --ipv6 --cpus --format --json --output --report --fail-if --color --ascii --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -696,6 +696,10 @@ _netpath() {
                     return 0
                     ;;
                 --rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cpus)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -171,6 +171,7 @@ complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_sub
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -l reply -d 'Bytes of a reply' -r
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -l parallel -d 'How many of each load at once' -r
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -l rate -d 'Datagrams of the flood per second. Default: as many as can be sent' -r
+complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -l cpus -d 'The CPUs of clients and servers. Default: the scheduler\'s choice' -r
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -l format -d 'How results are shown. Default: tui for a trace on a terminal, else summary' -r -f -a "tui\t'The live view; the summary follows when it is left'
 summary\t'Tables for a terminal'
 explain\t'What costs, why, and what would help, in sentences'

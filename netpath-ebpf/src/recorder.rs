@@ -16,8 +16,8 @@ use aya_ebpf::{
 use netpath_common::{
     place::{Bucket, DevId, WANTED_BUCKETS},
     point::{
-        HOOK_SLOT, IP_FINISH, IP_OUTPUT, IP6_XMIT, LOCAL_OUT, NET_DEV_START, NETIF_RECEIVE, NETIF_RX,
-        QDISC_ENQUEUE, ReadyArg, SEND_BEGIN, TRANSPORT,
+        HOOK_SLOT, IP_FINISH, IP_OUTPUT, IP6_XMIT, LOCAL_OUT, NET_DEV_START, NETIF_RECEIVE,
+        NETIF_RX, QDISC_ENQUEUE, ReadyArg, SEND_BEGIN, TRANSPORT,
     },
     wire::{CELLS_PER_EVENT, CHUNK_CELLS, Cell, CpuBuffer, Event, KIND_SKB, Skb},
 };

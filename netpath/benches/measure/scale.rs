@@ -15,6 +15,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use netpath::lab::{Lab, topologies::find};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 
 use crate::{
@@ -99,7 +100,11 @@ impl Drop for Sender {
 /// there, and the server's kernel says so at the rate that it likes.
 fn send(to: IpAddr, flows: usize, stop: &AtomicBool, sent: &AtomicU64) -> anyhow::Result<()> {
     const FIRST: u16 = 10_000;
-    let sockets = (0..flows.min(PORTS))
+    // As many as may be open, but for those of the bench itself.
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+    let ports = PORTS.min(usize::try_from(most.saturating_sub(200))?);
+    let sockets = (0..flows.min(ports))
         .map(|_| UdpSocket::bind("0.0.0.0:0"))
         .collect::<Result<Vec<_>, _>>()
         .context("cannot open a socket per flow")?;
@@ -113,9 +118,9 @@ fn send(to: IpAddr, flows: usize, stop: &AtomicBool, sent: &AtomicU64) -> anyhow
             thread::sleep(Duration::from_micros(500));
         }
         for _ in 0..behind.min(64) {
-            let port = FIRST + u16::try_from(flow / PORTS)?;
+            let port = FIRST + u16::try_from(flow / ports)?;
             // What comes back of an earlier datagram is told here, and is of no interest.
-            let _ = sockets[flow % PORTS].send_to(&[0; 64], SocketAddr::new(to, port));
+            let _ = sockets[flow % ports].send_to(&[0; 64], SocketAddr::new(to, port));
             sent.fetch_add(1, Ordering::Relaxed);
             flow = (flow + 1) % flows;
         }

@@ -14,7 +14,7 @@ pub(super) fn render() -> String {
         "# Hops\n\nWhat netpath can measure. A hop is a component at a place; a *span* is time that a \
          CPU worked on the packet, a *wait* is time that it sat in a queue. A hop's own time leaves \
          out what is measured inside it as a hop of its own. `netpath doctor` says which hops can be \
-         measured on a machine, and by what.\n",
+         measured on a machine, and by what; [kernels.md](kernels.md) has what it said on some.\n",
     );
     for group in GROUPS {
         let hops: Vec<&Hop> = HOPS.iter().filter(|h| h.group == group.group).collect();

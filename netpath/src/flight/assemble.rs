@@ -1,8 +1,8 @@
 //! The assembler: applies the rules that [`super`] states.
 
 use netpath_common::point::{
-    Body, CONSUME_SKB, HOOK_SLOT, Hook, HookAux, IP6_XMIT, KFREE_SKB, LOCAL_OUT, NET_DEV_START, NET_DEV_XMIT,
-    NETIF_RECEIVE, SEND_BEGIN, SK_READY, SOCK_RECV, SPAN_FIRST, TRANSPORT, point,
+    Body, CONSUME_SKB, HOOK_SLOT, Hook, HookAux, IP6_XMIT, KFREE_SKB, LOCAL_OUT, NET_DEV_START,
+    NET_DEV_XMIT, NETIF_RECEIVE, SEND_BEGIN, SK_READY, SOCK_RECV, SPAN_FIRST, TRANSPORT, point,
 };
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};

@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// Turns.
-const ROUNDS: usize = 40;
+const ROUNDS: u32 = 40;
 /// Datagrams of a turn that follow right after another, and there and back between two threads.
 const HOT: u32 = 25;
 const WOKEN: u32 = 10;
@@ -251,7 +251,7 @@ impl Bench {
 
     /// The cost of one event, given how many were recorded in all.
     pub(super) fn cost(&self, events: usize) -> Option<ProbeCost> {
-        let per_datagram = events as f64 / f64::from((HOT + 2 * WOKEN) * ROUNDS as u32);
+        let per_datagram = events as f64 / f64::from((HOT + 2 * WOKEN) * ROUNDS);
         cost(&self.measured, per_datagram)
     }
 }
@@ -286,7 +286,9 @@ fn cost(measured: &Measured, events_per_datagram: f64) -> Option<ProbeCost> {
     } else {
         hot
     };
-    tracing::debug!("calibration, ns a datagram of {events_per_datagram} events: hot {hot:?}, woken {woken:?}");
+    tracing::debug!(
+        "calibration, ns a datagram of {events_per_datagram} events: hot {hot:?}, woken {woken:?}"
+    );
     // The more certain of the two counts for more.
     let weight = |extra: Extra| 1.0 / extra.stderr.max(1.0).powi(2);
     let (of_hot, of_woken) = (weight(hot), weight(woken));
@@ -314,7 +316,9 @@ fn extra(measured: &Measured, of: impl Fn(&Times) -> f64) -> Extra {
     let recording = middle(turns.iter().map(|turn| of(&turn.recorded) - of(&turn.refused)));
     let before = middle(plain.iter().map(&of));
     let after = middle(turns.iter().map(|turn| of(&turn.refused) / turn.yardstick_ns));
-    tracing::debug!("recording {recording:?} before {before:?} after {after:?} yardstick {yardstick}");
+    tracing::debug!(
+        "recording {recording:?} before {before:?} after {after:?} yardstick {yardstick}"
+    );
     // A probe cannot make a packet faster.
     let called = (after.ns - before.ns).max(0.0) * yardstick;
     let scatter = before.stderr.hypot(after.stderr) * yardstick;
@@ -355,48 +359,4 @@ fn up() -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A machine on which a datagram takes this long, in yardsticks of `yardstick_ns`.
-    fn measured(plain: Times, yardstick_ns: f64, called: f64, recording: Times) -> Measured {
-        let times = |extra: f64, recording: Times| Times {
-            hot: plain.hot * yardstick_ns + extra + recording.hot,
-            woken: plain.woken * yardstick_ns + extra + recording.woken,
-        };
-        let turn = Turn {
-            refused: times(called, Times::default()),
-            recorded: times(called, recording),
-            yardstick_ns,
-        };
-        Measured { plain: vec![plain; 9], turns: vec![turn; 9] }
-    }
-
-    #[test]
-    fn the_cost_lies_between_hot_and_woken_however_fast_the_machine_has_become() {
-        for yardstick_ns in [300.0, 500.0] {
-            let plain = Times { hot: 5.0, woken: 15.0 };
-            let recording = Times { hot: 300.0, woken: 1300.0 };
-            let cost = cost(&measured(plain, yardstick_ns, 200.0, recording), 10.0).unwrap();
-            assert!((cost.mean - 100.0).abs() < 1e-9, "{cost:?}");
-            let stddev = (100.0 / 12f64.sqrt()).hypot(100.0 * OTHER_TRAFFIC);
-            assert!((cost.stddev - stddev).abs() < 1e-9, "{cost:?}");
-        }
-    }
-
-    #[test]
-    fn scatter_makes_the_cost_less_certain() {
-        let times = Times { hot: 5.0, woken: 5.0 };
-        let mut measured = measured(times, 400.0, 0.0, Times { hot: 500.0, woken: 500.0 });
-        for (i, turn) in measured.turns.iter_mut().enumerate() {
-            turn.recorded.hot += i as f64 * 100.0;
-        }
-        let cost = cost(&measured, 10.0).unwrap();
-        assert!(cost.stddev > 100.0 * OTHER_TRAFFIC, "{cost:?}");
-    }
-
-    #[test]
-    fn without_events_there_is_no_cost_to_tell() {
-        assert_eq!(cost(&Measured::default(), 0.0), None);
-    }
-}
+mod tests;

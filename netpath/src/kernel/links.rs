@@ -124,16 +124,15 @@ impl Links {
                 wanted
                     .iter()
                     .map(|&(program, priority, step)| {
-                        link_beside(program, *family, *hook, priority, step)
-                            .map_err(|source| {
-                                let what = format!(
-                                    "attach a netfilter link to {} {} at priority {priority} in {}",
-                                    family.name(),
-                                    hook.name(),
-                                    netns.name
-                                );
-                                KernelError::System { what, source }
-                            })
+                        link_beside(program, *family, *hook, priority, step).map_err(|source| {
+                            let what = format!(
+                                "attach a netfilter link to {} {} at priority {priority} in {}",
+                                family.name(),
+                                hook.name(),
+                                netns.name
+                            );
+                            KernelError::System { what, source }
+                        })
                     })
                     .collect::<Result<Vec<_>, _>>()
             })

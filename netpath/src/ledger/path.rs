@@ -5,7 +5,9 @@ use netpath_common::{
     point::Hook,
 };
 
-use super::{Causes, CtState, Direction, History, HopOrNone, Shown, Times, attribute::Cut, classify::Step};
+use super::{
+    Causes, CtState, Direction, History, HopOrNone, Shown, Times, attribute::Cut, classify::Step,
+};
 use crate::{
     flight::{End, Flight},
     packet::Tuple,

@@ -29,6 +29,7 @@ pub(super) enum Which {
 /// Tests that say nothing where a machine is emulated.
 const SKIPPED: &[(&str, &str)] = &[
     ("twenty_thousand_packets_a_second", "an emulated machine can't send as many"),
+    ("what_does_more_takes_longer", "an emulated machine's scatter hides what a hop costs"),
     ("a_shaped_uplink", "the matrix has a queue whose time is known better"),
 ];
 
