@@ -113,9 +113,16 @@ impl Tally {
     /// cargo test's `test result: ok. 5 passed; 2 failed; …`.
     pub(crate) fn add(&mut self, line: &str) {
         let plain = strip_colours(line);
-        let counts = ["tests run:", "test run:", "test result: ok.", "test result: FAILED."]
+        // What a failed test printed is indented by nextest, and has such a line too.
+        let counts = ["test result: ok.", "test result: FAILED."]
             .iter()
-            .find_map(|mark| Some(plain.split_once(mark)?.1));
+            .find_map(|mark| plain.strip_prefix(mark))
+            .or_else(|| {
+                let summary = plain.trim_start().strip_prefix("Summary [")?;
+                ["tests run:", "test run:"]
+                    .iter()
+                    .find_map(|mark| Some(summary.split_once(mark)?.1))
+            });
         for part in counts.unwrap_or_default().split([',', ';']) {
             let words: Vec<&str> = part.split_whitespace().collect();
             if let [number, what, ..] = words[..]
@@ -153,6 +160,7 @@ mod tests {
             "\u{1b}[32m     Summary\u{1b}[0m [ 1.0s] 7 tests run: 5 passed (1 slow), 2 failed, 3 skipped",
         );
         tally.add("anything else, 9 passed");
+        tally.add("    test result: FAILED. 0 passed; 1 failed; 0 ignored");
         assert_eq!((tally.passed, tally.failed), (5, 2));
         tally.add("test result: ok. 4 passed; 0 failed; 1 ignored; 0 measured");
         assert_eq!((tally.passed, tally.failed), (9, 2));
