@@ -178,9 +178,10 @@ impl Watcher for Quiet {
 fn is_clearly_more(less: &str, more: &str, measure: &experiments::Measure) -> bool {
     let mut plan = Plan::compare(less, more).expect("both are in the tables");
     plan.measures = vec![*measure];
+    // As many runs as it takes for the interval to leave out those that something else has spoilt.
     let settings = Settings {
-        runs: 5,
-        run: Duration::from_millis(60),
+        runs: 21,
+        run: Duration::from_millis(40),
         warm_up: Duration::from_millis(5),
         traced: None,
         cpus: None,
@@ -207,7 +208,7 @@ fn what_does_more_takes_longer() {
         if [less, more].into_iter().any(|name| up(name).is_none()) {
             continue;
         }
-        // Another process can spoil a run, but not three times five of them.
+        // Another process can spoil a run, but not many of them three times over.
         assert!(
             (0..3).any(|_| is_clearly_more(less, more, measure)),
             "{more} is never clearly above {less}"
