@@ -47,14 +47,18 @@ pub struct ChunkHeader {
     /// Cells that follow.
     pub cells: u16,
     pub abi: u16,
-    /// [`CHUNK_ALONE`] or 0.
+    /// [`CHUNK_ALONE`], [`CHUNK_GAP`] or 0.
     pub flags: u16,
+    /// Of a [`CHUNK_GAP`], when it ends.
     pub reserved: u64,
 }
 
 /// The chunk holds a single event of a program that interrupted another one on its CPU; it has no
 /// place in the CPU's `seq`.
 pub const CHUNK_ALONE: u16 = 1;
+/// The chunk holds no events: from its `base_ns` until `reserved`, ns too, nothing was recorded, and
+/// what was under way then can't be followed across. Made by user space.
+pub const CHUNK_GAP: u16 = 2;
 
 /// An event: a packet passed a probe point.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -149,7 +153,9 @@ pub struct CpuBuffer {
     pub wanted: u16,
     /// The sk_buff that the last event was about; 0 when it has ended.
     pub skb: u64,
-    /// Packets that began here and were asked for.
+    /// Packets that began here while a filter or sampling was on.
+    pub begun: u64,
+    /// Of these, those that match the filter, or may after NAT.
     pub seen: u64,
     /// Of these, how many were recorded.
     pub taken: u64,
@@ -169,7 +175,7 @@ const _: () = {
     assert!(size_of::<Segment>() == 16);
     assert!(core::mem::offset_of!(Event, arg) == 8);
     assert!(core::mem::offset_of!(Skb, addr) == 8);
-    assert!(core::mem::offset_of!(CpuBuffer, header) == 32);
-    assert!(core::mem::offset_of!(CpuBuffer, cells) == 64);
-    assert!(size_of::<CpuBuffer>() == 64 + CHUNK_CELLS * 16);
+    assert!(core::mem::offset_of!(CpuBuffer, header) == 40);
+    assert!(core::mem::offset_of!(CpuBuffer, cells) == 72);
+    assert!(size_of::<CpuBuffer>() == 72 + CHUNK_CELLS * 16);
 };

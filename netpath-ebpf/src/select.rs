@@ -62,6 +62,8 @@ pub(crate) fn takes(cpu: *mut CpuBuffer, cells: *const Cell, described: u64, len
     // SAFETY: this CPU's own, while it is busy.
     let facts = unsafe { &mut *facts };
     *facts = [0; FACTS];
+    // SAFETY: this CPU's own buffer.
+    unsafe { (*cpu).begun = (*cpu).begun.wrapping_add(1) };
     fill(facts, cells, described, len);
     // NAT may make a packet match later: only where it is known that none of its flow will, it is
     // left out.
@@ -89,6 +91,7 @@ pub(crate) fn takes_unseen(cpu: *mut CpuBuffer) -> bool {
     let Some(control) = CONTROL.get(0) else { return true };
     // SAFETY: this CPU's own buffer.
     unsafe {
+        (*cpu).begun = (*cpu).begun.wrapping_add(1);
         let seen = (*cpu).seen.wrapping_add(1);
         (*cpu).seen = seen;
         let all = control.rate == u32::MAX;

@@ -6,7 +6,7 @@
 
 use netpath_common::point::SEND_BEGIN;
 use netpath_common::wire::{
-    ABI, CHUNK_CELLS, ChunkHeader, FRAGMENT, KIND_FIRST, KIND_SEGMENT, KIND_SKB, KIND_TUPLE4,
+    ABI, CHUNK_CELLS, CHUNK_GAP, ChunkHeader, FRAGMENT, KIND_FIRST, KIND_SEGMENT, KIND_SKB, KIND_TUPLE4,
     KIND_TUPLE6,
 };
 use thiserror::Error;
@@ -102,6 +102,47 @@ pub fn header(chunk: &[u8]) -> Result<ChunkHeader, DecodeError> {
         return Err(DecodeError::Abi { found: header.abi });
     }
     Ok(header)
+}
+
+/// The bytes of a chunk's head.
+pub fn header_bytes(header: &ChunkHeader) -> [u8; HEADER] {
+    let mut out = [0; HEADER];
+    out[0..8].copy_from_slice(&header.base_ns.to_ne_bytes());
+    out[8..12].copy_from_slice(&header.seq.to_ne_bytes());
+    out[12..16].copy_from_slice(&header.lost.to_ne_bytes());
+    out[16..18].copy_from_slice(&header.cpu.to_ne_bytes());
+    out[18..20].copy_from_slice(&header.cells.to_ne_bytes());
+    out[20..22].copy_from_slice(&header.abi.to_ne_bytes());
+    out[22..24].copy_from_slice(&header.flags.to_ne_bytes());
+    out[24..32].copy_from_slice(&header.reserved.to_ne_bytes());
+    out
+}
+
+/// A time, ns, in which nothing was recorded, or, where it is empty, a moment from which on other
+/// packets were drawn than before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    pub from_ns: u64,
+    pub until_ns: u64,
+}
+
+impl Gap {
+    /// What a chunk says of it.
+    pub fn of(header: &ChunkHeader) -> Option<Self> {
+        let gap = Self { from_ns: header.base_ns, until_ns: header.reserved };
+        (header.flags & CHUNK_GAP != 0).then_some(gap)
+    }
+
+    /// As a chunk, so that recordings keep it.
+    pub fn chunk(self) -> [u8; HEADER] {
+        header_bytes(&ChunkHeader {
+            base_ns: self.from_ns,
+            reserved: self.until_ns,
+            abi: ABI,
+            flags: CHUNK_GAP,
+            ..ChunkHeader::default()
+        })
+    }
 }
 
 impl Batch {

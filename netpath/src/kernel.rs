@@ -38,7 +38,10 @@ mod source;
 mod symbols;
 mod way;
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 
 use netpath_common::{
     point::{Family, Hook, LOCAL_OUT},
@@ -93,6 +96,10 @@ pub struct Tracer {
     /// Rules by address.
     rule_names: BTreeMap<u64, String>,
     options: Options,
+    /// What attaching took, the last time.
+    attaching: Duration,
+    /// What could not be attached again, and why.
+    missing: BTreeSet<String>,
 }
 
 impl Tracer {
@@ -181,6 +188,8 @@ impl Tracer {
             seen: late::Seen::default(),
             rule_names: BTreeMap::new(),
             options: options.clone(),
+            attaching: Duration::ZERO,
+            missing: BTreeSet::new(),
         };
         let namespaces: Vec<Netns> =
             topology.hosts.values().filter_map(|host| host.handle.clone()).collect();
@@ -283,13 +292,41 @@ impl Tracer {
     /// Begins to record packets of the topology's devices, and what sockets at its ends send. Only
     /// now: packets that pass while the probes are being attached are none of ours.
     pub fn begin(&mut self, topology: &Topology) -> Result<(), KernelError> {
+        self.passed_over_before = self.passed_over();
+        self.want(topology)?;
+        self.since_ns = reader::now_ns();
+        Ok(())
+    }
+
+    /// Has packets of the topology recorded, from the next one on.
+    pub fn want(&mut self, topology: &Topology) -> Result<(), KernelError> {
         let devices = topology.devices().map(|(place, _)| place);
         let ends = topology.hosts.values().filter(|host| !host.forwards);
         let ends = ends.map(|host| Place { netns: host.netns, ifindex: 0 });
-        self.passed_over_before = self.passed_over();
-        self.object.want(devices.chain(ends))?;
-        self.since_ns = reader::now_ns();
-        Ok(())
+        self.object.want(devices.chain(ends))
+    }
+
+    /// Lets go of the kernel: packets pass as if there were no netpath.
+    pub fn pause(&mut self) {
+        self.links.pause();
+        self.probes.pause();
+    }
+
+    /// Attaches again what was attached before. What can't be, is missing from now on.
+    pub fn resume(&mut self) {
+        let begun = Instant::now();
+        // As at the start: what ends a wait first.
+        let failed = self.probes.resume().into_iter().chain(self.links.resume());
+        for error in failed {
+            tracing::warn!("after a pause: {error}");
+            self.missing.insert(error.to_string());
+        }
+        self.attaching = begun.elapsed();
+    }
+
+    /// What attaching took, the last time; loading aside.
+    pub fn attaching(&self) -> Duration {
+        self.attaching
     }
 
     /// Ends recording; what was recorded can still be read.
@@ -362,14 +399,16 @@ impl Tracer {
     }
 
     /// What a reader should know of probes that the kernel did not run.
-    pub fn notes(&self) -> Option<String> {
+    pub fn notes(&self) -> Vec<String> {
         let passed_over = self.passed_over().saturating_sub(self.passed_over_before);
-        (passed_over > 0).then(|| {
+        let passed_over = (passed_over > 0).then(|| {
             format!(
                 "{passed_over} times a probe was passed over, because an interrupt came to it \
                  while it was running: as many packets, wanted or not, lack a mark"
             )
-        })
+        });
+        let missing = self.missing.iter().map(|what| format!("after a pause: {what}"));
+        passed_over.into_iter().chain(missing).collect()
     }
 
     fn passed_over(&self) -> u64 {

@@ -41,9 +41,10 @@ pub use times::Times;
 pub use transactions::{RoundTrips, Transactions};
 
 use crate::{
+    decode::Gap,
     flight::{End, Flight},
     hooks::HookPlan,
-    sample::Births,
+    sample::{self, Births},
     serving::Source,
     session::Session,
     topo::{Place, Topology},
@@ -109,8 +110,8 @@ impl Coverage {
     /// With all packets that there were in `seen`, as far as can be told, where only some were
     /// recorded.
     #[must_use]
-    pub fn of_all(self, births: Births) -> Self {
-        Self { seen: births.estimate(self.sampled), ..self }
+    pub fn of_all(self, births: Births, listened: f64) -> Self {
+        Self { seen: births.estimate(self.sampled, listened), ..self }
     }
 }
 
@@ -138,6 +139,8 @@ pub struct Ledger {
     pub transactions: Transactions,
     /// Packets are not seen to enter queues: no tracepoint of theirs is there, or was asked for.
     queues_unseen: bool,
+    /// A request may be recorded and its reply not: what looks like a round trip would be none.
+    unjoined: bool,
     paths: Vec<Path>,
     by_key: FxHashMap<PathKey, usize>,
     scratch: attribute::Scratch,
@@ -158,7 +161,13 @@ impl Ledger {
         let enqueued = session.serving.points.get(&QDISC_ENQUEUE);
         let queues_unseen = matches!(enqueued, Some(Source::Absent(_)));
         let this = Self::new(session.topology.clone(), session.hooks.clone());
-        Self { queues_unseen, ..this }
+        Self { queues_unseen, unjoined: session.sampling.parts_packets(), ..this }
+    }
+
+    /// Events of one packet that arrived, on average.
+    pub fn events_of_one(&self) -> f64 {
+        let events = self.paths.iter().map(|p| p.events).sum();
+        sample::events_of_one(events, self.paths.iter().map(|p| p.total.count()).sum())
     }
 
     /// Paths in the order in which they were first seen.
@@ -185,6 +194,11 @@ impl Ledger {
     /// Says that no more flights come: round trips that are under way are booked.
     pub fn finish(&mut self) {
         self.transactions.finish();
+    }
+
+    /// Tells of a gap, before the flights that come after it.
+    pub fn gap(&mut self, gap: Gap) {
+        self.transactions.gap(gap);
     }
 
     /// Books a flight.
@@ -267,7 +281,9 @@ impl Ledger {
         if let Some(tuple) = flight.headers.and_then(|h| h.tuple) {
             self.flows.add(tuple, flight.translated, direction, total_ns);
         }
-        self.transactions.add(flight, index, path::is_reply(flight));
+        if !self.unjoined {
+            self.transactions.add(flight, index, path::is_reply(flight));
+        }
     }
 }
 

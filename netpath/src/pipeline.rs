@@ -3,11 +3,14 @@
 //! Chunks of several CPUs arrive out of order; pieces are held back until everything that happened
 //! before the watermark has arrived, and then go to the assembler in the order of time.
 
-use netpath_common::{point::UDP_READ, wire::CHUNK_ALONE};
+use netpath_common::{
+    point::UDP_READ,
+    wire::{ABI, CHUNK_ALONE},
+};
 use rustc_hash::FxHashMap;
 
 use crate::{
-    decode::{self, Batch, DecodeError},
+    decode::{self, Batch, DecodeError, Gap},
     filter::Filter,
     flight::{Assembler, Flight, OPEN_MAX},
     ledger::Ledger,
@@ -37,6 +40,8 @@ pub struct Pipeline {
     filter: Option<Filter>,
     /// Flows that the filter wants nothing of, until somebody takes them.
     unwanted: Vec<(u32, u32)>,
+    /// Gaps that the ledger does not know of yet.
+    gaps: Vec<Gap>,
     /// Flights that the filter has left out.
     pub left_out: u64,
 }
@@ -57,9 +62,13 @@ impl Pipeline {
 
     /// Takes a chunk.
     pub fn chunk(&mut self, chunk: &[u8]) {
-        if let Ok(header) = decode::header(chunk)
-            && header.flags & CHUNK_ALONE == 0
-        {
+        let header = decode::header(chunk).unwrap_or_default();
+        if let Some(gap) = Gap::of(&header) {
+            self.assembler.gap(gap);
+            self.gaps.push(gap);
+            return;
+        }
+        if header.abi == ABI && header.flags & CHUNK_ALONE == 0 {
             let state = self.cpus.entry(header.cpu).or_default();
             if header.lost > state.lost {
                 self.assembler.lost_between(state.base_ns, header.base_ns);
@@ -76,7 +85,13 @@ impl Pipeline {
 
     /// Says that all that happened before `watermark_ns` has arrived, and books what that ends.
     pub fn advance(&mut self, watermark_ns: u64, ledger: &mut Ledger) {
+        self.tell(ledger);
         self.advance_with(watermark_ns, |flight| ledger.add(flight));
+    }
+
+    /// Tells the ledger what it should know of flights that are to come.
+    pub fn tell(&mut self, ledger: &mut Ledger) {
+        self.gaps.drain(..).for_each(|gap| ledger.gap(gap));
     }
 
     /// Like [`Self::advance`], with the flights given to `done`.
@@ -101,6 +116,7 @@ impl Pipeline {
 
     /// Says that nothing more comes: everything is booked, and open flights are closed.
     pub fn finish(&mut self, ledger: &mut Ledger) {
+        self.tell(ledger);
         self.finish_with(|flight| ledger.add(flight));
         ledger.finish();
     }

@@ -57,6 +57,7 @@ fn run(
         for chunk in step.chunks() {
             pipeline.chunk(chunk);
         }
+        pipeline.tell(ledger);
         pipeline.advance_with(step.watermark_ns, |flight| each(flight, ledger));
         last_ns = last_ns.max(step.watermark_ns);
     }

@@ -13,7 +13,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use governor::{Governor, Spent};
+pub use governor::{Governor, Orders, Spent};
 
 use crate::view::units::count;
 
@@ -113,6 +113,11 @@ pub struct Sampling {
 pub const RATE_ALL: u32 = u32::MAX;
 
 impl Sampling {
+    /// Whether packets of one conversation are parted: some recorded, others not.
+    pub fn parts_packets(&self) -> bool {
+        self.share != Share::All && self.by == By::Packet
+    }
+
     /// The rate to begin with.
     pub fn rate(&self) -> u32 {
         match self.share {
@@ -128,7 +133,10 @@ impl Sampling {
 /// Packets that began on the path's devices and were asked for, and those of them that were
 /// recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Births {
+    /// All that began, matching the filter or not.
+    pub begun: u64,
     pub seen: u64,
     pub taken: u64,
 }
@@ -138,23 +146,39 @@ impl Births {
     #[must_use]
     pub fn since(self, before: Self) -> Self {
         Self {
+            begun: self.begun.saturating_sub(before.begun),
             seen: self.seen.saturating_sub(before.seen),
             taken: self.taken.saturating_sub(before.taken),
         }
     }
 
-    /// How many packets there were, if so many of them were recorded.
-    pub fn estimate(self, recorded: u64) -> u64 {
-        if self.taken == 0 || self.taken >= self.seen {
+    /// How many packets there were, if so many of them were recorded while the probes were attached
+    /// for this share of the time.
+    pub fn estimate(self, recorded: u64, listened: f64) -> u64 {
+        let share = if self.taken < self.seen { self.taken as f64 / self.seen as f64 } else { 1.0 };
+        if self.taken == 0 || share * listened >= 1.0 {
             return recorded;
         }
-        let all = u128::from(recorded) * u128::from(self.seen) / u128::from(self.taken);
-        u64::try_from(all).unwrap_or(u64::MAX)
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "an estimate; what is too large saturates"
+        )]
+        let all = (recorded as f64 / (share * listened)).round() as u64;
+        all
     }
 }
 
-/// What a reader of the report should know of the packets that are not in it.
-pub fn note(sampling: &Sampling, births: Births) -> Option<String> {
+/// Events of one packet, where so many were recorded of so many packets.
+pub fn events_of_one(events: u64, packets: u64) -> f64 {
+    /// On a container's path through NAT, where none was recorded.
+    const TYPICAL: f64 = 22.0;
+    if packets == 0 { TYPICAL } else { events as f64 / packets as f64 }
+}
+
+/// What a reader of the report should know of the packets that are not in it. `listened` is the
+/// share of the time in which the probes were attached.
+pub fn note(sampling: &Sampling, births: Births, listened: f64) -> Option<String> {
     let Sampling { share, by, budget } = sampling;
     let one = match by {
         By::Packet => "packet",
@@ -167,10 +191,25 @@ pub fn note(sampling: &Sampling, births: Births) -> Option<String> {
             format!("as many {one}s were recorded as a budget of {budget} of the machine allows")
         }
     };
+    let apart = if sampling.parts_packets() {
+        ". A request and its reply are seldom both among them, so there are no round trips; \
+         --sample-by flow draws conversations"
+    } else {
+        ""
+    };
+    let pauses = if listened < 1.0 {
+        format!(
+            " in the {:.1} % of the time in which netpath was attached (between, it lets go of the \
+             kernel to keep to its budget)",
+            listened * 100.0
+        )
+    } else {
+        String::new()
+    };
     Some(format!(
-        "{how}: {} of the {} packets that began on the path. How many passed the interface is \
+        "{how}: {} of the {} packets that began on the path{pauses}. How many passed the interface is \
          reckoned from that. How long a packet takes is not known when it is chosen, so the slowest \
-         packets are most likely not among the recorded ones",
+         packets are most likely not among the recorded ones{apart}",
         count(births.taken),
         count(births.seen),
     ))
@@ -210,8 +249,9 @@ mod tests {
 
     #[test]
     fn an_estimate_keeps_what_was_counted_in_full() {
-        assert_eq!(Births { seen: 0, taken: 0 }.estimate(7), 7);
-        assert_eq!(Births { seen: 10, taken: 10 }.estimate(7), 7);
-        assert_eq!(Births { seen: 1000, taken: 10 }.estimate(7), 700);
+        assert_eq!(Births { begun: 0, seen: 0, taken: 0 }.estimate(7, 1.0), 7);
+        assert_eq!(Births { begun: 10, seen: 10, taken: 10 }.estimate(7, 1.0), 7);
+        assert_eq!(Births { begun: 1000, seen: 1000, taken: 10 }.estimate(7, 1.0), 700);
+        assert_eq!(Births { begun: 1000, seen: 1000, taken: 1000 }.estimate(7, 0.1), 70);
     }
 }

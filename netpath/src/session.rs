@@ -66,6 +66,17 @@ pub struct Session {
 pub struct ProbeCost {
     pub mean: f64,
     pub stddev: f64,
+    /// Of the mean, being called, which a packet that is not recorded pays as well.
+    #[serde(default)]
+    pub called: f64,
+}
+
+impl ProbeCost {
+    /// What packets with so many events cost that were asked for and not recorded, and those
+    /// events that were recorded, ns.
+    pub fn of(&self, called: f64, recorded: f64) -> f64 {
+        called * self.called + recorded * self.mean
+    }
 }
 
 /// What is known when it has ended.
@@ -82,6 +93,8 @@ pub struct Ending {
     /// Packets that began while it ran.
     #[serde(default)]
     pub births: Births,
+    /// Of the duration, the time in which nothing was attached, to keep to the budget.
+    pub paused_ns: u64,
     /// Events lost, by point.
     pub lost: BTreeMap<u16, u64>,
     /// What the rules are called that packets walked, by their address: a table, or a table and
@@ -89,6 +102,16 @@ pub struct Ending {
     #[serde(default)]
     pub rules: BTreeMap<u64, String>,
     pub notes: Vec<String>,
+}
+
+impl Ending {
+    /// The share of the time in which probes were attached, 0 to 1.
+    pub fn listened(&self) -> f64 {
+        if self.duration_ns == 0 {
+            return 1.0;
+        }
+        1.0 - self.paused_ns.min(self.duration_ns) as f64 / self.duration_ns as f64
+    }
 }
 
 impl Session {

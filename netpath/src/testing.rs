@@ -12,6 +12,7 @@ use netpath_common::{
 };
 
 use crate::{
+    decode,
     flight::{Flight, Mark},
     hooks::{HookPlan, Registered},
     packet::{Headers, Tuple, UDP},
@@ -235,15 +236,8 @@ impl Chunk {
     }
 
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        out.extend_from_slice(&self.header.base_ns.to_ne_bytes());
-        out.extend_from_slice(&self.header.seq.to_ne_bytes());
-        out.extend_from_slice(&self.header.lost.to_ne_bytes());
-        out.extend_from_slice(&self.header.cpu.to_ne_bytes());
-        out.extend_from_slice(&u16::try_from(self.cells.len()).unwrap().to_ne_bytes());
-        out.extend_from_slice(&self.header.abi.to_ne_bytes());
-        out.extend_from_slice(&self.header.flags.to_ne_bytes());
-        out.extend_from_slice(&[0; 8]);
+        let cells = u16::try_from(self.cells.len()).unwrap();
+        let mut out = decode::header_bytes(&ChunkHeader { cells, ..self.header }).to_vec();
         out.extend(self.cells.iter().flatten());
         out
     }

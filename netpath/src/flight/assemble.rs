@@ -1,5 +1,7 @@
 //! The assembler: applies the rules that [`super`] states.
 
+use std::collections::VecDeque;
+
 use netpath_common::point::{
     Body, CONSUME_SKB, HOOK_SLOT, Hook, HookAux, IP6_XMIT, KFREE_SKB, LOCAL_OUT, NET_DEV_START,
     NET_DEV_XMIT, NETIF_RECEIVE, SEND_BEGIN, SK_READY, SOCK_RECV, SPAN_FIRST, TRANSPORT, point,
@@ -11,7 +13,7 @@ use super::{
     EVENTS_MAX, End, Flight, Mark, OPEN_MAX, REACHED_NS, SILENT_NS,
     sockets::{self, Sockets},
 };
-use crate::decode::{Batch, Event, Piece};
+use crate::decode::{Batch, Event, Gap, Piece};
 
 /// How often silent flights are looked for, ns of event time.
 const SWEEP_NS: u64 = 100_000_000;
@@ -19,6 +21,8 @@ const SWEEP_NS: u64 = 100_000_000;
 const EVICTED_AT_ONCE: usize = OPEN_MAX / 16;
 /// Windows of loss that are remembered.
 const WINDOWS_MAX: usize = 64;
+/// After a gap, packets that began in it are met in mid-path for this long, ns.
+const RESUMED_NS: u64 = 50_000_000;
 
 /// What the assembler has counted. All are numbers of flights, but for `strays`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +35,8 @@ pub struct Counters {
     pub evicted: u64,
     /// Flights that began before everything was attached; they are left out.
     pub early: u64,
+    /// Flights that a gap cut short, or that began in one; they are left out.
+    pub cut: u64,
 }
 
 /// Turns pieces, in order, into finished flights.
@@ -44,6 +50,10 @@ pub struct Assembler {
     swept_ns: u64,
     /// Flights that began before are left out, ns.
     since_ns: u64,
+    /// Gaps that are still ahead.
+    gaps: VecDeque<Gap>,
+    /// When the last gap ended, ns.
+    resumed_ns: Option<u64>,
     /// When events were lost: from, to, ns.
     lost: Vec<(u64, u64)>,
     /// Whether the reading of a datagram names its sk_buff, so that no lines are needed.
@@ -67,13 +77,13 @@ enum Role {
     Last,
 }
 
-fn role(event: &Event) -> Role {
-    if event.point == HOOK_SLOT {
-        let aux = HookAux::unpack(event.aux);
+fn role(at: u16, aux: u16) -> Role {
+    if at == HOOK_SLOT {
+        let aux = HookAux::unpack(aux);
         let sent = aux.slot == 0 && aux.hook == Hook::Output as u8;
         return if sent { Role::Birth } else { Role::Passage };
     }
-    match point(event.point).map(|p| p.body) {
+    match point(at).map(|p| p.body) {
         Some(Body::SendBegins | Body::Arriving | Body::LocalOut | Body::FlowOut) => Role::Birth,
         Some(Body::Sending | Body::Starting | Body::Receiving | Body::Backlogged) => Role::Passage,
         Some(Body::Copied | Body::Consumed | Body::Dropped) => Role::Last,
@@ -124,6 +134,43 @@ impl Assembler {
         self.lines_broken = true;
     }
 
+    /// Tells of a gap, before the pieces that come after it.
+    pub fn gap(&mut self, gap: Gap) {
+        self.gaps.push_back(gap);
+    }
+
+    /// Ends what was under way when a gap began that begins before this time, ns.
+    fn pass_gaps(&mut self, now_ns: u64, done: &mut impl FnMut(&Flight)) {
+        while let Some(gap) = self.gaps.pop_front_if(|gap| gap.from_ns <= now_ns) {
+            if gap.from_ns == gap.until_ns {
+                continue;
+            }
+            self.resumed_ns = Some(gap.until_ns);
+            for flight in self.take_all() {
+                if quiet_end(&flight.marks) == End::Reached {
+                    self.finish(Some(flight), done);
+                } else {
+                    self.counters.cut += 1;
+                    self.spare(flight);
+                }
+            }
+        }
+    }
+
+    /// Whether a flight may have begun in the last gap.
+    fn began_in_gap(&self, first: &Mark) -> bool {
+        let begins = matches!(role(first.point, first.aux), Role::Birth);
+        !begins && self.resumed_ns.is_some_and(|until| first.at_ns < until + RESUMED_NS)
+    }
+
+    /// All that is under way, in the order in which it began.
+    fn take_all(&mut self) -> Vec<Box<Flight>> {
+        let mut all: Vec<_> = self.open.drain().map(|(_, flight)| flight).collect();
+        all.extend(self.sockets.drain(|_| true));
+        all.sort_by_key(|f| f.seq);
+        all
+    }
+
     /// Takes a batch whose pieces are sorted; `done` gets each flight that has ended.
     pub fn batch(&mut self, batch: &Batch, mut done: impl FnMut(&Flight)) {
         for piece in &batch.pieces {
@@ -133,6 +180,7 @@ impl Assembler {
 
     /// Takes one piece.
     pub fn piece(&mut self, piece: &Piece, events: &[Event], done: &mut impl FnMut(&Flight)) {
+        self.pass_gaps(piece.start_ns, done);
         if piece.start_ns.saturating_sub(self.swept_ns) > SWEEP_NS {
             self.sweep(piece.start_ns, done);
         }
@@ -161,7 +209,7 @@ impl Assembler {
         }
         let mut headers = piece.headers;
         for event in events {
-            let role = role(event);
+            let role = role(event.point, event.aux);
             if role == Role::Birth && !goes_on(flight.as_deref_mut(), event) {
                 self.finish(flight.take(), done);
             }
@@ -214,10 +262,8 @@ impl Assembler {
 
     /// Closes every flight: the recording is over.
     pub fn finish_all(&mut self, mut done: impl FnMut(&Flight)) {
-        let mut rest: Vec<_> = self.open.drain().map(|(_, flight)| flight).collect();
-        rest.extend(self.sockets.drain(|_| true));
-        rest.sort_by_key(|f| f.seq);
-        for flight in rest {
+        self.pass_gaps(u64::MAX, &mut done);
+        for flight in self.take_all() {
             self.finish(Some(flight), &mut done);
         }
     }
@@ -251,9 +297,16 @@ impl Assembler {
         }
         if flight.marks.first().is_some_and(|m| m.at_ns < self.since_ns) {
             self.counters.early += 1;
+        } else if flight.marks.first().is_some_and(|m| self.began_in_gap(m)) {
+            self.counters.cut += 1;
         } else {
             done(&flight);
         }
+        self.spare(flight);
+    }
+
+    /// Keeps a flight's memory.
+    fn spare(&mut self, flight: Box<Flight>) {
         if self.spare.len() < 1024 {
             self.spare.push(flight);
         }
@@ -319,7 +372,7 @@ fn goes_on(flight: Option<&mut Flight>, event: &Event) -> bool {
 fn enters_tunnel(flight: &Flight, events: &[Event]) -> bool {
     let last = flight.marks.last().is_some_and(|m| m.point == NET_DEV_START);
     let sent = events.first().is_some_and(|e| {
-        role(e) == Role::Birth && !point(e.point).is_some_and(|p| p.body == Body::Arriving)
+        role(e.point, e.aux) == Role::Birth && !point(e.point).is_some_and(|p| p.body == Body::Arriving)
     });
     last && sent
 }

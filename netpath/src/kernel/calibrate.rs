@@ -297,7 +297,9 @@ fn cost(measured: &Measured, events_per_datagram: f64) -> Option<ProbeCost> {
     // What lies between them beyond their scatter: anywhere there, a uniform distribution.
     let apart = (hot.ns - woken.ns).abs() - hot.stderr.hypot(woken.stderr);
     let between = apart.max(0.0) / 12f64.sqrt();
+    let called = (hot.called_ns * of_hot + woken.called_ns * of_woken) / (of_hot + of_woken);
     Some(ProbeCost {
+        called: called / events_per_datagram,
         mean: mean.max(0.0) / events_per_datagram,
         stddev: scatter.hypot(between).hypot(mean * OTHER_TRAFFIC) / events_per_datagram,
     })
@@ -307,6 +309,8 @@ fn cost(measured: &Measured, events_per_datagram: f64) -> Option<ProbeCost> {
 #[derive(Clone, Copy, Debug)]
 struct Extra {
     ns: f64,
+    /// Of these, being called.
+    called_ns: f64,
     stderr: f64,
 }
 
@@ -322,11 +326,19 @@ fn extra(measured: &Measured, of: impl Fn(&Times) -> f64) -> Extra {
     // A probe cannot make a packet faster.
     let called = (after.ns - before.ns).max(0.0) * yardstick;
     let scatter = before.stderr.hypot(after.stderr) * yardstick;
-    Extra { ns: recording.ns + called, stderr: recording.stderr.hypot(scatter) }
+    let stderr = recording.stderr.hypot(scatter);
+    Extra { ns: recording.ns + called, called_ns: called, stderr }
+}
+
+/// A median, and its standard error.
+#[derive(Clone, Copy, Debug)]
+struct Middle {
+    ns: f64,
+    stderr: f64,
 }
 
 /// The median, and its standard error, from the median distance to it.
-fn middle(all: impl Iterator<Item = f64>) -> Extra {
+fn middle(all: impl Iterator<Item = f64>) -> Middle {
     /// Of a normal distribution: its deviation over its median distance, and a median's standard
     /// error over the deviation by √n.
     const DEVIATION: f64 = 1.4826;
@@ -334,7 +346,7 @@ fn middle(all: impl Iterator<Item = f64>) -> Extra {
     let all: Vec<f64> = all.collect();
     let ns = median(all.clone());
     let distance = median(all.iter().map(|x| (x - ns).abs()).collect());
-    Extra { ns, stderr: distance * DEVIATION * OF_MEDIAN / (all.len().max(1) as f64).sqrt() }
+    Middle { ns, stderr: distance * DEVIATION * OF_MEDIAN / (all.len().max(1) as f64).sqrt() }
 }
 
 fn median(mut all: Vec<f64>) -> f64 {

@@ -18,7 +18,10 @@ use super::{
     raw::{self, ProgramKind},
     source::Source,
 };
-use crate::hooks::{HookKey, HookPlan};
+use crate::{
+    hooks::{HookKey, HookPlan},
+    netns::Netns,
+};
 
 const KIND: ProgramKind = ProgramKind {
     kind: bpf_prog_type::BPF_PROG_TYPE_NETFILTER,
@@ -56,11 +59,22 @@ fn link_beside(
     tried
 }
 
+/// A link, and what it takes to make it.
+struct Link {
+    at: HookKey,
+    netns: Netns,
+    family: Family,
+    hook: Hook,
+    slot: usize,
+    priority: i32,
+    /// `None` in a pause.
+    link: Option<OwnedFd>,
+}
+
 /// Attached links.
 #[derive(Default)]
 pub(super) struct Links {
-    /// Each with the hook point that it is at.
-    links: Vec<(HookKey, OwnedFd)>,
+    links: Vec<Link>,
     // Kept so that hooks which are registered later can get links too.
     programs: Vec<OwnedFd>,
 }
@@ -72,12 +86,24 @@ impl Links {
 
     /// Detaches the links of a namespace: they would keep it alive.
     pub(super) fn release(&mut self, netns: u32) {
-        self.links.retain(|(at, _)| at.netns != netns);
+        self.links.retain(|link| link.at.netns != netns);
     }
 
     /// Detaches the links of a hook point.
     pub(super) fn release_point(&mut self, key: HookKey) {
-        self.links.retain(|(at, _)| *at != key);
+        self.links.retain(|link| link.at != key);
+    }
+
+    /// Detaches all of them; they can come again.
+    pub(super) fn pause(&mut self) {
+        self.links.iter_mut().for_each(|link| link.link = None);
+    }
+
+    /// Attaches them again; what could not be.
+    pub(super) fn resume(&mut self) -> Vec<KernelError> {
+        let Self { links, programs } = self;
+        let of_one_netns = links.chunk_by_mut(|a, b| a.at.netns == b.at.netns);
+        of_one_netns.flat_map(|links| enter_and_link(programs, links).err()).collect()
     }
 
     /// Attaches the links that `plan` has for these hook points. A hook point that can't have its
@@ -110,43 +136,60 @@ impl Links {
     ) -> Result<(), KernelError> {
         let Named { netns, family, hook, .. } = named;
         let Some(point) = plan.points.get(&named.key()) else { return Ok(()) };
-        let mut wanted = Vec::new();
-        for (slot, priority) in point.links.iter().enumerate() {
-            // Away from the hooks that it is to stand beside.
-            let step = if slot == 0 { -1 } else { 1 };
-            wanted.push((self.program(source, slot)?, *priority, step));
-        }
-        if wanted.is_empty() {
+        let mut links: Vec<Link> = (point.links.iter().enumerate())
+            .map(|(slot, priority)| Link {
+                at: named.key(),
+                netns: netns.clone(),
+                family: *family,
+                hook: *hook,
+                slot,
+                priority: *priority,
+                link: None,
+            })
+            .collect();
+        if links.is_empty() {
             return Ok(());
         }
-        let links = netns
-            .run(|| {
-                wanted
-                    .iter()
-                    .map(|&(program, priority, step)| {
-                        link_beside(program, *family, *hook, priority, step).map_err(|source| {
-                            let what = format!(
-                                "attach a netfilter link to {} {} at priority {priority} in {}",
-                                family.name(),
-                                hook.name(),
-                                netns.name
-                            );
-                            KernelError::System { what, source }
-                        })
-                    })
-                    .collect::<Result<Vec<_>, _>>()
-            })
-            .map_err(|e| KernelError::Object(e.to_string()))??;
-        self.links.extend(links.into_iter().map(|link| (named.key(), link)));
+        self.load(source, links.len())?;
+        enter_and_link(&self.programs, &mut links)?;
+        self.links.append(&mut links);
         Ok(())
     }
 
-    /// The program for a slot; loaded when it is first needed.
-    fn program(&mut self, source: &Source, slot: usize) -> Result<RawFd, KernelError> {
-        while self.programs.len() <= slot {
+    /// Loads the programs of the first `slots` slots, where that was not needed before.
+    fn load(&mut self, source: &Source, slots: usize) -> Result<(), KernelError> {
+        while self.programs.len() < slots {
             let name = format!("hook_slot_{}", self.programs.len());
             self.programs.push(source.load(&name, KIND)?);
         }
-        Ok(self.programs[slot].as_raw_fd())
+        Ok(())
     }
+}
+
+/// Makes links of one namespace that are not there, inside it.
+fn enter_and_link(programs: &[OwnedFd], links: &mut [Link]) -> Result<(), KernelError> {
+    let Some(netns) = links.first().map(|link| link.netns.clone()) else { return Ok(()) };
+    netns
+        .run(|| {
+            links.iter_mut().filter(|link| link.link.is_none()).try_for_each(|link| {
+                link.link = Some(make(programs, link)?);
+                Ok(())
+            })
+        })
+        .map_err(|e| KernelError::Object(e.to_string()))?
+}
+
+fn make(programs: &[OwnedFd], link: &Link) -> Result<OwnedFd, KernelError> {
+    let Link { netns, family, hook, slot, priority, .. } = link;
+    // Away from the hooks that it is to stand beside.
+    let step = if *slot == 0 { -1 } else { 1 };
+    link_beside(programs[*slot].as_raw_fd(), *family, *hook, *priority, step).map_err(|source| {
+        let what = format!(
+            "attach a netfilter link to {} {} at priority {priority} in {}",
+            family.name(),
+            hook.name(),
+            netns.name
+        );
+        KernelError::System { what, source }
+    })
 }

@@ -28,9 +28,27 @@ pub(super) struct Probes {
 struct Probe {
     what: What,
     on_return: bool,
-    backend: Backend,
-    link: OwnedFd,
+    way: Way,
+    symbol: CString,
+    /// `None` in a pause.
+    link: Option<OwnedFd>,
     program: OwnedFd,
+    /// Returns that were missed by links that are gone.
+    missed_returns: u64,
+}
+
+impl Probe {
+    fn link(&mut self) -> Result<(), KernelError> {
+        let link = self.way.link(self.program.as_fd(), &self.symbol, self.on_return);
+        let symbol = self.symbol.to_string_lossy();
+        self.link = Some(link.map_err(|e| KernelError::system(format!("attach to {symbol}"), e))?);
+        Ok(())
+    }
+
+    fn missed_returns(&self) -> u64 {
+        let now = self.link.as_ref().and_then(|link| raw::kprobe_misses(link.as_fd()).ok());
+        self.missed_returns + now.unwrap_or(0)
+    }
 }
 
 /// How often a probe was not run.
@@ -51,7 +69,7 @@ impl Probes {
     pub(super) fn by_backend(&self) -> BTreeMap<Backend, usize> {
         let mut attached = BTreeMap::new();
         for probe in &self.attached {
-            *attached.entry(probe.backend).or_default() += 1;
+            *attached.entry(probe.way.backend()).or_default() += 1;
         }
         attached
     }
@@ -89,11 +107,25 @@ impl Probes {
         }
     }
 
+    /// Detaches everything; what begins a wait first, so that no end is waited for.
+    pub(super) fn pause(&mut self) {
+        for probe in self.attached.iter_mut().rev() {
+            probe.missed_returns = probe.missed_returns();
+            probe.link = None;
+        }
+    }
+
+    /// Attaches it again; what could not be.
+    pub(super) fn resume(&mut self) -> Vec<KernelError> {
+        let absent = self.attached.iter_mut().filter(|probe| probe.link.is_none());
+        absent.filter_map(|probe| probe.link().err()).collect()
+    }
+
     /// How often each probe was not run, by what it serves and whether it is at its exit.
     pub(super) fn missed(&self) -> Vec<(What, bool, Missed)> {
         let missed = |probe: &Probe| Missed {
             nested: raw::recursion_misses(probe.program.as_fd()).unwrap_or(0),
-            returns: raw::kprobe_misses(probe.link.as_fd()).unwrap_or(0),
+            returns: probe.missed_returns(),
         };
         self.attached.iter().map(|p| (p.what, p.on_return, missed(p))).collect()
     }
@@ -128,10 +160,17 @@ fn attach_one(
     wanted
         .map(|(name, on_return)| {
             let program = source.load(name, way.kind(on_return, found, module))?;
-            let link = way
-                .link(program.as_fd(), &symbol, on_return)
-                .map_err(|e| KernelError::system(format!("attach {name} to {}", found.name), e))?;
-            Ok(Probe { what: *what, on_return, backend: way.backend(), link, program })
+            let mut probe = Probe {
+                what: *what,
+                on_return,
+                way: *way,
+                symbol: symbol.clone(),
+                link: None,
+                program,
+                missed_returns: 0,
+            };
+            probe.link()?;
+            Ok(probe)
         })
         .collect()
 }

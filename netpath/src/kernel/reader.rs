@@ -25,7 +25,10 @@ use nix::{
 };
 
 use super::{KernelError, object::Object};
-use crate::{decode::u16_at, sample::Births};
+use crate::{
+    decode::{header_bytes, u16_at},
+    sample::Births,
+};
 
 /// How far back the watermark stays behind the clock, ns: an event can have taken its time and not
 /// yet been written.
@@ -123,7 +126,7 @@ impl Reader {
     /// Packets that began, and those that were recorded, on all CPUs.
     pub(super) fn births(&self) -> Births {
         (0..self.cpus.count).map(|cpu| self.cpus.births(cpu)).fold(Births::default(), |a, b| {
-            Births { seen: a.seen + b.seen, taken: a.taken + b.taken }
+            Births { begun: a.begun + b.begun, seen: a.seen + b.seen, taken: a.taken + b.taken }
         })
     }
 }
@@ -176,18 +179,6 @@ fn last_skb(cells: &[u8]) -> Option<Cell> {
 const _: () =
     assert!(std::mem::offset_of!(Skb, gso_segs) == 2 && std::mem::offset_of!(Skb, addr) == 8);
 
-fn header_bytes(header: &ChunkHeader) -> [u8; HEADER] {
-    let mut out = [0; HEADER];
-    out[0..8].copy_from_slice(&header.base_ns.to_ne_bytes());
-    out[8..12].copy_from_slice(&header.seq.to_ne_bytes());
-    out[12..16].copy_from_slice(&header.lost.to_ne_bytes());
-    out[16..18].copy_from_slice(&header.cpu.to_ne_bytes());
-    out[18..20].copy_from_slice(&header.cells.to_ne_bytes());
-    out[20..22].copy_from_slice(&header.abi.to_ne_bytes());
-    out[22..24].copy_from_slice(&header.flags.to_ne_bytes());
-    out
-}
-
 /// `CLOCK_MONOTONIC`, the clock of the events.
 pub(super) fn now_ns() -> u64 {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC)
@@ -231,6 +222,7 @@ impl Cpus {
         unsafe {
             let buffer = self.base.as_ptr().add(cpu);
             Births {
+                begun: (&raw const (*buffer).begun).read_volatile(),
                 seen: (&raw const (*buffer).seen).read_volatile(),
                 taken: (&raw const (*buffer).taken).read_volatile(),
             }

@@ -12,10 +12,13 @@
 //! - Where requests overlap (a reply departs before the request has arrived, pipelining) no time is
 //!   the answerer's alone: such round trips are counted, and left out.
 
+use std::collections::VecDeque;
+
 use rustc_hash::FxHashMap;
 
 use super::Times;
 use crate::{
+    decode::Gap,
     flight::Flight,
     packet::{Headers, ICMP, ICMPV6, TCP, Tuple, UDP},
 };
@@ -24,6 +27,8 @@ use crate::{
 const OPEN_MAX: usize = 1 << 16;
 /// A connection that was silent for this long makes room for others, ns.
 const IDLE_NS: u64 = 1_000_000_000;
+/// Gaps that are remembered: flights end soon after they begin.
+const GAPS_MAX: usize = 64;
 
 /// Round trips over the same two paths.
 #[derive(Clone, Debug)]
@@ -45,6 +50,10 @@ pub struct RoundTrips {
 #[derive(Clone, Debug, Default)]
 pub struct Transactions {
     open: FxHashMap<Tuple, Open>,
+    /// When the last gaps ended, ns, ascending. A request from before one has no reply after it.
+    gaps: VecDeque<u64>,
+    /// How many there were before those.
+    old_gaps: usize,
     done: Vec<RoundTrips>,
     /// Round trips whose requests and replies overlapped.
     pub overlapped: u64,
@@ -65,6 +74,8 @@ struct Leg {
 struct Open {
     request: Option<Leg>,
     reply: Option<Leg>,
+    /// How many gaps had passed when it began.
+    after: usize,
 }
 
 /// The tuple of the packets that answer packets of this one.
@@ -103,6 +114,15 @@ impl Transactions {
         &self.done
     }
 
+    /// Tells of a gap, before the flights that come after it.
+    pub(super) fn gap(&mut self, gap: Gap) {
+        if self.gaps.len() >= GAPS_MAX {
+            self.gaps.pop_front();
+            self.old_gaps += 1;
+        }
+        self.gaps.push_back(gap.until_ns);
+    }
+
     /// Takes a flight that arrived over the path with this index; `is_reply` is what conntrack
     /// says of its direction.
     pub(super) fn add(&mut self, flight: &Flight, path: usize, is_reply: Option<bool>) {
@@ -131,7 +151,11 @@ impl Transactions {
             }
         }
         let once = matches!(tuple.proto, ICMP | ICMPV6);
+        let after = self.old_gaps + self.gaps.partition_point(|until| *until <= leg.start_ns);
         let open = self.open.entry(key).or_default();
+        if open.after != after {
+            *open = Open { after, ..Open::default() };
+        }
         if answers {
             // A reply whose request was not seen says nothing; but an echo's request can end after
             // its reply, whose sk_buff is freed later.
@@ -139,7 +163,7 @@ impl Transactions {
                 join(&mut open.reply, leg);
             }
         } else if open.reply.is_some() && !once {
-            let finished = std::mem::replace(open, Open { request: Some(leg), reply: None });
+            let finished = std::mem::replace(open, Open { request: Some(leg), reply: None, after });
             self.book(finished, tuple.proto);
             return;
         } else {
@@ -288,6 +312,19 @@ mod tests {
         all.add(&flight((3, 80), (2, 4000), 0, 100), 1, Some(true));
         all.add(&flight((2, 4000), (3, 80), 1000, 1100), 0, Some(false));
         all.add(&flight((3, 80), (2, 4000), 1200, 1300), 1, Some(true));
+        all.finish();
+        assert_eq!(all.done()[0].total.count(), 1);
+        assert_eq!(all.done()[0].total.sum_ns(), 300);
+    }
+
+    #[test]
+    fn a_request_before_a_gap_has_no_reply_after_it() {
+        let mut all = Transactions::default();
+        all.add(&flight((2, 4000), (3, 80), 0, 100), 0, None);
+        all.gap(Gap { from_ns: 150, until_ns: 5000 });
+        all.add(&flight((3, 80), (2, 4000), 6000, 6100), 1, Some(true));
+        all.add(&flight((2, 4000), (3, 80), 6200, 6300), 0, Some(false));
+        all.add(&flight((3, 80), (2, 4000), 6400, 6500), 1, Some(true));
         all.finish();
         assert_eq!(all.done()[0].total.count(), 1);
         assert_eq!(all.done()[0].total.sum_ns(), 300);

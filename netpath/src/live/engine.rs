@@ -11,8 +11,12 @@ use std::{
 
 use nix::time::{ClockId, clock_gettime};
 
-use super::{LiveError, budget::Budgeted};
+use super::{
+    LiveError,
+    budget::{Budgeted, Turn},
+};
 use crate::{
+    decode::Gap,
     facts::{self, Facts},
     kernel::Tracer,
     ledger::Ledger,
@@ -92,6 +96,8 @@ pub(super) struct Engine {
     lost_before: BTreeMap<u16, u64>,
     /// Packets that began before the ledger did.
     births_before: Births,
+    /// For how long nothing was attached before the ledger began.
+    paused_before: Duration,
     notes: Vec<String>,
     /// CPU time that the process had used when the ledger began, ns.
     cpu_before_ns: u64,
@@ -108,7 +114,7 @@ impl Engine {
         let Attached { tracer, mut session, writer } = attached;
         let watch = Watch::new(&mut session.topology);
         let ledger = Ledger::of(&session);
-        let budgeted = Budgeted::of(&session);
+        let budgeted = Budgeted::of(&session, &tracer);
         let pipeline = Pipeline::of(&session);
         let now = Instant::now();
         let facts = session.facts.clone();
@@ -123,6 +129,7 @@ impl Engine {
             since: now,
             lost_before: BTreeMap::new(),
             births_before: Births::default(),
+            paused_before: Duration::ZERO,
             notes: Vec::new(),
             cpu_before_ns: own_cpu_ns(),
             facts,
@@ -151,6 +158,7 @@ impl Engine {
         loop {
             let fill = self.poll()?;
             self.look();
+            self.keep_to_budget()?;
             self.refresh()?;
             let enough = limits.count.is_some_and(|n| self.ledger.coverage.seen >= n);
             let left = limits.for_.map(|d| d.saturating_sub(self.started.elapsed()));
@@ -162,7 +170,9 @@ impl Engine {
             } else if fill < FILL_LOW {
                 pause = (pause * 2).min(POLL_MAX);
             }
-            match inbox.recv_timeout(left.map_or(pause, |left| pause.min(left))) {
+            let wake = self.budgeted.as_ref().and_then(Budgeted::wake);
+            let wait = [left, wake].into_iter().flatten().fold(pause, Duration::min);
+            match inbox.recv_timeout(wait) {
                 Ok(Command::Publish) => {
                     // What has happened up to now belongs to it.
                     self.poll()?;
@@ -191,20 +201,51 @@ impl Engine {
             writer.advance(polled.watermark_ns)?;
         }
         tracer.leave_out(pipeline.take_unwanted());
-        if let Some(budgeted) = &mut self.budgeted {
-            budgeted.look(pipeline.events, &self.session.topology, tracer)?;
-        }
         // While the rule sets still are there.
         let rules = self.ledger.rules();
         self.ledger.rule_names.clone_from(self.tracer.rule_names(rules));
         Ok(polled.fill)
     }
 
+    /// Lets the budget decide what is recorded, and whether anything is attached.
+    fn keep_to_budget(&mut self) -> Result<(), LiveError> {
+        let Some(budgeted) = &mut self.budgeted else { return Ok(()) };
+        let rate = budgeted.rate();
+        let (events, each) = (self.pipeline.events, self.ledger.events_of_one());
+        let turn = budgeted.look(events, each, &self.session.topology, &mut self.tracer)?;
+        if budgeted.redraws(rate) {
+            let now_ns = self.tracer.now_ns();
+            self.gap(Gap { from_ns: now_ns, until_ns: now_ns });
+        }
+        if turn == Turn::Resumed {
+            // Hooks may have changed meanwhile: first that, then packets.
+            self.attach_news()?;
+            self.tracer.want(&self.session.topology)?;
+            let gap = self.budgeted.as_mut().and_then(|b| b.resumed(&self.tracer));
+            gap.into_iter().for_each(|gap| self.gap(gap));
+        }
+        Ok(())
+    }
+
+    /// Tells everybody of a gap.
+    fn gap(&mut self, gap: Gap) {
+        let chunk = gap.chunk();
+        self.pipeline.chunk(&chunk);
+        if let Some(writer) = &mut self.writer {
+            writer.chunk(&chunk);
+        }
+    }
+
     /// Attaches to what has come since the last look, about once a second.
     fn refresh(&mut self) -> Result<(), LiveError> {
-        if self.refreshed.elapsed() < REFRESH_EVERY {
+        let listening = self.budgeted.as_ref().is_none_or(Budgeted::is_listening);
+        if !listening || self.refreshed.elapsed() < REFRESH_EVERY {
             return Ok(());
         }
+        self.attach_news()
+    }
+
+    fn attach_news(&mut self) -> Result<(), LiveError> {
         self.refreshed = Instant::now();
         let namespaces = self.watch.namespaces().map(|(_, netns)| netns);
         // A namespace can go away while it is looked at; the next look is without it.
@@ -249,10 +290,16 @@ impl Engine {
         self.cpu_before_ns = own_cpu_ns();
         self.lost_before = self.tracer.lost();
         self.births_before = self.tracer.births();
+        self.paused_before = self.paused();
         self.since = Instant::now();
         self.session.since_ns = self.tracer.now_ns();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.session.started_unix_ns = u64::try_from(now.as_nanos()).unwrap_or(0);
+    }
+
+    /// For how long nothing was attached, to keep to the budget.
+    fn paused(&self) -> Duration {
+        self.budgeted.as_ref().map_or(Duration::ZERO, Budgeted::paused)
     }
 
     /// What an ending now would say.
@@ -265,6 +312,8 @@ impl Engine {
         }
         lost.retain(|_, n| *n > 0);
         Ending {
+            paused_ns: u64::try_from((self.paused() - self.paused_before).as_nanos())
+                .unwrap_or(u64::MAX),
             duration_ns: u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX),
             own_cpu_ns: own_cpu_ns().saturating_sub(self.cpu_before_ns),
             facts: self.facts.clone(),

@@ -51,7 +51,7 @@ pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
         host: session.host.clone(),
         backends,
         absent,
-        packets: ledger.coverage.of_all(ending.births),
+        packets: ledger.coverage.of_all(ending.births, ending.listened()),
         probe_cost_ns: session.probe_cost,
         own_cost: own_cost(ledger, session, ending),
         lost_events: ending.lost.values().sum(),
@@ -76,7 +76,7 @@ fn notes(session: &Session, ending: &Ending) -> Vec<String> {
     let filter = session.filter.as_ref().map(|f| {
         format!("only packets that match `{}`, with their addresses before or after NAT", f.text())
     });
-    let sampling = sample::note(&session.sampling, ending.births);
+    let sampling = sample::note(&session.sampling, ending.births, ending.listened());
     let kept = session.notes.iter().chain(&ending.notes).cloned();
     filter.into_iter().chain(sampling).chain(kept).collect()
 }
@@ -107,9 +107,11 @@ pub(super) fn compensated(
 
 fn own_cost(ledger: &Ledger, session: &Session, ending: &Ending) -> OwnCost {
     let events: u64 = ledger.paths().iter().map(|p| p.events).sum();
+    let refused = ending.births.begun.saturating_sub(ending.births.taken) as f64;
+    let refused = refused * ledger.events_of_one();
     let duration_ns = ending.duration_ns.max(1) as f64;
     OwnCost {
-        kernel_cpus: events as f64 * session.probe_cost.mean / duration_ns,
+        kernel_cpus: session.probe_cost.of(refused, events as f64) / duration_ns,
         user_cpus: ending.own_cpu_ns as f64 / duration_ns,
     }
 }

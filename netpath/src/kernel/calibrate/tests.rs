@@ -23,6 +23,7 @@ fn the_cost_lies_between_hot_and_woken_however_fast_the_machine_has_become() {
         let recording = Times { hot: 300.0, woken: 1300.0 };
         let cost = cost(&measured(plain, yardstick_ns, 200.0, recording), 10.0).unwrap();
         assert!((cost.mean - 100.0).abs() < 1e-9, "{cost:?}");
+        assert!((cost.called - 20.0).abs() < 1e-9, "{cost:?}");
         let stddev = (100.0 / 12f64.sqrt()).hypot(100.0 * OTHER_TRAFFIC);
         assert!((cost.stddev - stddev).abs() < 0.1, "{cost:?}");
     }
