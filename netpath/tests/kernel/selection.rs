@@ -51,6 +51,25 @@ fn sampled_packets_are_whole_and_the_others_are_counted() {
     assert!(p.sampled >= 400 && p.complete as f64 >= p.sampled as f64 * 0.98, "{p:?}");
     assert!(p.seen > p.sampled * 7 && p.seen < p.sampled * 9, "{p:?}");
     assert!(snapshot.notes.iter().any(|n| n.contains("one packet in 8")), "{:?}", snapshot.notes);
+    // A recorded reply is seldom the one to the recorded request before it.
+    assert!(snapshot.transactions.is_empty());
+}
+
+#[test]
+fn between_windows_nothing_is_attached_and_packets_stay_whole() {
+    need_kernel!();
+    let lab = bridge_nat();
+    let _traffic = LOADS.map(|load| Traffic::start(&lab, load, false).expect("traffic"));
+    let budget = ["--sample", "auto", "--budget", "0.01%"];
+    // The longest pause takes 10 s: there is a window before it and one after it.
+    let snapshot = trace(&lab, &[&["--for", "11500ms"], &budget[..]].concat());
+    let p = snapshot.packets;
+    assert!(p.sampled > 0 && p.complete as f64 >= p.sampled as f64 * 0.95, "{p:?}");
+    let seconds = snapshot.paths.iter().flat_map(|path| &path.history);
+    let starts: Vec<u64> = seconds.map(|second| second.start_ns / 1_000_000_000).collect();
+    let (first, last) = (starts.iter().min().copied(), starts.iter().max().copied());
+    assert!(last > first.map(|first| first + 5), "{starts:?}");
+    assert!(snapshot.notes.iter().any(|n| n.contains("lets go")), "{:?}", snapshot.notes);
 }
 
 #[test]

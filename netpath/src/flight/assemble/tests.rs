@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     packet::{Headers, TCP},
+    pipeline::Pipeline,
     testing::{
         BR0, CLIENT_ETH0, Chunk, SERVER_ETH0, UP0, VETH0, at_dev, at_hook, fly, headers, points,
         ready, received, request, tuple,
@@ -27,6 +28,37 @@ fn a_request_is_one_flight_from_socket_to_reader() {
     assert_eq!(flights[0].end, End::Delivered);
     assert_eq!(flights[0].marks.len(), request().len() + 1);
     assert!(!flights[0].incomplete);
+}
+
+#[test]
+fn what_a_gap_cuts_is_left_out_and_what_has_arrived_is_not() {
+    let mut pipeline = Pipeline::default();
+    let before = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&headers(1)))
+        .events(&request()[..6], 100)
+        .skb(0xb0, Some(&headers(2)))
+        .event(at_hook(SERVER_ETH0, Hook::Input, 0), 100);
+    let gap = Gap { from_ns: 1_000_000, until_ns: 2_000_000 };
+    // The rest of the first one, whose address is another packet's by now; one that began in the
+    // gap; and one that began after it.
+    let after = Chunk::new(0, 1, 3_000_000)
+        .skb(0xa0, None)
+        .events(&request()[6..], 100)
+        .skb(0xc0, Some(&headers(3)))
+        .event(at_dev(NETIF_RECEIVE, SERVER_ETH0), 100)
+        .event(at_hook(SERVER_ETH0, Hook::Input, 0), 100)
+        .skb(0xd0, Some(&headers(4)))
+        .events(&request(), 100)
+        .skb(0x77, None)
+        .event(received(0x77, 100), 0);
+    for bytes in [before.bytes(), gap.chunk().to_vec(), after.bytes()] {
+        pipeline.chunk(&bytes);
+    }
+    let mut flights = Vec::new();
+    pipeline.finish_with(|flight| flights.push(flight.clone()));
+    let ends: Vec<(u64, End)> = flights.iter().map(|f| (f.skb, f.end)).collect();
+    assert_eq!(ends, [(0xb0, End::Reached), (0xd0, End::Delivered)]);
+    assert_eq!(pipeline.assembler().counters().cut, 3);
 }
 
 #[test]
