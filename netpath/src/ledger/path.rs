@@ -1,6 +1,7 @@
 //! Paths: which flights belong together, and the rows that their times are booked in.
 
 use netpath_common::{
+    group::Group,
     hop::{At, HopId, RuleSet},
     point::Hook,
 };
@@ -58,8 +59,7 @@ pub struct Row {
     pub causes: Causes,
     /// Pieces of time booked here; each holds one event's cost.
     pub pieces: u64,
-    /// Its cost group's index in the path's [`Groups`].
-    pub(super) group: usize,
+    pub(super) group: Group,
     /// The flight at hand's time here, until it is booked.
     pending_ns: i64,
     pending: bool,
@@ -217,12 +217,14 @@ impl Path {
             return found;
         }
         let at = cursor.min(self.rows.len());
+        let group = hop.info().group;
+        self.groups.join(group, &self.rows);
         let row = Row {
             key,
             times: Times::default(),
             causes: Causes::default(),
             pieces: 0,
-            group: self.groups.join(hop.info().group, &self.rows),
+            group,
             pending_ns: 0,
             pending: false,
         };

@@ -89,12 +89,12 @@ fn a_groups_times_are_sums_over_a_packets_hops() {
     let (once, never) = (without(&[11, 12]), without(&[7, 8, 11, 12]));
     let ledger = ledger_of(&[packet(0, &once, 100), packet(1, &all, 70), packet(2, &never, 100)]);
     let [path] = ledger.paths() else { panic!("one path: {:?}", ledger.paths()) };
-    let times = |group: Group| path.groups.times(&path.rows).find(|(g, _)| *g == group).unwrap().1;
-    let nat = times(Group::Nat);
+    let groups = path.groups.times(&path.rows);
+    let nat = &groups.iter().find(|(g, _)| *g == Group::Nat).unwrap().1;
     assert_eq!((nat.count(), nat.sum_ns(), nat.max_ns()), (2, 100 + 2 * 70, 140));
     assert!((99..=101).contains(&nat.quantile_ns(0.5)), "{nat:?}");
-    for (group, times) in path.groups.times(&path.rows) {
-        let rows = path.rows.iter().filter(|r| r.key.hop.is_some_and(|h| h.info().group == group));
+    for (group, times) in &groups {
+        let rows = path.rows.iter().filter(|r| r.key.hop.is_some_and(|h| h.info().group == *group));
         assert_eq!(times.sum_ns(), rows.map(|r| r.times.sum_ns()).sum::<i128>(), "{group:?}");
     }
 }

@@ -133,7 +133,8 @@ impl<W: Write> Capture<W> {
         let data = bytes.data.get(skipped..).unwrap_or_default().to_vec();
         let link = if ethernet { DataLink::ETHERNET } else { DataLink::RAW };
         let beyond = if ethernet { u32::from(bytes.link) } else { 0 };
-        let original_len = headers.len.saturating_add(beyond).max(data.len() as u32);
+        let original_len =
+            headers.len.saturating_add(beyond).max(u32::try_from(data.len()).unwrap_or(0));
         let at_ns = bytes.at_ns.saturating_sub(passage.start_ns);
         let comment = Some(format!("headers as they were at +{}", time(at_ns as f64)));
         Record { link, data, original_len, comment }

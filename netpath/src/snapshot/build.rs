@@ -1,6 +1,6 @@
 //! From a ledger to a snapshot: ids become names, distributions become figures.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use netpath_common::{
     group::Group,
@@ -222,13 +222,13 @@ fn path(path: &Path, ledger: &Ledger, session: &Session) -> PathReport {
 }
 
 fn groups(path: &Path, total_ns: f64) -> Vec<GroupReport> {
-    let report = |(group, times): (Group, &Times)| GroupReport {
+    let report = |(group, times): (Group, Cow<Times>)| GroupReport {
         group: group.key().to_owned(),
         count: times.count(),
-        times: summary(times),
+        times: summary(&times),
         share: if total_ns > 0.0 { times.sum_ns() as f64 / total_ns } else { 0.0 },
     };
-    path.groups.times(&path.rows).map(report).collect()
+    path.groups.times(&path.rows).into_iter().map(report).collect()
 }
 
 fn second(s: Second, since_ns: u64) -> SecondReport {
