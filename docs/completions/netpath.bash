@@ -735,7 +735,7 @@ _netpath() {
             return 0
             ;;
         netpath__subcmd__record)
-            opts="-i -c -o -v -h --iface --netns --for --count --backend --log-kernel --sample --sample-by --budget --inert --output --verbose --help"
+            opts="-i -c -o -v -h --iface --netns --for --count --backend --log-kernel --sample --sample-by --budget --inert --output --capture-headers --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

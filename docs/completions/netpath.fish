@@ -88,6 +88,7 @@ complete -c netpath -n "__fish_netpath_using_subcommand record" -l budget -d 'Wi
 complete -c netpath -n "__fish_netpath_using_subcommand record" -s o -l output -d 'The recording' -r -F
 complete -c netpath -n "__fish_netpath_using_subcommand record" -l log-kernel -d 'Let the programs in the kernel log to stderr. This costs time'
 complete -c netpath -n "__fish_netpath_using_subcommand record" -l inert -d 'Attach everything and record nothing: what attaching alone costs'
+complete -c netpath -n "__fish_netpath_using_subcommand record" -l capture-headers -d 'Keep packets\' headers, for `netpath report --format pcapng`: link, network and transport header, 127 bytes at most, where a packet is first seen and where it leaves an IP stack. Payload is not recorded'
 complete -c netpath -n "__fish_netpath_using_subcommand record" -s v -l verbose -d 'Say more on stderr; twice for everything'
 complete -c netpath -n "__fish_netpath_using_subcommand record" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c netpath -n "__fish_netpath_using_subcommand report" -l format -d 'How results are shown. Default: tui for a trace on a terminal, else summary' -r -f -a "tui\t'The live view; the summary follows when it is left'

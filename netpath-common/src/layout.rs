@@ -66,7 +66,9 @@ fields! {
     skb_protocol: "sk_buff"."protocol", 2;
     skb_head: "sk_buff"."head", 8;
     skb_data: "sk_buff"."data", 8;
+    skb_tail: "sk_buff"."tail", 4;
     skb_end: "sk_buff"."end", 4;
+    skb_mac_header: "sk_buff"."mac_header", 2;
     skb_network_header: "sk_buff"."network_header", 2;
     skb_nfct: "sk_buff"."_nfct", 8;
     shinfo_gso_segs: "skb_shared_info"."gso_segs", 2;

@@ -9,13 +9,17 @@
 //! Cell    := Skb                     from here on, events are about this sk_buff
 //!          | Tuple4 | Tuple6 Addr Addr   the packet's addresses as they are now
 //!          | Segment                 its transport header's numbers
+//!          | Bytes [u8; 16]*         its headers themselves, where they are captured
 //!          | Event                   a timestamp at a probe point
 //! ```
 //!
 //! All integers are in the machine's byte order; addresses and ports are as on the wire.
 
 /// Changes whenever anything in this module does.
-pub const ABI: u16 = 1;
+pub const ABI: u16 = 2;
+/// What was written since this one can be read: 2 has brought [`KIND_BYTES`] and
+/// [`CHUNK_GAP`].
+pub const ABI_OLDEST: u16 = 1;
 
 /// Cells that a chunk holds at most.
 pub const CHUNK_CELLS: usize = 128;
@@ -30,6 +34,8 @@ pub const KIND_TUPLE4: u16 = 0xff01;
 pub const KIND_TUPLE6: u16 = 0xff02;
 /// Marks the transport header's numbers.
 pub const KIND_SEGMENT: u16 = 0xff03;
+/// Marks a packet's headers as they are; cells with their bytes follow.
+pub const KIND_BYTES: u16 = 0xff04;
 /// Cells from here on are not events.
 pub const KIND_FIRST: u16 = 0xff00;
 
@@ -134,6 +140,32 @@ pub struct Segment {
     pub ack: u32,
 }
 
+/// The packet's headers follow, byte by byte, in whole cells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Bytes {
+    pub kind: u16,
+    /// Of the bytes, those of the link header; the network header follows it.
+    pub link: u8,
+    /// How many bytes there are, [`BYTES_MAX`] at most.
+    pub bytes: u8,
+    pub reserved: [u32; 3],
+}
+
+/// Bytes of a packet's headers that are captured at most.
+pub const BYTES_MAX: u8 = 127;
+/// The most cells that they take: [`Bytes`] and what follows.
+pub const BYTES_CELLS: usize = 1 + (BYTES_MAX as usize).div_ceil(16);
+
+/// How many cells belong to this one and follow it.
+pub fn following(cell: &[u8; 16]) -> usize {
+    match u16::from_ne_bytes([cell[0], cell[1]]) {
+        KIND_TUPLE6 => 2,
+        KIND_BYTES => usize::from(cell[3]).div_ceil(16),
+        _ => 0,
+    }
+}
+
 /// In [`Segment::payload`]: the transport header is in another fragment.
 pub const FRAGMENT: u32 = 1 << 31;
 
@@ -173,6 +205,7 @@ const _: () = {
     assert!(size_of::<Tuple4>() == 16);
     assert!(size_of::<Tuple6>() == 16);
     assert!(size_of::<Segment>() == 16);
+    assert!(size_of::<Bytes>() == 16 && core::mem::offset_of!(Bytes, bytes) == 3);
     assert!(core::mem::offset_of!(Event, arg) == 8);
     assert!(core::mem::offset_of!(Skb, addr) == 8);
     assert!(core::mem::offset_of!(CpuBuffer, header) == 40);

@@ -5,7 +5,7 @@ use netpath_common::{place::DevId, point::NETIF_RX};
 
 use crate::{
     args::{Args, number, pointer, skb},
-    memory,
+    capture, memory,
     recorder::{self, Known, Look, record, record_ready},
     select, sending,
     skb::{Network, Ptr, dev_id, low_half, netns_of, offset},
@@ -47,8 +47,10 @@ pub(crate) fn sending<A: Args, const POINT: u16>(ctx: *const u64) {
     if !here.goes_on(POINT) {
         return;
     }
-    // Out of the host's stack with a connection attached: NAT may have rewritten it.
-    let again = skb.load::<u64>(offset!(skb_nfct)) != 0 && here.out_of_stack();
+    // Out of the host's stack with a connection attached: NAT may have rewritten it. Here its
+    // headers are whole, too.
+    let tracked = skb.load::<u64>(offset!(skb_nfct)) != 0;
+    let again = (tracked || capture::is_on()) && here.out_of_stack();
     let look = Look { network: Network::Header, again };
     record(here, skb, POINT, Known::ByDevice(dev, look), 0, dev.to_arg());
 }

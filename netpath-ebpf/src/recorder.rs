@@ -23,6 +23,7 @@ use netpath_common::{
 };
 
 use crate::{
+    capture,
     chunk::{CPUS, count_lost, flush, send_alone},
     memory::{self, Memory},
     select, sending,
@@ -230,7 +231,7 @@ pub(crate) fn record(
         }
         let mut n = usize::from((&raw const (*cpu).header.cells).read_volatile());
         let mut dt = now.wrapping_sub((*cpu).header.base_ns);
-        if n >= CHUNK_CELLS - ROOM || dt > u64::from(u32::MAX) {
+        if n >= CHUNK_CELLS - ROOM - capture::room() || dt > u64::from(u32::MAX) {
             if !flush(cpu, number, n, now) {
                 (*cpu).header.lost += 1;
                 count_lost(point);
@@ -273,6 +274,10 @@ pub(crate) fn record(
                     return false;
                 }
                 n += described as usize;
+                if capture::is_on() {
+                    scratch.write_volatile(capture::headers(packet, header, cells.add(n)));
+                    n += (scratch.read_volatile() & capture::CELLS_MASK) as usize;
+                }
             }
             head.write(skb_cell);
             if fresh {

@@ -152,19 +152,19 @@ pub(crate) enum Network {
     Flow(u64),
 }
 
-const ETH_P_IP: u16 = 0x0800u16.to_be();
-const ETH_P_IPV6: u16 = 0x86ddu16.to_be();
+pub(crate) const ETH_P_IP: u16 = 0x0800u16.to_be();
+pub(crate) const ETH_P_IPV6: u16 = 0x86ddu16.to_be();
 /// No protocol's number: an IPv6 packet whose header is not built yet.
 const FLOW6: u16 = 1;
 /// Bytes of an IPv6 header.
 const IPV6_BYTES: u32 = 40;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
+pub(crate) const TCP: u8 = 6;
+pub(crate) const UDP: u8 = 17;
 pub(crate) const ICMP: u8 = 1;
 pub(crate) const ICMPV6: u8 = 58;
-const SCTP: u8 = 132;
+pub(crate) const SCTP: u8 = 132;
 /// An IPv6 fragment header.
-const FRAGMENT_HEADER: u8 = 44;
+pub(crate) const FRAGMENT_HEADER: u8 = 44;
 
 /// What is read of a transport header: TCP's fixed part.
 const L4_BYTES: usize = 20;
@@ -219,9 +219,9 @@ pub(crate) fn gso_segs(skb: Ptr, len: u32) -> u16 {
 /// A packet's network header.
 #[derive(Clone, Copy)]
 pub(crate) struct Header {
-    address: u64,
+    pub(crate) address: u64,
     /// 0 where it is neither IPv4 nor IPv6, [`FLOW6`] where `address` is a `struct flowi6`.
-    protocol: u16,
+    pub(crate) protocol: u16,
     /// Bytes of the packet from there on.
     pub(crate) len: u32,
     /// Where the transport header is, if that is known.

@@ -6,12 +6,12 @@
 
 use netpath_common::point::SEND_BEGIN;
 use netpath_common::wire::{
-    ABI, CHUNK_CELLS, CHUNK_GAP, ChunkHeader, FRAGMENT, KIND_FIRST, KIND_SEGMENT, KIND_SKB, KIND_TUPLE4,
-    KIND_TUPLE6,
+    ABI, ABI_OLDEST, CHUNK_CELLS, CHUNK_GAP, ChunkHeader, FRAGMENT, KIND_BYTES, KIND_FIRST,
+    KIND_SEGMENT, KIND_SKB, KIND_TUPLE4, KIND_TUPLE6, following,
 };
 use thiserror::Error;
 
-use crate::packet::{Headers, Tuple};
+use crate::packet::{Bytes, Headers, Tuple};
 
 const CELL: usize = 16;
 const HEADER: usize = size_of::<ChunkHeader>();
@@ -40,6 +40,8 @@ pub struct Piece {
     pub count: u32,
     /// The packet's headers as they were at the first event, where they were read.
     pub headers: Option<Headers>,
+    /// The headers themselves, where they were captured.
+    pub bytes: Option<Box<Bytes>>,
 }
 
 /// Pieces of several chunks, in the order of their first event once [`Batch::sort`] has run.
@@ -54,7 +56,7 @@ pub struct Batch {
 pub enum DecodeError {
     #[error("a chunk of {0} bytes is too short for its header")]
     Short(usize),
-    #[error("a chunk has ABI {found}, this netpath reads {ABI}")]
+    #[error("a chunk has ABI {found}, this netpath reads {ABI_OLDEST} to {ABI}")]
     Abi { found: u16 },
     #[error("a chunk claims {claimed} cells but holds {held}")]
     Cells { claimed: usize, held: usize },
@@ -62,7 +64,7 @@ pub enum DecodeError {
     NoSkb { cell: usize },
     #[error("unknown kind of cell {kind:#x} (cell {cell})")]
     Kind { kind: u16, cell: usize },
-    #[error("a tuple is cut off (cell {cell})")]
+    #[error("a tuple or a packet's headers are cut off (cell {cell})")]
     Cut { cell: usize },
 }
 
@@ -98,7 +100,7 @@ pub fn header(chunk: &[u8]) -> Result<ChunkHeader, DecodeError> {
         flags: u16_at(chunk, 22),
         reserved: u64_at(chunk, 24),
     };
-    if header.abi != ABI {
+    if !(ABI_OLDEST..=ABI).contains(&header.abi) {
         return Err(DecodeError::Abi { found: header.abi });
     }
     Ok(header)
@@ -172,8 +174,17 @@ impl Batch {
             return Err(DecodeError::Cells { claimed, held: body.len() / CELL });
         }
         let cells = &body[..claimed * CELL];
-        Reader { batch: self, cells, header: &header, at: 0, skb: 0, headers: None, open: false }
-            .read()
+        Reader {
+            batch: self,
+            cells,
+            header: &header,
+            at: 0,
+            skb: 0,
+            headers: None,
+            bytes: None,
+            open: false,
+        }
+        .read()
     }
 }
 
@@ -185,6 +196,7 @@ struct Reader<'a> {
     at: usize,
     skb: u64,
     headers: Option<Headers>,
+    bytes: Option<Box<Bytes>>,
     /// Whether the last piece of the batch takes further events.
     open: bool,
 }
@@ -199,16 +211,20 @@ impl Reader<'_> {
                 self.at += 1;
                 continue;
             }
+            let rest = &self.cells[self.at * CELL..];
+            let many = following(&array(cell, 0));
+            let Some(rest) = rest.get(CELL..(1 + many) * CELL) else {
+                return Err(DecodeError::Cut { cell: self.at });
+            };
             match kind {
                 KIND_SKB => {
                     self.skb = u64_at(cell, 8);
                     self.open = false;
-                    self.headers = None;
+                    (self.headers, self.bytes) = (None, None);
                     let (len, segs) = (u32_at(cell, 4), u16_at(cell, 2));
                     if len != 0 {
                         self.headers = Some(Headers { len, gso_segs: segs, ..Headers::default() });
                     }
-                    self.at += 1;
                 }
                 KIND_TUPLE4 => {
                     let tuple = Tuple::v4(
@@ -219,22 +235,16 @@ impl Reader<'_> {
                         array(cell, 14),
                     );
                     self.tuple(tuple, cell[3]);
-                    self.at += 1;
                 }
                 KIND_TUPLE6 => {
-                    let rest = &self.cells[self.at * CELL..];
-                    if rest.len() < 3 * CELL {
-                        return Err(DecodeError::Cut { cell: self.at });
-                    }
                     let tuple = Tuple::v6(
                         cell[2],
+                        array(rest, 0),
                         array(rest, CELL),
-                        array(rest, 2 * CELL),
                         array(cell, 4),
                         array(cell, 6),
                     );
                     self.tuple(tuple, cell[3]);
-                    self.at += 3;
                 }
                 KIND_SEGMENT => {
                     let headers = self.headers.get_or_insert_default();
@@ -244,10 +254,16 @@ impl Reader<'_> {
                     headers.fragment = payload & FRAGMENT != 0;
                     headers.seq = u32_at(cell, 8);
                     headers.ack = u32_at(cell, 12);
-                    self.at += 1;
+                }
+                KIND_BYTES => {
+                    let (link, length) = (cell[2], usize::from(cell[3]));
+                    // Its time is its event's.
+                    let bytes = Bytes { at_ns: 0, link, data: rest[..length].to_vec() };
+                    self.bytes = Some(Box::new(bytes));
                 }
                 kind => return Err(DecodeError::Kind { kind, cell: self.at }),
             }
+            self.at += 1 + many;
         }
         Ok(())
     }
@@ -280,11 +296,18 @@ impl Reader<'_> {
                 first: u32::try_from(self.batch.events.len()).unwrap_or(u32::MAX),
                 count: 0,
                 headers: self.headers.take(),
+                bytes: self.bytes.take(),
             });
             self.open = true;
         }
         if let Some(piece) = self.batch.pieces.last_mut() {
             piece.count += 1;
+            if let Some(bytes) = &mut piece.bytes
+                && bytes.at_ns == 0
+                && event.point != SEND_BEGIN
+            {
+                bytes.at_ns = event.at_ns;
+            }
         }
         self.batch.events.push(event);
         Ok(())

@@ -58,7 +58,7 @@ pub use assemble::{Assembler, Counters};
 
 use serde::{Deserialize, Serialize};
 
-use crate::packet::{Headers, Tuple};
+use crate::packet::{Bytes, Headers, Tuple};
 
 /// A flight that reached its transport is closed after this long without an event, ns.
 pub const REACHED_NS: u64 = 1_000_000_000;
@@ -105,6 +105,15 @@ impl End {
     }
 }
 
+/// A packet's headers, as they were read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Captured {
+    /// At first; with its link header where it got one before its addresses were translated.
+    pub first: Bytes,
+    /// At last, where they were read again.
+    pub last: Option<Bytes>,
+}
+
 /// One packet's passage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flight {
@@ -118,6 +127,8 @@ pub struct Flight {
     pub headers: Option<Headers>,
     /// The tuple after NAT, where it differs.
     pub translated: Option<Tuple>,
+    /// The headers themselves, where they were captured.
+    pub captured: Option<Box<Captured>>,
     pub end: End,
     /// It is inside another packet, whose headers are none of its own.
     pub in_tunnel: bool,

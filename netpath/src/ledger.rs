@@ -8,6 +8,7 @@
 //! - [`attribute`]: which hop the time between two marks belongs to;
 //! - [`causes`]: what was met there that explains the time;
 //! - [`path`]: which flights share a path, and its rows;
+//! - [`groups`]: what its cost groups add up to, packet by packet;
 //! - [`flows`]: what each tuple's packets add up to;
 //! - [`history`]: the last minutes, second by second;
 //! - [`shown`]: single packets that stand for the others;
@@ -17,6 +18,7 @@ mod attribute;
 mod causes;
 mod classify;
 mod flows;
+mod groups;
 mod history;
 mod path;
 mod shown;
@@ -34,6 +36,7 @@ use serde::{Deserialize, Serialize};
 
 pub use causes::{Causes, CtState, QueueMet, Tally};
 pub use flows::{Flow, Flows};
+pub use groups::Groups;
 pub use history::{History, Second};
 pub use path::{Path, PathKey, Row, RowKey};
 pub use shown::{Piece, Shown, Specimen};

@@ -96,6 +96,16 @@ pub struct Headers {
     pub gso_segs: u16,
 }
 
+/// A packet's headers themselves: link, network and transport header.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bytes {
+    /// When they were read, `CLOCK_MONOTONIC`, ns.
+    pub at_ns: u64,
+    /// How many bytes of `data` the link header has.
+    pub link: u8,
+    pub data: Vec<u8>,
+}
+
 impl Headers {
     /// Whether both can be of the same packet, judged by what neither NAT nor GRO changes: TCP's
     /// sequence number, ICMP's, else the IP identification and the length.

@@ -3,10 +3,7 @@
 //! Chunks of several CPUs arrive out of order; pieces are held back until everything that happened
 //! before the watermark has arrived, and then go to the assembler in the order of time.
 
-use netpath_common::{
-    point::UDP_READ,
-    wire::{ABI, CHUNK_ALONE},
-};
+use netpath_common::{point::UDP_READ, wire::CHUNK_ALONE};
 use rustc_hash::FxHashMap;
 
 use crate::{
@@ -68,7 +65,7 @@ impl Pipeline {
             self.gaps.push(gap);
             return;
         }
-        if header.abi == ABI && header.flags & CHUNK_ALONE == 0 {
+        if header.abi != 0 && header.flags & CHUNK_ALONE == 0 {
             let state = self.cpus.entry(header.cpu).or_default();
             if header.lost > state.lost {
                 self.assembler.lost_between(state.base_ns, header.base_ns);

@@ -23,6 +23,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use netpath_common::wire;
 use thiserror::Error;
 
 pub use read::{Reader, Step};
@@ -71,6 +72,10 @@ pub enum RecordingError {
     Damaged { path: PathBuf, offset: u64, what: String },
     #[error("{path} holds no session: the recording ended before it began")]
     Empty { path: PathBuf },
-    #[error("{path} has events of ABI {found}; this netpath reads {reads}", reads = netpath_common::wire::ABI)]
+    #[error(
+        "{path} has events of ABI {found}; this netpath reads {} to {}",
+        wire::ABI_OLDEST,
+        wire::ABI
+    )]
     Abi { path: PathBuf, found: u16 },
 }

@@ -28,6 +28,16 @@ pub enum By {
     Flow,
 }
 
+impl By {
+    /// In reports.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Packet => "packets",
+            Self::Flow => "flows",
+        }
+    }
+}
+
 /// How many are recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

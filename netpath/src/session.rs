@@ -56,6 +56,8 @@ pub struct Session {
     /// Only packets that match were asked for.
     pub filter: Option<Filter>,
     pub sampling: Sampling,
+    /// Packets' headers were captured.
+    pub capture_headers: bool,
     /// What a reader should know, in sentences.
     pub notes: Vec<String>,
 }

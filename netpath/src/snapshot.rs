@@ -43,6 +43,9 @@ pub struct Snapshot {
     /// By hop: why it can't be measured here.
     pub absent: BTreeMap<String, String>,
     pub packets: Coverage,
+    /// Where only some packets were recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<SamplingReport>,
     /// What recording one event costs the packet, as it was measured on this machine at start.
     pub probe_cost_ns: ProbeCost,
     /// What netpath itself took of the machine while it traced.
@@ -67,6 +70,23 @@ pub struct Snapshot {
     pub containers: BTreeMap<String, String>,
     /// What went wrong on the way without ending the run, in sentences.
     pub notes: Vec<String>,
+}
+
+/// Which packets were recorded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct SamplingReport {
+    /// As it was asked for: `1/8`, or `auto`.
+    pub share: String,
+    /// What is drawn: `packets` or `flows`.
+    pub by: String,
+    /// Packets that began on the path's devices.
+    pub begun: u64,
+    /// Of these, how many were recorded.
+    pub recorded: u64,
+    /// The share of the time in which probes were attached, 0 to 1: less than 1 where the budget
+    /// would else have been passed. What began in between is in none of these numbers.
+    pub listened: f64,
 }
 
 /// Flows in a snapshot, by each order.
@@ -119,6 +139,10 @@ pub struct PathReport {
     pub unattributed_ns: f64,
     /// In the order in which packets meet them; see [`HopReport`].
     pub hops: Vec<HopReport>,
+    /// Cost groups, in the order in which packets meet them. A packet's time in a group is the sum
+    /// over the group's hops that it met.
+    #[serde(default)]
+    pub groups: Vec<GroupReport>,
     /// Distribution of the total.
     pub histogram: Vec<Bucket>,
     /// The last minutes, oldest first: the seconds in which packets of it ended.
@@ -305,6 +329,19 @@ pub struct HopReport {
     pub compensated_ns: f64,
     pub causes: BTreeMap<String, serde_json::Value>,
     pub histogram: Vec<Bucket>,
+}
+
+/// A cost group on a path.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct GroupReport {
+    pub group: String,
+    /// Packets that met any of its hops.
+    pub count: u64,
+    #[serde(flatten)]
+    pub times: Summary,
+    /// Of the mean total of the path's packets, 0 to 1.
+    pub share: f64,
 }
 
 /// Packets dropped at one place for one reason.

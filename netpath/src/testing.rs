@@ -8,7 +8,7 @@ use netpath_common::{
         HOOK_SLOT, Hook, HookAux, NET_DEV_QUEUE, NET_DEV_START, NETIF_RECEIVE, NETIF_RX, ReadyArg,
         SK_READY, SOCK_RECV,
     },
-    wire::{ABI, ChunkHeader, KIND_SEGMENT, KIND_SKB, KIND_TUPLE4},
+    wire::{ABI, ChunkHeader, KIND_BYTES, KIND_SEGMENT, KIND_SKB, KIND_TUPLE4},
 };
 
 use crate::{
@@ -216,6 +216,20 @@ impl Chunk {
         cell[8..12].copy_from_slice(&h.seq.to_ne_bytes());
         cell[12..16].copy_from_slice(&h.ack.to_ne_bytes());
         self.cells.push(cell);
+    }
+
+    /// The sk_buff's headers themselves, `link` of their bytes the link header's.
+    pub(crate) fn captured(mut self, link: u8, bytes: &[u8]) -> Self {
+        let mut cell = [0; 16];
+        cell[0..2].copy_from_slice(&KIND_BYTES.to_ne_bytes());
+        (cell[2], cell[3]) = (link, u8::try_from(bytes.len()).unwrap());
+        self.cells.push(cell);
+        for part in bytes.chunks(16) {
+            let mut cell = [0xee; 16];
+            cell[..part.len()].copy_from_slice(part);
+            self.cells.push(cell);
+        }
+        self
     }
 
     /// Adds an event now, and lets `ns` pass.

@@ -3,7 +3,7 @@
 //! In: snapshots, from a trace or a recording; keys. Out: a screen. It sees snapshots and nothing
 //! else of the trace.
 //!
-//! - [`keys`], `columns`, `palette`: one table each;
+//! - [`keys`], `columns`, `palette`: one table each; `help` puts them into words;
 //! - `state`: what the viewer has chosen; keys and snapshots change it;
 //! - `draw`: a screen of a state, as cells;
 //! - [`look`]: what the terminal can show of them;
@@ -12,6 +12,7 @@
 mod columns;
 mod draw;
 mod held;
+mod help;
 pub mod keys;
 pub mod look;
 mod palette;
@@ -117,6 +118,12 @@ pub fn run(source: &mut dyn Source, options: &Options) -> io::Result<()> {
     let mut due = Instant::now();
     let mut dirty = true;
     while !(options.interrupted)() && Screen::is_ours() {
+        if terminal::stop_asked() {
+            drop(screen);
+            terminal::suspend()?;
+            screen = Screen::enter()?;
+            dirty = true;
+        }
         match source.newest() {
             News::Snapshot(snapshot) if !state.paused => {
                 state.take(snapshot);
@@ -150,6 +157,7 @@ pub fn run(source: &mut dyn Source, options: &Options) -> io::Result<()> {
                     source.reset();
                     due = Instant::now();
                 }
+                Effect::Suspend => terminal::ask_to_stop(),
                 Effect::Write => {
                     if let Some(snapshot) = state.snapshot() {
                         let told = (options.write)(snapshot);
@@ -185,8 +193,11 @@ fn on_key(state: &mut State, key: KeyEvent) -> Effect {
         KeyCode::Char(letter) if !key.modifiers.contains(KeyModifiers::CONTROL) => {
             state.letter(Some(letter));
         }
-        _ if keys::action(key) == Some(Action::Quit) => return Effect::Quit,
-        _ => {}
+        _ => match keys::action(key) {
+            Some(Action::Quit) => return Effect::Quit,
+            Some(Action::Suspend) => return Effect::Suspend,
+            _ => {}
+        },
     }
     Effect::None
 }

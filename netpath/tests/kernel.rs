@@ -6,6 +6,7 @@ mod kernel {
     pub(crate) mod support;
 
     mod bad_input;
+    mod capture;
     mod causes;
     mod lab;
     mod lifecycle;

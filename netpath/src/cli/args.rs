@@ -138,6 +138,11 @@ pub struct Record {
     /// The recording.
     #[arg(short, long, value_name = "FILE.npz")]
     pub output: PathBuf,
+    /// Keep packets' headers, for `netpath report --format pcapng`: link, network and transport
+    /// header, 127 bytes at most, where a packet is first seen and where it leaves an IP stack.
+    /// Payload is not recorded.
+    #[arg(long)]
+    pub capture_headers: bool,
 }
 
 #[derive(Debug, ClapArgs)]

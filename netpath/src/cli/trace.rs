@@ -27,7 +27,7 @@ const LINE_EVERY: Duration = Duration::from_secs(1);
 pub(super) fn run(args: &args::Trace) -> anyhow::Result<ExitCode> {
     let mut sink = Sink::open(&args.output, default_format(&args.output))?.of_snapshots()?;
     live::check(sink.format())?;
-    let mut trace = start(&args.gather, None)?;
+    let mut trace = start(&args.gather, None, false)?;
     let done = match sink.format() {
         Format::Ndjson => lines(trace, &mut sink)?,
         Format::Tui => {
@@ -43,7 +43,7 @@ pub(super) fn run(args: &args::Trace) -> anyhow::Result<ExitCode> {
 /// `netpath record`.
 pub(super) fn record(args: &args::Record) -> anyhow::Result<ExitCode> {
     let writer = Writer::create(&args.output)?;
-    let done = start(&args.gather, Some(writer))?.join()?;
+    let done = start(&args.gather, Some(writer), args.capture_headers)?.join()?;
     eprintln!(
         "netpath: {} packets, {} events, {} bytes in {}",
         count(done.snapshot.map_or(0, |s| s.packets.seen)),
@@ -62,7 +62,11 @@ fn default_format(output: &args::Output) -> Format {
 }
 
 /// Starts a trace that the limits, or Ctrl-C, end.
-fn start(gather: &args::Gather, writer: Option<Writer>) -> anyhow::Result<Live> {
+fn start(
+    gather: &args::Gather,
+    writer: Option<Writer>,
+    capture_headers: bool,
+) -> anyhow::Result<Live> {
     kernel::check_rights()?;
     interrupt::catch()?;
     let limits =
@@ -70,7 +74,7 @@ fn start(gather: &args::Gather, writer: Option<Writer>) -> anyhow::Result<Live> 
     let gather = gather.clone();
     Live::start(
         move || {
-            let (tracer, session) = attach(&gather)?;
+            let (tracer, session) = attach(&gather, capture_headers)?;
             Ok(Attached { tracer, session, writer })
         },
         limits,
@@ -78,13 +82,14 @@ fn start(gather: &args::Gather, writer: Option<Writer>) -> anyhow::Result<Live> 
 }
 
 /// Finds the path and attaches to it; nothing is recorded yet but the session's facts.
-fn attach(args: &args::Gather) -> anyhow::Result<(Tracer, Session)> {
+fn attach(args: &args::Gather, capture_headers: bool) -> anyhow::Result<(Tracer, Session)> {
     let filter = args.filter()?;
     let (topology, netns) = select(&args.selection)?;
     let mut options = Options {
         log_kernel: args.log_kernel,
         calibrate: !args.inert,
         inert: args.inert,
+        capture_headers,
         ..Options::default()
     };
     if !args.backend.is_empty() {
@@ -102,6 +107,7 @@ fn attach(args: &args::Gather) -> anyhow::Result<(Tracer, Session)> {
     session.notes = tracer.refused().to_vec();
     session.filter = filter;
     session.sampling = args.sampling();
+    session.capture_headers = capture_headers;
     tracer.select(&topology, &selection(&session))?;
     tracing::info!(
         "{} attached, {} devices in {} namespaces",

@@ -1,8 +1,8 @@
 //! Decoding: what was written comes out, and nothing panics.
 
 use netpath_common::{
-    point::{NET_DEV_QUEUE, NETIF_RX},
-    wire::{KIND_SKB, KIND_TUPLE6},
+    point::{NET_DEV_QUEUE, NETIF_RX, SEND_BEGIN},
+    wire::{BYTES_MAX, KIND_SKB, KIND_TUPLE6},
 };
 use proptest::prelude::*;
 
@@ -28,6 +28,43 @@ fn a_chunk_comes_out_as_it_went_in() {
     let second = &batch.pieces[1];
     assert_eq!((second.skb, second.headers), (0xdef0, None));
     assert_eq!(batch.events_of(second)[0].at_ns, 1_060);
+}
+
+#[test]
+fn captured_headers_come_out_as_they_went_in_with_their_events_time() {
+    // Among the bytes are some that would be a cell's kind.
+    let all: Vec<u8> = (0..BYTES_MAX).map(|i| if i % 2 == 0 { 0xff } else { i }).collect();
+    for length in [0, 1, 15, 16, 17, 42, all.len()] {
+        let bytes = &all[..length];
+        let chunk = Chunk::new(3, 9, 1_000)
+            .skb(0xabc0, Some(&headers(7)))
+            .captured(14, bytes)
+            .event((SEND_BEGIN, 0, 400), 0)
+            .event(at_dev(NET_DEV_QUEUE, VETH0), 50)
+            .event(at_dev(NETIF_RX, VETH0), 10)
+            .skb(0xdef0, None)
+            .event(at_dev(NETIF_RX, VETH0), 0);
+        let mut batch = Batch::default();
+        batch.chunk(&chunk.bytes()).unwrap();
+        let [first, second] = &batch.pieces[..] else { panic!("{:?}", batch.pieces) };
+        let captured = first.bytes.as_deref().expect("what was captured");
+        assert_eq!((captured.at_ns, captured.link), (1_000, 14));
+        assert_eq!(captured.data, bytes);
+        assert_eq!((first.count, &second.bytes), (3, &None));
+    }
+    let mut cut = Chunk::new(0, 0, 5).skb(1, None).captured(0, &all[..20]).bytes();
+    cut.truncate(cut.len() - 16);
+    cut[18] -= 1;
+    assert_eq!(Batch::default().chunk(&cut), Err(DecodeError::Cut { cell: 1 }));
+}
+
+#[test]
+fn what_an_older_netpath_wrote_is_read() {
+    let mut old = Chunk::new(0, 0, 5).skb(1, None).event(at_dev(NETIF_RX, VETH0), 0).bytes();
+    old[20..22].copy_from_slice(&ABI_OLDEST.to_ne_bytes());
+    assert_eq!(Batch::default().chunk(&old), Ok(()));
+    old[20..22].copy_from_slice(&(ABI + 1).to_ne_bytes());
+    assert_eq!(Batch::default().chunk(&old), Err(DecodeError::Abi { found: ABI + 1 }));
 }
 
 #[test]

@@ -9,7 +9,10 @@ use serde_json::json;
 use super::*;
 use crate::{
     facts::{Chain, Conntrack, Rules},
-    snapshot::{Compensated, DropReport, HopReport, NetnsReport, PathReport, QdiscReport, Summary},
+    snapshot::{
+        Compensated, DropReport, FlowExample, FlowReport, HopReport, NetnsReport, PathReport,
+        QdiscReport, Summary,
+    },
 };
 
 const PACKETS: u64 = 1000;
@@ -278,4 +281,24 @@ fn the_bill_names_what_costs_most_first_and_sums_up() {
     assert!(first.contains("50.0 µs") && first.contains("bridge"), "{text}");
     assert!(text.contains("docs/findings.md#bridge-flood"), "{text}");
     assert!(text.contains("nothing waits in one"), "{text}");
+}
+
+#[test]
+fn a_stream_that_nobody_answers_opens_no_connections() {
+    let mut s = healthy();
+    make_new(get(&mut s, "conntrack"));
+    make_new(get(&mut s, "nat"));
+    let found = |s: &Snapshot| explain(s).findings.iter().any(|f| f.id == "new-connections");
+    assert!(found(&s));
+    let flow = |packets| FlowReport {
+        flow: FlowExample { before: "udp 1 > 2".to_owned(), after: None },
+        direction: "outbound".to_owned(),
+        packets,
+        mean_ns: 1.0,
+        max_ns: 1,
+    };
+    s.flows = vec![flow(PACKETS)];
+    assert!(!found(&s));
+    s.flows = vec![flow(2); usize::try_from(PACKETS / 2).unwrap()];
+    assert!(found(&s));
 }

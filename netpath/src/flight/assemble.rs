@@ -10,10 +10,13 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    EVENTS_MAX, End, Flight, Mark, OPEN_MAX, REACHED_NS, SILENT_NS,
+    Captured, EVENTS_MAX, End, Flight, Mark, OPEN_MAX, REACHED_NS, SILENT_NS,
     sockets::{self, Sockets},
 };
-use crate::decode::{Batch, Event, Gap, Piece};
+use crate::{
+    decode::{Batch, Event, Gap, Piece},
+    packet::Bytes,
+};
 
 /// How often silent flights are looked for, ns of event time.
 const SWEEP_NS: u64 = 100_000_000;
@@ -208,6 +211,7 @@ impl Assembler {
             self.finish(flight.take(), done);
         }
         let mut headers = piece.headers;
+        let mut bytes = piece.bytes.as_deref();
         for event in events {
             let role = role(event.point, event.aux);
             if role == Role::Birth && !goes_on(flight.as_deref_mut(), event) {
@@ -224,6 +228,9 @@ impl Assembler {
                 && !open.in_tunnel
             {
                 learn(open, headers);
+                if let Some(bytes) = bytes.take() {
+                    keep(open, bytes);
+                }
             }
             if event.point == SK_READY {
                 if !sockets::is_owner(open, event) {
@@ -392,6 +399,23 @@ fn learn(flight: &mut Flight, headers: crate::packet::Headers) {
         Some(first) => {
             if headers.tuple.is_some() && headers.tuple != first.tuple {
                 flight.translated = headers.tuple;
+            }
+        }
+    }
+}
+
+fn keep(flight: &mut Flight, bytes: &Bytes) {
+    match &mut flight.captured {
+        None => {
+            let captured = Captured { first: bytes.clone(), last: None };
+            flight.captured = Some(Box::new(captured));
+        }
+        Some(known) => {
+            // Its socket has just made it; on its first device it is whole.
+            if known.first.link == 0 && known.last.is_none() && flight.translated.is_none() {
+                known.first = bytes.clone();
+            } else {
+                known.last = Some(bytes.clone());
             }
         }
     }

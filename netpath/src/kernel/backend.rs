@@ -52,6 +52,8 @@ pub struct Options {
     pub inert: bool,
     /// Measure what an event costs.
     pub calibrate: bool,
+    /// Copy packets' headers, too.
+    pub capture_headers: bool,
     /// Probe also what no packet of the topology can pass.
     pub everything: bool,
 }
@@ -64,6 +66,7 @@ impl Default for Options {
             log_kernel: false,
             inert: false,
             calibrate: false,
+            capture_headers: false,
             everything: false,
         }
     }

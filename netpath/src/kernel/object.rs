@@ -62,11 +62,13 @@ impl Object {
         let cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
         let layout = LayoutPod(layout);
         let inert = u32::from(options.inert);
+        let capture = u32::from(options.capture_headers);
         let level: u8 = if options.log_kernel { u8::MAX } else { 0 };
         let mut loader = EbpfLoader::new();
         loader
             .override_global("LAYOUT", &layout, true)
             .override_global("INERT", &inert, true)
+            .override_global("CAPTURE_HEADERS", &capture, true)
             .override_global(aya_log::LEVEL, &level, true)
             .map_max_entries("CPUS", cpus)
             .map_max_entries("STACKS", cpus)

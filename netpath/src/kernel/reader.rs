@@ -17,7 +17,7 @@ use aya::{
     util::nr_cpus,
 };
 use netpath_common::wire::{
-    CHUNK_ALONE, CHUNK_BYTES, CHUNK_CELLS, Cell, ChunkHeader, CpuBuffer, KIND_SKB, KIND_TUPLE6, Skb,
+    CHUNK_ALONE, CHUNK_BYTES, CHUNK_CELLS, Cell, ChunkHeader, CpuBuffer, KIND_SKB, Skb, following,
 };
 use nix::{
     sys::mman::{MapFlags, ProtFlags, mmap, munmap},
@@ -160,18 +160,13 @@ fn last_skb(cells: &[u8]) -> Option<Cell> {
     let mut at = 0;
     let mut last = None;
     while at + CELL <= cells.len() {
-        let cell = &cells[at..at + CELL];
-        match u16_at(cell, 0) {
-            KIND_SKB => {
-                let mut kept: Cell = [0; CELL];
-                kept.copy_from_slice(cell);
-                kept[2..8].fill(0);
-                last = Some(kept);
-            }
-            KIND_TUPLE6 => at += 2 * CELL,
-            _ => {}
+        let mut cell: Cell = [0; CELL];
+        cell.copy_from_slice(&cells[at..at + CELL]);
+        at += (1 + following(&cell)) * CELL;
+        if u16_at(&cell, 0) == KIND_SKB {
+            cell[2..8].fill(0);
+            last = Some(cell);
         }
-        at += CELL;
     }
     last
 }

@@ -1,12 +1,14 @@
 //! Paths: which flights belong together, and the rows that their times are booked in.
 
 use netpath_common::{
-    hop::{At, RuleSet},
+    group::Group,
+    hop::{At, HopId, RuleSet},
     point::Hook,
 };
 
 use super::{
-    Causes, CtState, Direction, History, HopOrNone, Shown, Times, attribute::Cut, classify::Step,
+    Causes, CtState, Direction, Groups, History, HopOrNone, Shown, Times, attribute::Cut,
+    classify::Step,
 };
 use crate::{
     flight::{End, Flight},
@@ -57,6 +59,7 @@ pub struct Row {
     pub causes: Causes,
     /// Pieces of time booked here; each holds one event's cost.
     pub pieces: u64,
+    pub(super) group: Group,
     /// The flight at hand's time here, until it is booked.
     pending_ns: i64,
     pending: bool,
@@ -69,6 +72,7 @@ pub struct Path {
     pub total: Times,
     /// In the order in which a packet meets them.
     pub rows: Vec<Row>,
+    pub groups: Groups,
     pub unattributed: Times,
     /// Packets whose connection was in its reply direction.
     pub replies: u64,
@@ -139,6 +143,7 @@ impl Path {
             key,
             total: Times::default(),
             rows: Vec::new(),
+            groups: Groups::default(),
             unattributed: Times::default(),
             replies: 0,
             translated: 0,
@@ -157,11 +162,11 @@ impl Path {
         let mut cursor = 0;
         for (pair, cut) in steps.windows(2).zip(cuts) {
             total += cut.ns;
-            if cut.key.hop.is_none() {
+            let Some(hop) = cut.key.hop else {
                 unattributed += cut.ns;
                 continue;
-            }
-            let index = self.row(cut.key, cursor);
+            };
+            let index = self.row(cut.key, hop, cursor);
             let row = &mut self.rows[index];
             row.pending_ns += cut.ns;
             row.pending = true;
@@ -173,6 +178,7 @@ impl Path {
         let mut known: Option<(u32, Option<CtState>)> = None;
         for row in self.rows.iter_mut().filter(|r| r.pending) {
             row.times.add(row.pending_ns);
+            self.groups.add(row.group, row.pending_ns);
             if row.key.hook.is_some() {
                 let netns = row.key.place.netns;
                 let (_, state) = match known {
@@ -186,6 +192,7 @@ impl Path {
             row.pending_ns = 0;
             row.pending = false;
         }
+        self.groups.book();
         self.total.add(total);
         self.events += flight.marks.len() as u64;
         self.segments += flight.headers.map_or(1, |h| u64::from(h.gso_segs.max(1)));
@@ -202,7 +209,7 @@ impl Path {
 
     /// The index of the row with this key: most often it stands at `cursor`, where the flight at
     /// hand has got to; else it is looked for, or put in there.
-    fn row(&mut self, key: RowKey, cursor: usize) -> usize {
+    fn row(&mut self, key: RowKey, hop: HopId, cursor: usize) -> usize {
         if self.rows.get(cursor).is_some_and(|r| r.key == key) {
             return cursor;
         }
@@ -210,11 +217,14 @@ impl Path {
             return found;
         }
         let at = cursor.min(self.rows.len());
+        let group = hop.info().group;
+        self.groups.join(group, &self.rows);
         let row = Row {
             key,
             times: Times::default(),
             causes: Causes::default(),
             pieces: 0,
+            group,
             pending_ns: 0,
             pending: false,
         };

@@ -71,6 +71,35 @@ fn a_request_is_cut_into_hops_that_sum_up() {
 }
 
 #[test]
+fn a_groups_times_are_sums_over_a_packets_hops() {
+    use netpath_common::group::Group;
+    // The second packet is the first that meets a second NAT hop; the third meets none.
+    let packet = |i: u16, events: &[crate::testing::Ev], each_ns: u64| {
+        Chunk::new(0, u32::from(i), 10_000 * u64::from(i + 1))
+            .skb(0xa0, Some(&headers(i)))
+            .events(events, each_ns)
+            .skb(0x77, None)
+            .event(received(0x77, 100), 0)
+    };
+    let all = request();
+    let without = |left_out: &[usize]| {
+        let kept = all.iter().enumerate().filter(|(i, _)| !left_out.contains(i));
+        kept.map(|(_, ev)| *ev).collect::<Vec<_>>()
+    };
+    let (once, never) = (without(&[11, 12]), without(&[7, 8, 11, 12]));
+    let ledger = ledger_of(&[packet(0, &once, 100), packet(1, &all, 70), packet(2, &never, 100)]);
+    let [path] = ledger.paths() else { panic!("one path: {:?}", ledger.paths()) };
+    let groups = path.groups.times(&path.rows);
+    let nat = &groups.iter().find(|(g, _)| *g == Group::Nat).unwrap().1;
+    assert_eq!((nat.count(), nat.sum_ns(), nat.max_ns()), (2, 100 + 2 * 70, 140));
+    assert!((99..=101).contains(&nat.quantile_ns(0.5)), "{nat:?}");
+    for (group, times) in &groups {
+        let rows = path.rows.iter().filter(|r| r.key.hop.is_some_and(|h| h.info().group == *group));
+        assert_eq!(times.sum_ns(), rows.map(|r| r.times.sum_ns()).sum::<i128>(), "{group:?}");
+    }
+}
+
+#[test]
 fn a_bridges_time_is_the_bridges() {
     let ledger = requests(1);
     let row = ledger.paths()[0].rows.iter().find(|r| r.key.hop == Some(HopId::Bridge)).unwrap();

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use netpath_common::wire::ABI;
+use netpath_common::wire::{ABI, ABI_OLDEST};
 
 use super::{FRAME_HEADER, FRAME_MAX, Kind, MAGIC, RecordingError, VERSION};
 use crate::session::{Ending, Session};
@@ -85,7 +85,7 @@ impl Reader {
             _ => return Err(RecordingError::Empty { path: reader.path }),
         };
         reader.session = session;
-        if reader.session.abi != ABI {
+        if !(ABI_OLDEST..=ABI).contains(&reader.session.abi) {
             return Err(RecordingError::Abi { path: reader.path, found: reader.session.abi });
         }
         Ok(reader)

@@ -79,6 +79,8 @@ pub struct Side {
 pub struct PathDiff {
     pub name: String,
     pub direction: String,
+    /// `delivered`, `reached` or `transmitted`.
+    pub end: String,
     pub packets_a: u64,
     pub packets_b: u64,
     pub total: Change,

@@ -74,6 +74,22 @@ fn path_section(out: &mut String, path: &PathReport, s: &Snapshot) {
         count(path.packets),
         figures(path.total.mean_ns, &path.total)
     );
+    if !path.groups.is_empty() {
+        out.push_str(
+            "\n| group | packets | mean µs | p50 | p90 | p99 | max | share |\n\
+             | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
+        );
+    }
+    for group in &path.groups {
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} |",
+            words::group_of(&group.group).label,
+            count(group.count),
+            figures(group.times.mean_ns, &group.times),
+            percent(group.share)
+        );
+    }
     if let Some(words) = words::compensated(path, s) {
         let _ = writeln!(out, "\nOf which netpath itself: {words}.");
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::words;
 use crate::{
-    flight::{End, Flight},
+    flight::{Captured, End, Flight},
     ledger::{Cutting, Ledger, Piece},
     packet::{Headers, Tuple},
     session::Session,
@@ -22,6 +22,8 @@ pub struct Passage {
     /// When it began, since the epoch. Differences are exact to a nanosecond; the date is that of
     /// the recording's begin.
     pub start: Duration,
+    /// The same on the events' clock, ns.
+    pub start_ns: u64,
     pub total_ns: i64,
     pub headers: Headers,
     pub before: Tuple,
@@ -30,6 +32,8 @@ pub struct Passage {
     pub direction: &'static str,
     /// How it ended, in words.
     pub end: String,
+    /// The headers themselves, where they were captured.
+    pub captured: Option<Box<Captured>>,
     pub from: NamedPlace,
     pub to: NamedPlace,
     pub pieces: Vec<Stay>,
@@ -63,12 +67,14 @@ pub fn of(flight: &Flight, ledger: &mut Ledger, session: &Session) -> Option<Pas
     Some(Passage {
         seq: flight.seq,
         start: Duration::from_nanos(session.started_unix_ns + since),
+        start_ns: specimen.start_ns,
         total_ns: specimen.total_ns,
         headers,
         before,
         after: flight.translated,
         direction: direction.key(),
         end: end(flight, session),
+        captured: flight.captured.clone(),
         from: place(places.first()),
         to: place(places.last()),
         pieces: specimen.pieces.iter().map(|piece| stay(piece, ledger)).collect(),

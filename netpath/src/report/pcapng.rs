@@ -4,8 +4,9 @@
 //! where it was first seen, with a comment per hop, and one where it was last seen, with the addresses
 //! that it has there.
 //!
-//! Only what netpath records of a header is in a record; every other field is 0, and payload is left
-//! out. The file says so in its section's comment.
+//! Where the recording holds packets' headers (`record --capture-headers`), these are the records'
+//! bytes. Else only what netpath records of a header is in a record, and every other field is 0.
+//! Payload is left out in both. The file says so in its section's comment.
 
 use std::{borrow::Cow, io::Write, net::IpAddr, time::Duration};
 
@@ -23,33 +24,55 @@ use pcap_file::{
 
 use super::{ReportError, passage::Passage};
 use crate::{
-    packet::{Headers, ICMP, ICMPV6, TCP, Tuple, UDP},
+    packet::{Bytes, Headers, ICMP, ICMPV6, TCP, Tuple, UDP},
     session::Session,
     snapshot::NamedPlace,
     view::units::time,
 };
 
-/// What the section's comment says of the records.
-const RECORDED: &str = "Made by netpath of recorded header fields: addresses, protocol, IPv4 \
+/// What the section's comment says of records made of fields.
+const FIELDS: &str = "Made by netpath of recorded header fields: addresses, protocol, IPv4 \
     identification, ports, TCP sequence and acknowledgment numbers and flags, ICMP type, id and \
     sequence number, lengths. Not recorded, and 0 here: TTL, DSCP, fragmentation, flow label, \
-    checksums, TCP window and options, ICMP code. Payload is left out. Times within the file are \
-    exact to a nanosecond; its date is that at which recording began. Records stand in the order in \
-    which packets ended (Wireshark's reordercap sorts them by time).";
+    checksums, TCP window and options, ICMP code (netpath record --capture-headers keeps them all). \
+    Payload is left out.";
+/// And of records that hold what was captured.
+const BYTES: &str = "Made by netpath of packets' headers as they were read in the kernel: link \
+    header where there is one, network and transport header. Payload is left out, and so are VLAN \
+    tags that a device adds. Checksums are as a device gets them, which may be unfinished. Where a \
+    comment says so, a record is made of recorded fields instead.";
+/// What holds for both.
+const TIMES: &str = "Times within the file are exact to a nanosecond; its date is that at which \
+    recording began. Records stand in the order in which packets ended (Wireshark's reordercap sorts \
+    them by time).";
 
 /// Capture file with packets as they are added.
 pub struct Capture<W: Write> {
     writer: PcapNgWriter<W>,
-    interfaces: Vec<NamedPlace>,
+    /// By the device, and whether its records begin with a link header.
+    interfaces: Vec<(NamedPlace, DataLink)>,
+    captured: bool,
+}
+
+/// What a record holds.
+struct Record {
+    link: DataLink,
+    data: Vec<u8>,
+    /// Bytes that the packet had.
+    original_len: u32,
+    /// What there is to say of the bytes.
+    comment: Option<String>,
 }
 
 impl<W: Write> Capture<W> {
     /// Begins the file.
     pub fn begin(out: W, session: &Session) -> Result<Self, ReportError> {
         let text = |text: String| Cow::<'static, str>::Owned(text);
+        let captured = session.capture_headers;
+        let what = if captured { BYTES } else { FIELDS };
         let section = SectionHeaderBlock {
             options: vec![
-                SectionHeaderOption::Comment(RECORDED.into()),
+                SectionHeaderOption::Comment(text(format!("{what} {TIMES}"))),
                 SectionHeaderOption::Hardware(text(session.host.cpu.clone())),
                 SectionHeaderOption::OS(text(format!("Linux {}", session.host.kernel))),
                 SectionHeaderOption::UserApplication(text(format!("netpath {}", session.version))),
@@ -57,7 +80,7 @@ impl<W: Write> Capture<W> {
             ..SectionHeaderBlock::default()
         };
         let writer = PcapNgWriter::with_section_header(out, section)?;
-        Ok(Self { writer, interfaces: Vec::new() })
+        Ok(Self { writer, interfaces: Vec::new(), captured })
     }
 
     /// Adds a packet.
@@ -79,7 +102,9 @@ impl<W: Write> Capture<W> {
                 stay.cpu
             )
         }));
-        self.record(&passage.from, passage.start, &passage.headers, &passage.before, comments)?;
+        let captured = passage.captured.as_deref();
+        let first = self.record(passage, &passage.before, captured.map(|c| &c.first));
+        self.write(&passage.from, passage.start, first, comments)?;
         if passage.to == passage.from {
             return Ok(());
         }
@@ -87,25 +112,48 @@ impl<W: Write> Capture<W> {
         let comment = format!("flight {} again, where it was last seen{nat}", passage.seq);
         let took = Duration::from_nanos(u64::try_from(passage.total_ns).unwrap_or(0));
         let tuple = passage.after.unwrap_or(passage.before);
-        self.record(&passage.to, passage.start + took, &passage.headers, &tuple, vec![comment])
+        // Without others, what was read at first still holds, but for its addresses.
+        let last =
+            captured.and_then(|c| c.last.as_ref().or(passage.after.is_none().then_some(&c.first)));
+        let last = self.record(passage, &tuple, last);
+        self.write(&passage.to, passage.start + took, last, vec![comment])
     }
 
-    fn record(
+    /// What a record of this packet holds, with these addresses.
+    fn record(&self, passage: &Passage, tuple: &Tuple, captured: Option<&Bytes>) -> Record {
+        let headers = &passage.headers;
+        let Some(bytes) = captured else {
+            let data = bytes(headers, tuple);
+            let original_len = u32::try_from(data.len()).unwrap_or(0) + headers.payload;
+            let comment = self.captured.then(|| "made of recorded fields".to_owned());
+            return Record { link: DataLink::RAW, data, original_len, comment };
+        };
+        let ethernet = is_ethernet(bytes);
+        let skipped = if ethernet { 0 } else { usize::from(bytes.link) };
+        let data = bytes.data.get(skipped..).unwrap_or_default().to_vec();
+        let link = if ethernet { DataLink::ETHERNET } else { DataLink::RAW };
+        let beyond = if ethernet { u32::from(bytes.link) } else { 0 };
+        let original_len =
+            headers.len.saturating_add(beyond).max(u32::try_from(data.len()).unwrap_or(0));
+        let at_ns = bytes.at_ns.saturating_sub(passage.start_ns);
+        let comment = Some(format!("headers as they were at +{}", time(at_ns as f64)));
+        Record { link, data, original_len, comment }
+    }
+
+    fn write(
         &mut self,
         place: &NamedPlace,
         at: Duration,
-        headers: &Headers,
-        tuple: &Tuple,
-        comments: Vec<String>,
+        record: Record,
+        mut comments: Vec<String>,
     ) -> Result<(), ReportError> {
-        let interface_id = self.interface(place)?;
-        let data = bytes(headers, tuple);
-        let original_len = u32::try_from(data.len()).unwrap_or(0).saturating_add(headers.payload);
+        let interface_id = self.interface(place, record.link)?;
+        comments.extend(record.comment);
         self.writer.write_pcapng_block(EnhancedPacketBlock {
             interface_id,
             timestamp: at,
-            original_len,
-            data: data.into(),
+            original_len: record.original_len,
+            data: record.data.into(),
             options: comments
                 .into_iter()
                 .map(|c| EnhancedPacketOption::Comment(c.into()))
@@ -114,14 +162,13 @@ impl<W: Write> Capture<W> {
         Ok(())
     }
 
-    fn interface(&mut self, place: &NamedPlace) -> Result<u32, ReportError> {
-        let known = self.interfaces.iter().position(|p| p == place);
+    fn interface(&mut self, place: &NamedPlace, link: DataLink) -> Result<u32, ReportError> {
+        let known = self.interfaces.iter().position(|(p, l)| p == place && *l == link);
         let index = known.unwrap_or(self.interfaces.len());
         if known.is_none() {
             let name = format!("{}/{}", place.netns, place.dev);
             self.writer.write_pcapng_block(InterfaceDescriptionBlock {
-                // Begins with the IP header.
-                linktype: DataLink::RAW,
+                linktype: link,
                 snaplen: 0,
                 options: vec![
                     InterfaceDescriptionOption::IfName(name.into()),
@@ -129,9 +176,21 @@ impl<W: Write> Capture<W> {
                     InterfaceDescriptionOption::IfTsResol(9),
                 ],
             })?;
-            self.interfaces.push(place.clone());
+            self.interfaces.push((place.clone(), link));
         }
         Ok(u32::try_from(index).unwrap_or(0))
+    }
+}
+
+/// Whether the link header is Ethernet's: it ends with the network header's type.
+fn is_ethernet(bytes: &Bytes) -> bool {
+    let link = usize::from(bytes.link);
+    let word = |at: usize| bytes.data.get(at..at + 2);
+    let ip = matches!(word(link.wrapping_sub(2)), Some([0x08, 0x00] | [0x86, 0xdd]));
+    ip && match link {
+        14 => true,
+        18 | 22 => matches!(word(12), Some([0x81, 0x00] | [0x88, 0xa8])),
+        _ => false,
     }
 }
 

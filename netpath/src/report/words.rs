@@ -64,7 +64,12 @@ pub(crate) fn is_wait(hop: &HopReport) -> bool {
 
 /// How a path's packets end.
 pub(crate) fn end(path: &PathReport) -> &str {
-    match path.end.as_str() {
+    end_words(&path.end)
+}
+
+/// The same, for its name.
+pub(crate) fn end_words(end: &str) -> &str {
+    match end {
         "delivered" => "read by a process",
         "reached" => "taken by the transport",
         "transmitted" => "left the machine",

@@ -1,6 +1,6 @@
 //! From a ledger to a snapshot: ids become names, distributions become figures.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use netpath_common::{
     group::Group,
@@ -10,9 +10,9 @@ use netpath_common::{
 };
 
 use super::{
-    Bucket, Compensated, DropReport, FLOWS_SHOWN, FlowExample, FlowReport, HopReport, NamedPlace,
-    OwnCost, PacketReport, PathReport, PieceReport, ProbeCost, SCHEMA, SecondReport, Snapshot,
-    Summary, causes, facts, round_trips,
+    Bucket, Compensated, DropReport, FLOWS_SHOWN, FlowExample, FlowReport, GroupReport, HopReport,
+    NamedPlace, OwnCost, PacketReport, PathReport, PieceReport, ProbeCost, SCHEMA, SamplingReport,
+    SecondReport, Snapshot, Summary, causes, facts, round_trips,
 };
 use crate::{
     explain,
@@ -20,7 +20,7 @@ use crate::{
     hooks::priority_name,
     ledger::{Ledger, Path, Row, RowKey, Second, Specimen, Times},
     packet::Tuple,
-    sample,
+    sample::{self, Sampling, Share},
     session::{Ending, Session},
     topo::{Place, Topology},
 };
@@ -52,6 +52,7 @@ pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
         backends,
         absent,
         packets: ledger.coverage.of_all(ending.births, ending.listened()),
+        sampling: sampling(&session.sampling, ending),
         probe_cost_ns: session.probe_cost,
         own_cost: own_cost(ledger, session, ending),
         lost_events: ending.lost.values().sum(),
@@ -69,6 +70,17 @@ pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
     // From all the rest, so last.
     snapshot.findings = explain::explain(&snapshot).findings;
     snapshot
+}
+
+fn sampling(sampling: &Sampling, ending: &Ending) -> Option<SamplingReport> {
+    let births = ending.births;
+    (sampling.share != Share::All).then(|| SamplingReport {
+        share: sampling.share.to_string(),
+        by: sampling.by.key().to_owned(),
+        begun: births.seen,
+        recorded: births.taken,
+        listened: ending.listened(),
+    })
 }
 
 /// What a reader should know, in sentences.
@@ -199,6 +211,7 @@ fn path(path: &Path, ledger: &Ledger, session: &Session) -> PathReport {
             .iter()
             .map(|(row, id)| hop(row, *id, total_ns, ledger, session.probe_cost))
             .collect(),
+        groups: groups(path, total_ns),
         histogram: histogram(&path.total),
         history: path.history.seconds().map(|s| second(s, session.since_ns)).collect(),
         packets_shown: [
@@ -210,6 +223,16 @@ fn path(path: &Path, ledger: &Ledger, session: &Session) -> PathReport {
         .filter_map(|(label, specimen)| Some(packet(label, specimen?, &keys, session.since_ns)))
         .collect(),
     }
+}
+
+fn groups(path: &Path, total_ns: f64) -> Vec<GroupReport> {
+    let report = |(group, times): (Group, Cow<Times>)| GroupReport {
+        group: group.key().to_owned(),
+        count: times.count(),
+        times: summary(&times),
+        share: if total_ns > 0.0 { times.sum_ns() as f64 / total_ns } else { 0.0 },
+    };
+    path.groups.times(&path.rows).into_iter().map(report).collect()
 }
 
 fn second(s: Second, since_ns: u64) -> SecondReport {

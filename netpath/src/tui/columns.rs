@@ -69,7 +69,7 @@ pub(crate) const COLUMNS: &[Column] = &[
     },
     Column {
         title: "mean",
-        what: "mean of the packets that met it, µs; of all packets, for a group",
+        what: "mean of the packets that met it, µs",
         width: Width::Figure(6),
         rank: 5,
         cell: |r| micros(r.mean_ns),
@@ -77,7 +77,7 @@ pub(crate) const COLUMNS: &[Column] = &[
     },
     Column {
         title: "p50",
-        what: "half of them took no longer, µs; of a group of several hops there is none",
+        what: "half of them took no longer, µs",
         width: Width::Figure(6),
         rank: 0,
         cell: |r| time(r, |t| t.p50_ns),

@@ -57,7 +57,7 @@ pub(crate) fn screen(state: &State, area: Rect, buffer: &mut Buffer) {
         }
     }
     if state.help {
-        help::draw(area, buffer);
+        help::draw(state.help_from, area, buffer);
     }
 }
 
@@ -204,7 +204,7 @@ fn rule(buffer: &mut Buffer, area: Rect, title: &str, right: &str, focused: bool
         buffer[(x, area.y)].set_symbol(line).set_style(style_line);
     }
     let mark = if focused { "▸" } else { " " };
-    let title = format!("{mark}{title} ");
+    let title = if title.is_empty() { String::new() } else { format!("{mark}{title} ") };
     let style = if focused { Role::Focus.style() } else { Role::Title.style() };
     let end = text(buffer, area.x + 1, area.y, area.width.saturating_sub(2), &title, style);
     let right = format!(" {right} ");

@@ -25,6 +25,7 @@ pub enum Action {
     Pause,
     Reset,
     Write,
+    Suspend,
     Quit,
 }
 
@@ -200,6 +201,14 @@ pub const KEYS: &[Key] = &[
         footer: Some(8),
     },
     Key {
+        action: Action::Suspend,
+        codes: &[],
+        keys: "Ctrl-Z",
+        word: "suspend",
+        what: "back to the shell until fg; events are lost meanwhile, and counted",
+        footer: None,
+    },
+    Key {
         action: Action::Help,
         codes: &[Char('?'), KeyCode::F(1)],
         keys: "?",
@@ -220,7 +229,11 @@ pub const KEYS: &[Key] = &[
 /// What a key does.
 pub fn action(event: KeyEvent) -> Option<Action> {
     if event.modifiers.contains(KeyModifiers::CONTROL) {
-        return matches!(event.code, Char('c' | 'd')).then_some(Action::Quit);
+        return match event.code {
+            Char('c' | 'd') => Some(Action::Quit),
+            Char('z') => Some(Action::Suspend),
+            _ => None,
+        };
     }
     KEYS.iter().find(|k| k.codes.contains(&event.code)).map(|k| k.action)
 }

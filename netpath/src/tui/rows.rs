@@ -1,7 +1,8 @@
 //! The breakdown's rows: hops as they stand in the path, or folded into cost groups.
 //!
 //! In: a path's report. Out: rows whose shares sum to 1 with what is unattributed. Percentiles of
-//! several hops can't be added up, so a group has none.
+//! several hops can't be added up, so a group has its own; none where the filter leaves some of its
+//! hops out.
 
 use std::{cmp::Ordering, collections::BTreeSet};
 
@@ -37,9 +38,9 @@ pub(crate) struct Row {
     /// Of the path's mean total: time waited.
     pub(crate) wait: f64,
     pub(crate) count: u64,
-    /// Of a packet that met it, ns; of any packet, for a group.
+    /// Of a packet that met it, ns; of any packet, for a part of a group.
     pub(crate) mean_ns: f64,
-    /// None for a group of several hops.
+    /// None for a part of a group.
     pub(crate) times: Option<Summary>,
     /// Inside an unfolded group.
     pub(crate) inner: bool,
@@ -127,6 +128,13 @@ pub(crate) fn rows(path: &PathReport, folding: &Folding, before: Option<&Before>
         }
     }
     for (group, members) in &mut groups {
+        let all = path.hops.iter().filter(|h| h.group == group.group).count();
+        if let Some(sum) = path.groups.iter().find(|g| g.group == group.group)
+            && members.len() == all
+        {
+            (group.count, group.mean_ns) = (sum.count, sum.times.mean_ns);
+            group.times = Some(sum.times);
+        }
         group.place = match &members[..] {
             [one] => one.place.clone(),
             more => format!("{} hops", more.len()),

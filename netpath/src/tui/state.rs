@@ -5,6 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     columns::{COLUMNS, compare, next_sort},
+    help,
     keys::Action,
     rows::{Folding, Row, RowId, rows},
 };
@@ -59,6 +60,7 @@ pub(crate) enum Effect {
     Quit,
     Reset,
     Write,
+    Suspend,
 }
 
 /// Names a path through all changes of its figures: name, direction, end.
@@ -75,6 +77,8 @@ pub(crate) struct State {
     /// The focused panel has the whole body.
     pub(crate) zoom: bool,
     pub(crate) help: bool,
+    /// Lines of it that were scrolled past.
+    pub(crate) help_from: usize,
     /// Letters go to the filter.
     pub(crate) typing: bool,
     pub(crate) folding: Folding,
@@ -104,6 +108,7 @@ impl State {
             focus: Panel::Breakdown,
             zoom: false,
             help: false,
+            help_from: 0,
             typing: false,
             folding: Folding::default(),
             sort: None,
@@ -240,8 +245,9 @@ impl State {
         self.message = None;
         match action {
             Action::Quit => return Effect::Quit,
-            Action::Help => self.help = !self.help,
+            Action::Help => (self.help, self.help_from) = (!self.help, 0),
             Action::Write => return Effect::Write,
+            Action::Suspend => return Effect::Suspend,
             Action::Reset if self.live => {
                 self.message = Some("reset: figures count from now".to_owned());
                 self.seen.clear();
@@ -283,6 +289,10 @@ impl State {
     }
 
     fn step(&mut self, by: isize) {
+        if self.help {
+            self.help_from = self.help_from.saturating_add_signed(by).min(help::last());
+            return;
+        }
         if self.focus != Panel::Breakdown && !(self.focus == Panel::Hop) {
             let len = self.len(self.focus);
             let line = &mut self.lines[self.focus as usize];

@@ -12,7 +12,13 @@ use std::{
     },
 };
 
-use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+use nix::{
+    sys::{
+        signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, raise, sigaction},
+        termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr},
+    },
+    unistd::Pid,
+};
 use ratatui::{Terminal, backend::CrosstermBackend};
 
 use super::held;
@@ -45,6 +51,7 @@ impl Screen {
                 before(info);
             }));
         });
+        catch_stop(SigHandler::Handler(on_stop))?;
         let mut termios = tcgetattr(io::stdin())?;
         *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(termios.clone());
         // SAFETY: the signal handler reads it only while TAKEN is set, which it is not yet, and
@@ -69,6 +76,41 @@ impl Drop for Screen {
     fn drop(&mut self) {
         restore();
     }
+}
+
+/// Somebody wants the process to stop, by key or by SIGTSTP.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn ask_to_stop() {
+    STOP.store(true, Ordering::SeqCst);
+}
+
+/// Whether the view is to be suspended now; asked once.
+pub(crate) fn stop_asked() -> bool {
+    STOP.swap(false, Ordering::SeqCst)
+}
+
+extern "C" fn on_stop(_signal: libc::c_int) {
+    ask_to_stop();
+}
+
+/// From now on, SIGTSTP asks the view to give the terminal back first.
+fn catch_stop(handler: SigHandler) -> nix::Result<()> {
+    let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: the handler only touches an atomic.
+    unsafe { sigaction(Signal::SIGTSTP, &action) }.map(|_| ())
+}
+
+/// Stops this job, as Ctrl-Z does where it is no key, until the shell continues it. The terminal has
+/// been given back.
+pub(crate) fn suspend() -> io::Result<()> {
+    // The rest of the job first: who waits for this process must stop too, or the shell waits on.
+    catch_stop(SigHandler::SigIgn)?;
+    kill(Pid::from_raw(0), Signal::SIGTSTP)?;
+    catch_stop(SigHandler::SigDfl)?;
+    // To this thread, so that it goes no further until it is continued.
+    raise(Signal::SIGTSTP)?;
+    Ok(())
 }
 
 /// Gives the terminal back, if that has not been done.

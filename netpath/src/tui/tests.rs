@@ -168,6 +168,71 @@ fn panels_with_all_the_room() {
 }
 
 #[test]
+fn groups_have_percentiles_of_their_own_unless_the_filter_leaves_hops_out() {
+    let of = |state: &State, key: &str| {
+        state.rows().into_iter().find(|r| r.group == key && !r.inner).expect("it is there")
+    };
+    let mut state = state(snapshot(), "g");
+    let path = state.path().unwrap().clone();
+    for group in &path.groups {
+        let row = of(&state, &group.group);
+        assert_eq!((row.times, row.count), (Some(group.times), group.count));
+        assert!((row.share() - group.share).abs() < 1e-9);
+        let hops: Vec<_> = path.hops.iter().filter(|h| h.group == group.group).collect();
+        if let [hop] = &hops[..] {
+            assert_eq!((group.times, group.count), (hop.times, hop.count));
+        }
+        // Nobody's slowest is above the sum of all slowest, nor below any one's.
+        let slowest = hops.iter().map(|h| h.times.max_ns);
+        assert!(group.times.max_ns <= slowest.clone().sum::<u64>());
+        assert!(group.times.max_ns >= slowest.max().unwrap());
+    }
+    // Of three ip hops two are on the host, of two drivers one.
+    press(&mut state, "/host");
+    assert_eq!(of(&state, "ip").times, None);
+    let driver = path.hops.iter().find(|h| h.hop == "device" && h.netns == "host").unwrap();
+    assert_eq!(of(&state, "device").times, Some(driver.times));
+}
+
+#[test]
+fn what_help_has_no_room_for_can_be_scrolled_to() {
+    let mut state = state(snapshot(), "?");
+    let first = colourful(&state, 80, 24);
+    assert!(first.contains("to the row above") && first.contains("for more"), "{first}");
+    press(&mut state, "G");
+    let end = colourful(&state, 80, 24);
+    assert!(end.contains("the slowest of them") && !end.contains("to the row above"), "{end}");
+    press(&mut state, "?");
+    press(&mut state, "?");
+    assert_eq!(colourful(&state, 80, 24), first);
+}
+
+#[test]
+fn the_header_says_which_share_is_recorded() {
+    let mut s = snapshot();
+    let sampling = |share: &str, by: &str| crate::snapshot::SamplingReport {
+        share: share.to_owned(),
+        by: by.to_owned(),
+        listened: 1.0,
+        begun: 3_700,
+        recorded: 100,
+    };
+    for (sampling, words) in [
+        (None, None),
+        (Some(sampling("1/8", "flows")), Some("1/8 of flows")),
+        (Some(sampling("auto", "packets")), Some("auto 1/37 of packets")),
+    ] {
+        s.sampling = sampling;
+        for width in [80, 120, 200] {
+            let screen = colourful(&state(s.clone(), ""), width, 24);
+            let line = screen.lines().next().unwrap();
+            assert_eq!(line.contains("1/"), words.is_some(), "{line}");
+            assert!(words.is_none_or(|words| line.contains(words)), "{line}");
+        }
+    }
+}
+
+#[test]
 fn every_size_and_every_key_can_be_drawn() {
     for height in (1..64).step_by(7).chain([24, 25]) {
         for width in (1..220).step_by(13).chain([80, 100]) {

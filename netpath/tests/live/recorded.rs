@@ -46,6 +46,35 @@ fn a_panic_gives_the_terminal_back_and_is_told() {
 }
 
 #[test]
+fn ctrl_z_gives_the_terminal_to_the_shell_and_fg_takes_it_back() {
+    let mut shell = Command::new("sh");
+    shell.args(["-i"]).env("PS1", "shell> ").env_remove("ENV");
+    let mut pty = Pty::start(&mut shell, 120, 40);
+    pty.wait_for_text("shell> ");
+    let shells_own = pty.settings();
+    let netpath = crate::support::program().into_string().unwrap();
+    pty.keys(&format!("{netpath} report {FIXTURE} --format tui\r"));
+    pty.wait_for_text("breakdown");
+    let taken = pty.settings();
+    for _ in 0..2 {
+        pty.keys("\u{1a}");
+        pty.wait_for("the shell", |s| !s.alternate_screen() && s.contents().ends_with("shell> "));
+        assert!(!pty.screen().hide_cursor());
+        assert!(pty.text().contains("Stopped"), "{}", pty.text());
+        assert_eq!(pty.settings(), shells_own);
+        pty.keys("fg\r");
+        pty.wait_for("the view", |s| {
+            s.alternate_screen() && s.contents().contains("breakdown") && s.hide_cursor()
+        });
+        assert_eq!(pty.settings(), taken);
+    }
+    pty.keys("q");
+    pty.wait_for("the shell", |s| !s.alternate_screen() && s.contents().ends_with("shell> "));
+    pty.keys("exit\r");
+    assert!(pty.wait_for_end().success());
+}
+
+#[test]
 fn every_size_is_drawn_while_it_changes() {
     let mut pty = view(120, 40);
     for (columns, rows) in [(200, 60), (80, 24), (40, 10), (20, 5), (120, 40)] {

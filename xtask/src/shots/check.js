@@ -26,9 +26,8 @@ function tryFlame() {
   holds("and nothing is marked", document.querySelectorAll(".fr.hit").length === 0);
 }
 
-function trySorting() {
-  const table = document.querySelector("table.ledger");
-  const column = [...table.tHead.rows[0].cells].findIndex((c) => c.textContent === "mean");
+function trySorting(table, title) {
+  const column = [...table.tHead.rows[0].cells].findIndex((c) => c.textContent === title);
   const values = () => [...table.tBodies[0].rows].map((r) => Number(r.cells[column].dataset.value));
   const button = table.tHead.rows[0].cells[column].querySelector("button");
   button.click();
@@ -39,9 +38,17 @@ function trySorting() {
 
 window.addEventListener("load", () => {
   try {
-    tryFlame();
-    trySorting();
-    JSON.parse(document.getElementById("report").textContent);
+    const ledger = document.querySelector("table.ledger");
+    if (ledger) {
+      tryFlame();
+      trySorting(ledger, "mean");
+      JSON.parse(document.getElementById("report").textContent);
+    } else {
+      trySorting(document.querySelector("table[data-sortable]"), "change");
+      holds("what has changed stands out", document.querySelectorAll("tr.changed").length > 0);
+    }
+    const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+    holds(`nothing is beyond the page's edge (${wide} pixels are)`, wide <= 0);
   } catch (error) {
     faults.push(String(error));
   }

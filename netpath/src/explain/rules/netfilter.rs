@@ -115,10 +115,23 @@ fn dearer(new: Tally, old: Tally) -> Option<(f64, f64)> {
     (share >= MANY_NEW && extra > 0.0).then_some((share, extra * share))
 }
 
+/// The most packets that can have opened a connection: one of each flow. Conntrack calls all packets
+/// new that nobody has answered yet, also those of a stream that goes one way.
+fn openers(scene: &Scene) -> f64 {
+    let Scene { snapshot, path } = scene;
+    let packets = snapshot.paths.iter().filter(|p| p.direction == path.direction);
+    let flows = snapshot.flows.iter().filter(|f| f.direction == path.direction);
+    let later: u64 = flows.map(|f| f.packets.saturating_sub(1)).sum();
+    packets.map(|p| p.packets).sum::<u64>().saturating_sub(later) as f64
+}
+
 fn first_packets(scene: &Scene, rows: &[&str], what: &str) -> Option<Hit> {
     let hops = scene.path.hops.iter().filter(|h| rows.contains(&h.hop.as_str()));
     let (new, old) = by_state(hops);
     let (share, cost) = dearer(new, old)?;
+    if openers(scene) < MANY_NEW * scene.path.packets as f64 {
+        return None;
+    }
     Some(
         Hit::new(
             cost,

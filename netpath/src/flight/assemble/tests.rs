@@ -155,6 +155,36 @@ fn before_and_after_nat_is_one_flight_with_both_tuples() {
 }
 
 #[test]
+fn captured_headers_are_kept_as_they_were_at_first_and_at_last() {
+    let chunk = |translated: bool| {
+        let before = headers(1);
+        let after = tuple([198, 18, 0, 1], [198, 18, 0, 2], 4000, 9000);
+        let now = if translated { Headers { tuple: Some(after), ..before } } else { before };
+        Chunk::new(0, 0, 1_000)
+            .skb(0xa0, Some(&before))
+            .captured(0, b"unfinished")
+            .event(at_hook(CLIENT_ETH0, Hook::Output, 0), 100)
+            .skb(0xa0, Some(&now))
+            .captured(2, b"on its device")
+            .event(at_dev(NET_DEV_QUEUE, CLIENT_ETH0), 100)
+    };
+    let captured = |chunk: Chunk| {
+        let captured = fly(&[chunk])[0].captured.clone().expect("captured");
+        (captured.first.data, captured.last.map(|bytes| (bytes.at_ns, bytes.data)))
+    };
+    // What its socket has made is whole on its first device; what NAT has made is something else.
+    assert_eq!(captured(chunk(false)), (b"on its device".to_vec(), None));
+    let last = Some((1_100, b"on its device".to_vec()));
+    assert_eq!(captured(chunk(true)), (b"unfinished".to_vec(), last));
+    let again = chunk(false)
+        .skb(0xa0, Some(&headers(1)))
+        .captured(2, b"forwarded")
+        .event(at_dev(NET_DEV_QUEUE, UP0), 100);
+    let last = Some((1_200, b"forwarded".to_vec()));
+    assert_eq!(captured(again), (b"on its device".to_vec(), last));
+}
+
+#[test]
 fn what_only_follows_begins_nothing() {
     let chunk = Chunk::new(0, 0, 1_000)
         .skb(0xa0, None)
@@ -328,7 +358,7 @@ proptest! {
         let mut now = 0;
         for (skb, point, aux, arg, ns) in events {
             now += ns;
-            let piece = Piece { skb, cpu: 0, start_ns: now, first: 0, count: 1, headers: None };
+            let piece = Piece { skb, cpu: 0, start_ns: now, first: 0, count: 1, headers: None, bytes: None };
             let event = Event { at_ns: now, point, aux, arg };
             assembler.piece(&piece, &[event], &mut |f: &Flight| {
                 ended += 1;

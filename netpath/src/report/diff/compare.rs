@@ -127,6 +127,7 @@ fn path(a: &PathReport, b: &PathReport, drift: f64) -> PathDiff {
     PathDiff {
         name: b.name.clone(),
         direction: b.direction.clone(),
+        end: b.end.clone(),
         packets_a: a.packets,
         packets_b: b.packets,
         total: change(Some(total(a)), Some(total(b)), Bar { rows: 1, drift }),

@@ -49,7 +49,7 @@ pub(super) fn render(diff: &Diff) -> String {
                             (words::counted(side.packets, "packet"))
                         }
                     }
-                    div.opening { @for path in &shown { p { (path.direction) ": " (sentence(path)) } } }
+                    div.opening { @for path in &shown { p { (path.direction) ", " (words::end_words(&path.end)) ": " (sentence(path)) } } }
                 }
                 main {
                     section {
@@ -75,15 +75,23 @@ pub(super) fn render(diff: &Diff) -> String {
 }
 
 fn table(path: &PathDiff) -> Markup {
-    let most = path.hops.iter().map(|h| h.change.delta_ns.abs()).fold(1.0, f64::max);
+    // Bars are for what changed, if anything did: noise can be larger, and is cut off.
+    let most = |rows: &mut dyn Iterator<Item = &HopDiff>| {
+        rows.map(|h| h.change.delta_ns.abs()).fold(0.0, f64::max)
+    };
+    let changed = most(&mut path.hops.iter().filter(|h| h.change.verdict.is_change()));
+    let most = if changed > 0.0 { changed } else { most(&mut path.hops.iter()).max(1.0) };
     let t = &path.total;
     html! {
         h3 {
             (path.direction) ": " (path.name)
-            small { " " (count(path.packets_a)) " and " (count(path.packets_b)) " packets" }
+            small {
+                " " (count(path.packets_a)) " and " (count(path.packets_b)) " packets, "
+                (words::end_words(&path.end))
+            }
         }
         div.wide tabindex="0" {
-            table data-sortable {
+            table.diff data-sortable {
                 thead { tr { @for (title, number) in COLUMNS { th scope="col" .n[number] { (title) } } } }
                 tbody { @for hop in &path.hops { (row(hop, most)) } }
                 tfoot {
@@ -109,12 +117,10 @@ fn row(hop: &HopDiff, most: f64) -> Markup {
     let c = &hop.change;
     let group = colours::class(words::group_of(&hop.group).group);
     let wait = if hop.kind == "wait" { "wait " } else { "" };
-    let width = percent_of(c.delta_ns.abs(), most * 2.0);
-    let left = if c.delta_ns < 0.0 {
-        percent_of(most - c.delta_ns.abs(), most * 2.0)
-    } else {
-        percent_of(1.0, 2.0)
-    };
+    let length = c.delta_ns.abs().min(most);
+    let width = percent_of(length, most * 2.0);
+    let left =
+        if c.delta_ns < 0.0 { percent_of(most - length, most * 2.0) } else { percent_of(1.0, 2.0) };
     let both = !matches!(c.verdict, Verdict::OnlyA | Verdict::OnlyB);
     html! {
         tr class=(if c.verdict.is_change() { "changed" } else { "noise" }) {

@@ -56,9 +56,10 @@ pub(super) fn drift(diff: &Diff) -> String {
 
 fn path_table(path: &PathDiff, style: Style) -> String {
     let mut out = style.bold(&format!(
-        "{}   {} · {} and {} packets",
+        "{}   {}, {} · {} and {} packets",
         path.name,
         path.direction,
+        words::end_words(&path.end),
         count(path.packets_a),
         count(path.packets_b)
     ));

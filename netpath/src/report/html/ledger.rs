@@ -2,7 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::{colours::of_hop, path_title, percent_of};
+use super::{
+    colours::{class, of_hop},
+    path_title, percent_of,
+};
 use crate::{
     report::words,
     snapshot::{HopReport, PathReport, Snapshot, Summary},
@@ -81,8 +84,39 @@ fn table(path: &PathReport, snapshot: &Snapshot) -> Markup {
                 }
             }
         }
+        (by_group(path))
         @if let Some(words) = words::compensated(path, snapshot) {
             p.note { "Of the total's mean, netpath itself took " (words) "." }
+        }
+    }
+}
+
+/// The same by cost group: what a packet spent in all of a group's hops.
+fn by_group(path: &PathReport) -> Markup {
+    let columns = COLUMNS.iter().filter(|(title, _)| !matches!(*title, "where" | "kind"));
+    html! {
+        @if !path.groups.is_empty() {
+            details {
+                summary { "By cost group" }
+                div.wide tabindex="0" {
+                    table.ledger data-sortable {
+                        thead { tr { @for (title, number) in columns { th scope="col" .n[*number] { (title) } } } }
+                        tbody {
+                            @for group in &path.groups {
+                                tr {
+                                    th scope="row" {
+                                        i class={ "swatch " (class(words::group_of(&group.group).group)) } {}
+                                        (words::group_of(&group.group).label)
+                                    }
+                                    td.n data-value=(group.count) { (count(group.count)) }
+                                    (figures(group.times.mean_ns, &group.times))
+                                    td.n data-value=(group.share) { (percent(group.share)) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{
     text, width,
 };
 use crate::{
-    snapshot::Snapshot,
+    snapshot::{SamplingReport, Snapshot},
     view::units::{count, percent},
 };
 
@@ -59,9 +59,18 @@ fn facts(state: &State, s: &Snapshot) -> Vec<Piece> {
         )]
         pieces.push((1, format!("{} packets/s", count(rate.round() as u64)), plain));
     }
+    if let Some(sampling) = &s.sampling {
+        pieces.push((0, sampled(sampling), plain));
+    }
     let complete = s.complete_share();
     let coverage = format!("{} complete", percent(complete));
-    pieces.push((1, coverage, bad_if(complete < 0.99 && s.packets.seen > 0)));
+    // A dropped packet was followed to its end.
+    let p = &s.packets;
+    let unknown = (p.incomplete + p.vanished) as f64 / p.sampled.max(1) as f64;
+    pieces.push((1, coverage, bad_if(unknown > 0.01)));
+    if p.dropped > 0 {
+        pieces.push((2, format!("{} dropped", count(p.dropped)), bad_if(true)));
+    }
     pieces.push((0, format!("{} events lost", count(s.lost_events)), bad_if(s.lost_events > 0)));
     let own = s.own_cost.kernel_cpus + s.own_cost.user_cpus;
     if own > 0.0 {
@@ -72,6 +81,22 @@ fn facts(state: &State, s: &Snapshot) -> Vec<Piece> {
     backends.dedup();
     pieces.push((5, backends.join(" + "), Role::Dim.style()));
     pieces
+}
+
+/// `1/8 of flows`; what a budget has allowed so far, `auto 1/37 of packets, 4 % of the time`.
+fn sampled(sampling: &SamplingReport) -> String {
+    let SamplingReport { share, by, begun, recorded, listened } = sampling;
+    if share != "auto" || *recorded == 0 {
+        return format!("{share} of {by}");
+    }
+    let one_in = *begun as f64 / *recorded as f64;
+    let digits = usize::from(one_in < 9.95);
+    let time = if *listened < 1.0 {
+        format!(", {} of the time", percent(*listened))
+    } else {
+        String::new()
+    };
+    format!("{share} 1/{one_in:.digits$} of {by}{time}")
 }
 
 /// What was last said, what is being typed, or the keys.
