@@ -68,6 +68,7 @@ pub(crate) fn end(path: &PathReport) -> &str {
         "delivered" => "read by a process",
         "reached" => "taken by the transport",
         "transmitted" => "left the machine",
+        "merged" => "merged into another packet by GRO",
         other => other,
     }
 }
