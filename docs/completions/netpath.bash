@@ -514,7 +514,7 @@ _netpath() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "summary json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "summary json markdown" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -650,7 +650,7 @@ _netpath() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "summary json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "summary json markdown" -- "${cur}"))
                     return 0
                     ;;
                 --output)

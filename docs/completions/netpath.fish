@@ -200,8 +200,9 @@ complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_sub
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from compare" -l run-time -d 'How long each run is' -r
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from compare" -l cpus -d 'The CPUs of clients and servers, where a load keeps them apart; elsewhere both are on the server\'s. Default: the first two; the scheduler\'s choice where there is one only' -r
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from compare" -l format -d 'How results are written' -r -f -a "summary\t'Tables for people'
-json\t'All figures, as netpath.lab/1'"
-complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from compare" -s o -l output -d 'Write lab.html, lab.json and lab.txt into this directory as well' -r -F
+json\t'All figures, as netpath.lab/1'
+markdown\t'What was published beside what was found here, as a table'"
+complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from compare" -s o -l output -d 'Write lab.html, lab.json, lab.md and lab.txt into this directory as well' -r -F
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from compare" -l no-trace -d 'Leave out the traced runs, which say which hops make a difference'
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from compare" -l json -d 'The same as --format json'
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from compare" -s v -l verbose -d 'Say more on stderr; twice for everything'
@@ -210,8 +211,9 @@ complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_sub
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from matrix" -l run-time -d 'How long each run is' -r
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from matrix" -l cpus -d 'The CPUs of clients and servers, where a load keeps them apart; elsewhere both are on the server\'s. Default: the first two; the scheduler\'s choice where there is one only' -r
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from matrix" -l format -d 'How results are written' -r -f -a "summary\t'Tables for people'
-json\t'All figures, as netpath.lab/1'"
-complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from matrix" -s o -l output -d 'Write lab.html, lab.json and lab.txt into this directory as well' -r -F
+json\t'All figures, as netpath.lab/1'
+markdown\t'What was published beside what was found here, as a table'"
+complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from matrix" -s o -l output -d 'Write lab.html, lab.json, lab.md and lab.txt into this directory as well' -r -F
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from matrix" -l quick -d 'Fewer and shorter runs: wider spreads'
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from matrix" -l no-trace -d 'Leave out the traced runs, which say which hops make a difference'
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from matrix" -l json -d 'The same as --format json'

@@ -36,7 +36,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
-    flight::Flight,
+    flight::{End, Flight},
     packet::{Headers, ICMP, ICMPV6, Tuple},
 };
 
@@ -116,7 +116,8 @@ impl Filter {
         headers.tuple?;
         let may = |tuple| self.program.may_match(&facts(headers, tuple), PER_PACKET);
         let can = may(headers.tuple) || flight.translated.is_some_and(|t| may(Some(t)));
-        (flight.end.is_arrival() && !flight.incomplete && !can).then(|| {
+        let arrived = flight.end.is_arrival() && flight.end != End::Merged;
+        (arrived && !flight.incomplete && !can).then(|| {
             let (slot, check) = flow(&facts(headers, headers.tuple));
             (slot & (FLOW_SLOTS - 1), check)
         })

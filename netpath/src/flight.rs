@@ -29,7 +29,9 @@
 //! 6. **Ends.** Copied to user space: *delivered*. Freed or silent after INPUT, or after receive
 //!    on a host that has no links: *reached* its transport (an ACK, a segment that TCP merged into
 //!    another, an ICMP message: the kernel frees many of these without a tracepoint). Freed or
-//!    silent after the driver returned: *transmitted*. `kfree_skb`: *dropped*, with the reason.
+//!    silent after the driver returned: *transmitted*. Freed or silent right after it entered GRO:
+//!    *merged*, since GRO has put its data into another sk_buff's (what GRO hands on is received
+//!    by the stack, what it drops is `kfree_skb`). `kfree_skb`: *dropped*, with the reason.
 //!    Anything else that ends or falls silent has *vanished*.
 //! 7. **A datagram's reader.** UDP copies small datagrams without a tracepoint that names the
 //!    sk_buff, and newer kernels free them later, elsewhere. But datagrams leave a socket's queue
@@ -38,16 +40,17 @@
 //!    queue's length at its entry says whether the line is whole; where others stand before it
 //!    that were never seen, as many receives are passed over.
 //! 8. **Silence.** TCP's data lies in a socket's queue until it is read, or is merged and freed
-//!    without a trace. A flight that reached its transport is closed after [`REACHED_NS`] without
-//!    an event, any other after [`SILENT_NS`].
+//!    without a trace. A flight that reached its transport, or was merged, is closed after
+//!    [`REACHED_NS`] without an event, any other after [`SILENT_NS`].
 //! 9. **Loss.** A flight that was under way while its CPU lost events, or that has more than
 //!    [`EVENTS_MAX`], is *incomplete*: counted, never averaged in.
 //!
 //! # Open questions
 //! - Clones (a flooded frame, a packet socket's copy) appear as flights picked up in mid-path;
 //!   only a probe on `skb_clone` could link them.
-//! - Segments that GRO merged into another sk_buff vanish at GRO's entry; the survivor carries
-//!   `gso_segs`.
+//! - A packet that is segmented in software (GSO) vanishes at its device; its segments are new
+//!   sk_buffs, picked up in mid-path.
+//! - Which sk_buff GRO merged a segment into is not known; the survivor carries `gso_segs`.
 //! - `pskb_expand_head` keeps the sk_buff and changes its data: no rule is needed. veth with XDP
 //!   builds a new sk_buff: a flight ends as vanished and another is picked up.
 
@@ -60,7 +63,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::packet::{Bytes, Headers, Tuple};
 
-/// A flight that reached its transport is closed after this long without an event, ns.
+/// A flight that reached its transport, or was merged, is closed after this long without an event,
+/// ns.
 pub const REACHED_NS: u64 = 1_000_000_000;
 /// Any other flight is closed after this long without an event, ns.
 pub const SILENT_NS: u64 = 10_000_000_000;
@@ -91,6 +95,8 @@ pub enum End {
     Reached,
     /// Given to a device whose other end is not on this machine.
     Transmitted,
+    /// Put into another sk_buff by GRO, in which its data goes on.
+    Merged,
     /// Dropped by the kernel, for `enum skb_drop_reason`.
     Dropped { reason: u16 },
     /// Ended where packets don't end, or fell silent.
@@ -99,9 +105,9 @@ pub enum End {
 }
 
 impl End {
-    /// Whether the packet got where it was going.
+    /// Whether the packet got where it was going, or went on inside another.
     pub fn is_arrival(self) -> bool {
-        matches!(self, Self::Delivered | Self::Reached | Self::Transmitted)
+        matches!(self, Self::Delivered | Self::Reached | Self::Transmitted | Self::Merged)
     }
 }
 

@@ -5,7 +5,7 @@
 //! removed when the [`Lab`] is dropped; what a killed lab has left is removed by the next one.
 //!
 //! - [`topologies`]: the topologies, as data;
-//! - [`build`]: bringing one up, over netlink;
+//! - [`build`]: bringing one up, over netlink; [`daemons`]: Docker's and others' beside it;
 //! - [`namespaces`]: named namespaces, and whose they are;
 //! - [`traffic`]: senders, receivers, and their measurements;
 //! - [`experiments`]: what is held against what, and what others have published, as data;
@@ -15,6 +15,8 @@
 
 pub mod bench;
 mod build;
+mod cgroups;
+mod daemons;
 pub mod difference;
 pub mod experiments;
 mod memory;
@@ -69,6 +71,8 @@ impl LabError {
 pub struct Lab {
     topology: &'static Topology,
     hosts: BTreeMap<&'static str, Netns>,
+    // Ends them when they go.
+    daemons: Vec<daemons::Running>,
     // Removes the namespaces when it goes.
     run: Run,
 }
@@ -87,11 +91,15 @@ impl Lab {
         clean_up()?;
         let run = Run::begin()?;
         let mut hosts = BTreeMap::new();
-        for host in topology.hosts {
+        let steps = || topology.steps().chain(also.iter().copied().flatten());
+        // What is lacking is said before anything is made.
+        steps().try_for_each(build::check)?;
+        let made_later: Vec<_> = steps().filter_map(Step::makes).collect();
+        for host in topology.hosts.iter().filter(|host| !made_later.contains(host)) {
             hosts.insert(*host, run.add(host)?);
         }
-        let lab = Self { topology, hosts, run };
-        build::build(&lab, also)?;
+        let mut lab = Self { topology, hosts, daemons: Vec::new(), run };
+        build::build(&mut lab, steps())?;
         Ok(lab)
     }
 
@@ -102,6 +110,11 @@ impl Lab {
     /// The namespace of one of the topology's hosts.
     pub fn host(&self, name: &str) -> Result<&Netns, LabError> {
         self.hosts.get(name).ok_or_else(|| LabError::NoHost(name.to_owned()))
+    }
+
+    /// What has to be known beside its figures.
+    pub fn notes(&self) -> impl Iterator<Item = &str> {
+        self.daemons.iter().flat_map(|d| &d.notes).map(String::as_str)
     }
 
     /// The name under which `ip netns` knows one of the topology's hosts.

@@ -85,6 +85,9 @@ pub struct Coverage {
     pub sampled: u64,
     /// Seen from their beginning to their arrival.
     pub complete: u64,
+    /// Of the complete ones, those that GRO merged into another packet: that is where they end.
+    #[serde(default)]
+    pub merged: u64,
     /// Events of them were lost.
     pub incomplete: u64,
     pub dropped: u64,
@@ -230,8 +233,9 @@ impl Ledger {
                 *self.drops.entry(key).or_default() += 1;
             }
             End::Vanished => self.coverage.vanished += 1,
-            End::Delivered | End::Reached | End::Transmitted => {
+            End::Delivered | End::Reached | End::Transmitted | End::Merged => {
                 self.coverage.complete += 1;
+                self.coverage.merged += u64::from(flight.end == End::Merged);
                 self.book(flight, direction);
             }
         }
@@ -281,6 +285,10 @@ impl Ledger {
             }
         };
         let total_ns = self.paths[index].add(flight, steps, cuts);
+        // Its data goes on in another packet, whose times are the flow's and the round trip's.
+        if flight.end == End::Merged {
+            return;
+        }
         if let Some(tuple) = flight.headers.and_then(|h| h.tuple) {
             self.flows.add(tuple, flight.translated, direction, total_ns);
         }

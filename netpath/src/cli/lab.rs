@@ -2,10 +2,12 @@
 //!
 //! - [`run`]: one topology, traced as `netpath trace` does it;
 //! - [`bench`]: comparing, and the matrix;
-//! - [`child`]: the netpath that traces.
+//! - [`child`]: the netpath that traces;
+//! - [`progress`]: how far it is.
 
 mod bench;
 mod child;
+mod progress;
 mod run;
 
 use std::process::ExitCode;

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 
 use netpath_common::point::{
-    Body, CONSUME_SKB, HOOK_SLOT, Hook, HookAux, IP6_XMIT, KFREE_SKB, LOCAL_OUT, NET_DEV_START,
-    NET_DEV_XMIT, NETIF_RECEIVE, SEND_BEGIN, SK_READY, SOCK_RECV, SPAN_FIRST, TRANSPORT, point,
+    Body, CONSUME_SKB, GRO_RECEIVE, HOOK_SLOT, Hook, HookAux, IP6_XMIT, KFREE_SKB, LOCAL_OUT,
+    NET_DEV_START, NET_DEV_XMIT, NETIF_RECEIVE, SEND_BEGIN, SK_READY, SOCK_RECV, SPAN_FIRST,
+    TRANSPORT, point,
 };
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -104,6 +105,7 @@ fn quiet_end(marks: &[Mark]) -> End {
         NETIF_RECEIVE | SK_READY | TRANSPORT => End::Reached,
         HOOK_SLOT if HookAux::unpack(last.aux).hook == Hook::Input as u8 => End::Reached,
         NET_DEV_XMIT => End::Transmitted,
+        GRO_RECEIVE => End::Merged,
         _ => End::Vanished,
     }
 }
@@ -327,8 +329,8 @@ impl Assembler {
             .iter()
             .filter(|(_, flight)| {
                 let last = last_ns(flight);
-                let reached = quiet_end(&flight.marks) == End::Reached;
-                now_ns.saturating_sub(last) > if reached { REACHED_NS } else { SILENT_NS }
+                let over = matches!(quiet_end(&flight.marks), End::Reached | End::Merged);
+                now_ns.saturating_sub(last) > if over { REACHED_NS } else { SILENT_NS }
             })
             .map(|(skb, _)| *skb)
             .collect();

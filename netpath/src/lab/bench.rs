@@ -282,6 +282,7 @@ fn outcome(plan: &Plan, sites: &[Site]) -> Outcome {
             what: site.way.what.clone(),
             against: site.way.against.clone(),
             not_run: site.lab.as_ref().err().cloned(),
+            notes: site.lab.iter().flat_map(Lab::notes).map(str::to_owned).collect(),
             figures,
             difference,
         }

@@ -11,25 +11,32 @@ use std::{fs, io::ErrorKind, net::IpAddr};
 use rtnetlink::{LinkUnspec, LinkVxlan, RouteMessageBuilder};
 
 use super::{
-    Lab, LabError, experiments,
+    Lab, LabError,
+    daemons::{self, Daemons},
+    experiments,
     topologies::{End, Step},
     traffic,
 };
 use crate::netns::Netns;
 pub(super) use command::command;
 use links::{index, netlink, up};
+pub(super) use needs::programs;
 
-/// Brings up the hosts and runs the topology's steps, then `also`.
-pub(super) fn build(lab: &Lab, also: &[&'static [Step]]) -> Result<(), LabError> {
-    let steps = || lab.topology.steps().chain(also.iter().copied().flatten());
-    // What is lacking is said before anything is made.
-    for step in steps() {
-        if let Step::Needs(need) = step {
-            needs::check(*need)?;
-        }
+/// Whether this machine has what a step needs, as far as that shows before it is taken.
+pub(super) fn check(step: &Step) -> Result<(), LabError> {
+    match step {
+        Step::Needs(need) => needs::check(*need),
+        Step::Daemons(_, what) => needs::programs(what.programs, what.package),
+        _ => Ok(()),
     }
-    for host in lab.topology.hosts {
-        let netns = lab.host(host)?;
+}
+
+/// Brings up the hosts and takes the steps.
+pub(super) fn build<'a>(
+    lab: &mut Lab,
+    steps: impl Iterator<Item = &'a Step>,
+) -> Result<(), LabError> {
+    for (host, netns) in &lab.hosts {
         // Duplicate address detection would keep IPv6 addresses from being used at first.
         for conf in ["all", "default"] {
             sysctl(host, netns, &format!("net/ipv6/conf/{conf}/accept_dad"), "0")?;
@@ -38,9 +45,23 @@ pub(super) fn build(lab: &Lab, also: &[&'static [Step]]) -> Result<(), LabError>
         sysctl(host, netns, "net/ipv4/ping_group_range", "0 2147483647")?;
         netlink(host, netns, "set lo up", async |handle| up(&handle, "lo").await)?;
     }
-    for step in steps() {
-        run(lab, step)?;
+    for step in steps {
+        if let Step::Daemons(host, what) = step {
+            start(lab, host, what)?;
+        } else {
+            run(lab, step)?;
+        }
     }
+    Ok(())
+}
+
+/// Starts daemons, and names the host that they make.
+fn start(lab: &mut Lab, host: &str, what: &Daemons) -> Result<(), LabError> {
+    let running = daemons::start(host, lab.host(host)?, what, lab.run.id())?;
+    if let (Some(role), Some(made)) = (what.makes, &running.made) {
+        lab.hosts.insert(role, lab.run.adopt(role, made)?);
+    }
+    lab.daemons.push(running);
     Ok(())
 }
 
@@ -68,8 +89,8 @@ fn run(lab: &Lab, step: &Step) -> Result<(), LabError> {
         Step::Command(host, words) => command(host, lab.host(host)?, words, "").map(|_| ()),
         Step::Rules(host, flavour, n) => rules::load(host, lab.host(host)?, flavour, n),
         Step::Connections(host, n) => traffic::connections::fill(lab, host, n),
-        // Checked before.
-        Step::Needs(_) => Ok(()),
+        // Checked before; started before.
+        Step::Needs(_) | Step::Daemons(..) => Ok(()),
     }
 }
 

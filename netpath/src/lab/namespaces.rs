@@ -2,9 +2,10 @@
 //!
 //! A run has an id of its own and holds a lock file while it lives. Its namespaces stand in
 //! /run/netns as `np` + id + `-` + role, where `ip netns` finds them too. Namespaces whose run
-//! holds its lock no more are leftovers.
+//! holds its lock no more are leftovers, and so are lock files and control groups.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -15,10 +16,10 @@ use std::{
 use nix::{
     fcntl::{Flock, FlockArg},
     mount::{MntFlags, MsFlags, mount, umount2},
-    sched::{CloneFlags, unshare},
+    sched::{CloneFlags, setns, unshare},
 };
 
-use super::LabError;
+use super::{LabError, cgroups};
 use crate::netns::Netns;
 
 const NETNS_DIR: &str = "/run/netns";
@@ -33,7 +34,11 @@ pub(super) fn role(name: &str) -> Option<&str> {
 /// The run's id and the role.
 fn parse(name: &str) -> Option<(&str, &str)> {
     let (run, role) = name.strip_prefix(PREFIX)?.split_once('-')?;
-    (run.len() == ID_LEN && run.bytes().all(|b| b.is_ascii_hexdigit())).then_some((run, role))
+    is_id(run).then_some((run, role))
+}
+
+fn is_id(text: &str) -> bool {
+    text.len() == ID_LEN && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 const ID_LEN: usize = 6;
@@ -51,6 +56,7 @@ impl Run {
         for dir in [NETNS_DIR, LOCK_DIR] {
             fs::create_dir_all(dir).map_err(|e| LabError::system(format!("create {dir}"), e))?;
         }
+        share_names()?;
         let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.subsec_nanos());
         let mut number = std::process::id() ^ clock.rotate_left(8);
         loop {
@@ -65,6 +71,11 @@ impl Run {
         }
     }
 
+    /// What is named for this run alone.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
     pub(super) fn full_name(&self, role: &str) -> String {
         format!("{PREFIX}{}-{role}", self.id)
     }
@@ -75,6 +86,20 @@ impl Run {
 
     /// Makes a namespace.
     pub(super) fn add(&self, role: &str) -> Result<Netns, LabError> {
+        self.name(role, || unshare(CloneFlags::CLONE_NEWNET))
+    }
+
+    /// Gives a namespace that somebody else has made a name of this run's.
+    pub(super) fn adopt(&self, role: &str, made: &Netns) -> Result<Netns, LabError> {
+        self.name(role, || setns(made.file(), CloneFlags::CLONE_NEWNET))
+    }
+
+    /// Names the namespace that a thread is in after `enter`.
+    fn name(
+        &self,
+        role: &str,
+        enter: impl FnOnce() -> nix::Result<()> + Send,
+    ) -> Result<Netns, LabError> {
         let path = self.path(role);
         let fail = |e: std::io::Error| {
             LabError::system(format!("make network namespace {}", path.display()), e)
@@ -83,7 +108,7 @@ impl Run {
         let made = thread::scope(|scope| {
             scope
                 .spawn(|| {
-                    unshare(CloneFlags::CLONE_NEWNET)?;
+                    enter()?;
                     let own = Some("/proc/thread-self/ns/net");
                     mount(own, &path, None::<&str>, MsFlags::MS_BIND, None::<&str>)
                 })
@@ -95,18 +120,39 @@ impl Run {
     }
 }
 
+/// Makes the directory of names a mount of its own, which others share, as `ip netns` does before
+/// it adds one. Were that left to an `ip netns add` beside us, it would cover our names, and
+/// nobody could remove them.
+fn share_names() -> Result<(), LabError> {
+    let none = None::<&str>;
+    let share = || mount(none, NETNS_DIR, none, MsFlags::MS_SHARED | MsFlags::MS_REC, none);
+    let shared = share().or_else(|_| {
+        let onto_itself = MsFlags::MS_BIND | MsFlags::MS_REC;
+        mount(Some(NETNS_DIR), NETNS_DIR, none, onto_itself, none)?;
+        share()
+    });
+    shared.map_err(|e| LabError::system(format!("make {NETNS_DIR} a shared mount"), e))
+}
+
 impl Drop for Run {
     fn drop(&mut self) {
         if let Err(error) = remove_run(&self.id) {
             tracing::warn!("{error}");
         }
-        drop(self.lock.take());
+        // While it is held, so that nobody else has locked it by now.
         let _ = fs::remove_file(lock_path(&self.id));
+        drop(self.lock.take());
     }
 }
 
 fn lock_path(id: &str) -> PathBuf {
     Path::new(LOCK_DIR).join(format!("lab-{id}.lock"))
+}
+
+/// The run that a lock file is of.
+fn lock_id(name: &str) -> Option<&str> {
+    let id = name.strip_prefix("lab-")?.strip_suffix(".lock")?;
+    is_id(id).then_some(id)
 }
 
 /// The run's lock, unless somebody holds it.
@@ -115,7 +161,11 @@ fn lock(id: &str) -> Result<Option<Flock<File>>, LabError> {
     let what = || format!("lock {}", path.display());
     let file = File::create(&path).map_err(|e| LabError::system(what(), e))?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => Ok(Some(lock)),
+        // Somebody may have removed the file since it was opened: then the lock holds nothing.
+        Ok(lock) => {
+            let same = |here: fs::Metadata| lock.metadata().is_ok_and(|m| m.ino() == here.ino());
+            Ok(fs::metadata(&path).is_ok_and(same).then_some(lock))
+        }
         Err((_, nix::Error::EWOULDBLOCK)) => Ok(None),
         Err((_, errno)) => Err(LabError::system(what(), errno)),
     }
@@ -133,6 +183,7 @@ fn owned(dir: fs::ReadDir, id: &str) -> impl Iterator<Item = PathBuf> {
 fn remove_run(id: &str) -> Result<(), LabError> {
     let dir =
         fs::read_dir(NETNS_DIR).map_err(|e| LabError::system(format!("read {NETNS_DIR}"), e))?;
+    cgroups::remove(id);
     for path in owned(dir, id) {
         kill_inhabitants(&path);
         // Not mounted any more where the kill came between the two steps of making it.
@@ -161,25 +212,26 @@ fn kill_inhabitants(path: &Path) {
     }
 }
 
-/// Removes the namespaces of runs that are no more. Returns how many there were.
+/// Removes what runs that are no more have left. Returns how many of them there were.
 pub fn clean_up() -> Result<usize, LabError> {
-    let mut runs: Vec<String> = fs::read_dir(NETNS_DIR)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| Some(parse(entry.file_name().to_str()?)?.0.to_owned()))
-        .collect();
-    runs.sort();
-    runs.dedup();
-    let mut removed = 0;
     fs::create_dir_all(LOCK_DIR).map_err(|e| LabError::system(format!("create {LOCK_DIR}"), e))?;
+    let names = |dir: &str| fs::read_dir(dir).into_iter().flatten().flatten();
+    let named = names(NETNS_DIR).filter_map(|e| Some(parse(e.file_name().to_str()?)?.0.to_owned()));
+    let locked =
+        names(LOCK_DIR).filter_map(|e| lock_id(e.file_name().to_str()?).map(str::to_owned));
+    let runs: BTreeSet<String> = named.chain(locked).collect();
+    let mut removed = 0;
     for id in runs {
-        if let Some(lock) = lock(&id)? {
-            remove_run(&id)?;
-            drop(lock);
-            let _ = fs::remove_file(lock_path(&id));
-            removed += 1;
+        let Some(lock) = lock(&id)? else { continue };
+        match remove_run(&id) {
+            Ok(()) => {
+                let _ = fs::remove_file(lock_path(&id));
+                removed += 1;
+            }
+            // What another lab has left is no reason not to begin this one.
+            Err(error) => tracing::warn!("what a lab has left stays: {error}"),
         }
+        drop(lock);
     }
     Ok(removed)
 }
@@ -194,6 +246,14 @@ mod tests {
         assert_eq!(role("np00beef-a-b"), Some("a-b"));
         for other in ["client", "np-client", "npxyz-client", "np00beefclient", "np00beef0-x"] {
             assert_eq!(role(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn only_a_labs_lock_files_are_taken_for_leftovers() {
+        assert_eq!(lock_id("lab-00beef.lock"), Some("00beef"));
+        for other in ["lab-.lock", "lab-00beef", "ovs-4026532", "lab-nothex.lock"] {
+            assert_eq!(lock_id(other), None, "{other}");
         }
     }
 }

@@ -57,6 +57,9 @@ pub struct VariantOutcome {
     /// Why there are no figures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_run: Option<String>,
+    /// What has to be known beside the figures.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     pub figures: Vec<FigureOutcome>,
     /// What makes up the difference, by a traced run of both.
     #[serde(skip_serializing_if = "Option::is_none")]

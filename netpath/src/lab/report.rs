@@ -1,7 +1,8 @@
-//! How a lab's report is written: [`text`] for terminals and tickets, [`html`] for everybody, JSON
-//! as the values serialise.
+//! How a lab's report is written: [`text`] for terminals and tickets, [`html`] for everybody,
+//! [`markdown`] for documents, JSON as the values serialise.
 
 pub mod html;
+pub mod markdown;
 pub mod text;
 
 use super::{

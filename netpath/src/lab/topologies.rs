@@ -8,6 +8,8 @@ pub(super) mod container;
 pub(super) mod published;
 pub(super) mod switch;
 
+use super::daemons::Daemons;
+
 /// A step of bringing a topology up. A device is written as host, name.
 #[derive(Clone, Copy, Debug)]
 pub enum Step {
@@ -37,6 +39,8 @@ pub enum Step {
     Rules(&'static str, Flavour, u32),
     /// Connections that a host tracks, made by as many datagrams that the client sends through it.
     Connections(&'static str, u32),
+    /// Daemons that run in a host's namespace from here on.
+    Daemons(&'static str, &'static Daemons),
     /// Something that this machine must have.
     Needs(Need),
 }
@@ -61,19 +65,11 @@ pub enum Flavour {
 pub enum Need {
     /// `net.core.rps_sock_flow_entries`, one for the whole machine, is not 0.
     FlowSteering,
-    /// Open vSwitch's daemons.
-    OpenVswitch,
-    /// Docker's daemon.
-    Docker,
-    /// QEMU, KVM, and a guest.
+    /// A guest.
     Guest,
     /// This many CPUs.
     Cpus(usize),
 }
-
-pub(super) const OPEN_VSWITCH: &[&str] = &["ovs-vswitchd", "ovsdb-server", "ovs-vsctl"];
-pub(super) const DOCKER: &[&str] = &["dockerd", "docker", "containerd"];
-pub(super) const QEMU: &[&str] = &["qemu-system-x86_64"];
 
 /// A device of a host.
 #[derive(Clone, Copy, Debug)]
@@ -119,6 +115,7 @@ pub const TOPOLOGIES: &[&Topology] = &[
     &container::HOST_NET,
     &container::BRIDGE,
     &container::BRIDGE_NAT,
+    &container::DOCKER,
     &switch::WIRE,
     &switch::LINUXBRIDGE,
     &switch::BRIDGE_NF,
@@ -152,8 +149,14 @@ impl Step {
             | Self::Command(host, _)
             | Self::Rules(host, ..)
             | Self::Connections(host, _) => vec![host],
+            Self::Daemons(host, what) => what.makes.into_iter().chain([host]).collect(),
             Self::Needs(_) => Vec::new(),
         }
+    }
+
+    /// The host that a step makes: its namespace is not the lab's own.
+    pub fn makes(&self) -> Option<&'static str> {
+        if let Self::Daemons(_, what) = self { what.makes } else { None }
     }
 
     /// The programs of the system that a step calls.
@@ -163,9 +166,7 @@ impl Step {
             Self::Rules(_, Flavour::Legacy, _) => &["iptables-legacy-restore"],
             Self::Rules(_, Flavour::Compat, _) => &["iptables-nft-restore"],
             Self::Rules(..) => &["nft"],
-            Self::Needs(Need::OpenVswitch) => OPEN_VSWITCH,
-            Self::Needs(Need::Docker) => DOCKER,
-            Self::Needs(Need::Guest) => QEMU,
+            Self::Daemons(_, what) => what.programs,
             _ => &[],
         }
     }

@@ -2,7 +2,7 @@
 
 use netpath_common::{
     hop::HopId,
-    point::{Hook, KFREE_SKB, NET_DEV_QUEUE, NET_DEV_START, NETIF_RECEIVE, NETIF_RX},
+    point::{GRO_RECEIVE, Hook, KFREE_SKB, NET_DEV_QUEUE, NET_DEV_START, NETIF_RECEIVE, NETIF_RX},
 };
 use proptest::prelude::*;
 
@@ -97,6 +97,27 @@ fn a_groups_times_are_sums_over_a_packets_hops() {
         let rows = path.rows.iter().filter(|r| r.key.hop.is_some_and(|h| h.info().group == *group));
         assert_eq!(times.sum_ns(), rows.map(|r| r.times.sum_ns()).sum::<i128>(), "{group:?}");
     }
+}
+
+#[test]
+fn what_gro_merges_ends_there_and_is_counted_as_such() {
+    let until_gro = |i: u16| {
+        Chunk::new(0, u32::from(i), 10_000 * u64::from(i + 1))
+            .skb(0xa0 + u64::from(i), Some(&headers(i)))
+            .event(at_dev(NET_DEV_START, CLIENT_ETH0), 100)
+            .event(at_dev(GRO_RECEIVE, VETH0), 100)
+    };
+    let handed_on = until_gro(0).event(at_dev(NETIF_RECEIVE, VETH0), 100);
+    let ledger = ledger_of(&[handed_on, until_gro(1), until_gro(2)]);
+    let c = ledger.coverage;
+    assert_eq!((c.seen, c.complete, c.merged, c.vanished), (3, 3, 2, 0));
+    let ends: Vec<(End, i128)> =
+        ledger.paths().iter().map(|p| (p.key.end, p.total.sum_ns())).collect();
+    assert_eq!(ends.len(), 2, "{ends:?}");
+    assert!(ends.contains(&(End::Merged, 2 * 100)), "{ends:?}");
+    // Their times are no flow's: the packet that they went into has those.
+    let flows = ledger.flows.top(9);
+    assert_eq!(flows.iter().map(|(.., f)| f.packets).sum::<u64>(), 1);
 }
 
 #[test]

@@ -89,6 +89,7 @@ fn end(flight: &Flight, session: &Session) -> String {
         End::Delivered => "delivered".to_owned(),
         End::Reached => "taken by the transport".to_owned(),
         End::Transmitted => "left the machine".to_owned(),
+        End::Merged => "merged into another packet by GRO".to_owned(),
         End::Dropped { reason } => match session.drop_reasons.get(&reason) {
             Some(name) => format!("dropped: {name}"),
             None => format!("dropped: reason {reason}"),

@@ -73,6 +73,7 @@ pub(crate) fn end_words(end: &str) -> &str {
         "delivered" => "read by a process",
         "reached" => "taken by the transport",
         "transmitted" => "left the machine",
+        "merged" => "merged into another packet by GRO",
         other => other,
     }
 }

@@ -331,6 +331,7 @@ fn end_name(end: End) -> &'static str {
         End::Delivered => "delivered",
         End::Reached => "reached",
         End::Transmitted => "transmitted",
+        End::Merged => "merged",
         End::Dropped { .. } => "dropped",
         End::Vanished => "vanished",
     }

@@ -3,6 +3,7 @@
 
 use std::{
     io::{BufRead as _, BufReader},
+    os::unix::fs::MetadataExt as _,
     process::Stdio,
     time::Duration,
 };
@@ -162,6 +163,44 @@ fn an_interrupted_matrix_shows_what_it_has_and_a_killed_one_is_cleared_by_the_ne
     let report: Report = serde_json::from_slice(&output.stdout).expect("a report");
     assert!(!report.complete && report.experiments.len() == 1);
     assert_eq!(labs(&before), Vec::<String>::new());
+}
+
+/// How many processes there are in the namespace with this inode.
+fn inhabitants(inode: u64) -> usize {
+    let processes = std::fs::read_dir("/proc").expect("there is a /proc").flatten();
+    processes.filter(|p| p.path().join("ns/net").metadata().is_ok_and(|m| m.ino() == inode)).count()
+}
+
+#[test]
+fn daemons_end_with_a_killed_lab_and_the_next_one_clears_the_rest() {
+    need_kernel!();
+    let before = labs(&[]);
+    for name in ["docker", "ovs"] {
+        if up(name).is_none() {
+            continue;
+        }
+        let mut lab = netpath(&["lab", "run", name, "--for", "60s"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("netpath can be run");
+        // It says so once the daemons are up.
+        let mut said = BufReader::new(lab.stderr.take().expect("piped")).lines();
+        assert!(said.next().is_some_and(|l| l.is_ok_and(|l| l.starts_with("lab "))), "{name}");
+        let host = labs(&before).into_iter().find(|name| short_name(name) == "host");
+        let host = std::path::Path::new("/run/netns").join(host.expect("it has a host"));
+        let inode = host.metadata().expect("it is there").ino();
+        assert!(inhabitants(inode) > 1, "{name}");
+        lab.kill().unwrap();
+        lab.wait().unwrap();
+        wait_for("the daemons to end", || inhabitants(inode) == 0);
+        up("wire").expect("what a killed lab has left is in nobody's way");
+        assert_eq!(labs(&before), Vec::<String>::new(), "{name}");
+        let locks = std::fs::read_dir("/run/netpath").into_iter().flatten().flatten();
+        let names: Vec<_> = locks.map(|e| e.file_name()).collect();
+        let id = &host.file_name().unwrap().to_str().unwrap()[2..8];
+        assert!(!names.iter().any(|n| n.to_string_lossy().contains(id)), "{names:?}");
+    }
 }
 
 /// Nobody looks on, and nobody interrupts.

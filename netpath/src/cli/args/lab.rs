@@ -105,7 +105,7 @@ pub struct LabBench {
     /// The same as --format json.
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
-    /// Write lab.html, lab.json and lab.txt into this directory as well.
+    /// Write lab.html, lab.json, lab.md and lab.txt into this directory as well.
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
 }
@@ -117,6 +117,8 @@ pub enum LabFormat {
     Summary,
     /// All figures, as netpath.lab/1.
     Json,
+    /// What was published beside what was found here, as a table.
+    Markdown,
 }
 
 #[derive(Debug, ClapArgs)]

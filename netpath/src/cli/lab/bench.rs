@@ -2,14 +2,13 @@
 
 use std::{
     fs,
-    io::IsTerminal as _,
     path::Path,
     process::ExitCode,
     time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use nix::{
     sched::{CpuSet, sched_getaffinity},
     unistd::Pid,
@@ -22,7 +21,7 @@ use super::{
         interrupt,
         output::print,
     },
-    child,
+    child, progress,
 };
 use crate::{
     kernel,
@@ -31,7 +30,7 @@ use crate::{
         experiments::{self, EXPERIMENTS},
         outcome::Report,
         plan::Plan,
-        report::{html, text},
+        report::{html, markdown, text},
     },
 };
 
@@ -115,34 +114,32 @@ fn write(report: &Report, args: &LabBench) -> anyhow::Result<()> {
         for (name, text) in [
             ("lab.html", html::render(report)),
             ("lab.json", json()?),
+            ("lab.md", markdown::render(report)),
             ("lab.txt", summary.clone()),
         ] {
             put(&dir.join(name), &text)?;
         }
     }
-    if args.json || args.format == LabFormat::Json { print(&json()?) } else { print(&summary) }
+    print(&match args.format {
+        _ if args.json => json()?,
+        LabFormat::Json => json()?,
+        LabFormat::Markdown => markdown::render(report),
+        LabFormat::Summary => summary,
+    })
 }
 
 fn put(path: &Path, text: &str) -> anyhow::Result<()> {
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// A bar on a terminal's stderr; nothing elsewhere.
+/// Tells how far it is.
 struct Progress {
     bar: ProgressBar,
 }
 
 impl Progress {
     fn new(steps: u64) -> Self {
-        if !std::io::stderr().is_terminal() {
-            return Self { bar: ProgressBar::hidden() };
-        }
-        let bar = ProgressBar::new(steps);
-        let style = "{bar:30} {percent:>3} %  {eta:>4} left  {wide_msg}";
-        if let Ok(style) = ProgressStyle::with_template(style) {
-            bar.set_style(style);
-        }
-        Self { bar }
+        Self { bar: progress::steps(steps) }
     }
 }
 

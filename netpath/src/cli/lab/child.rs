@@ -11,7 +11,12 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-use super::super::{args, interrupt};
+use indicatif::ProgressBar;
+
+use super::{
+    super::{args, interrupt},
+    progress,
+};
 use crate::{
     lab::{Lab, LabError},
     report::Format,
@@ -46,11 +51,14 @@ fn command(lab: &Lab, time: Duration, keys: bool) -> std::io::Result<Command> {
 
 /// Traces, and lets the trace say what it found.
 pub(super) fn show(lab: &Lab, args: &args::LabRun) -> anyhow::Result<ExitCode> {
-    let mut command = command(lab, args.for_, args.output.format() == Some(Format::Tui))?;
+    let live = args.output.format() == Some(Format::Tui);
+    let mut command = command(lab, args.for_, live)?;
     args.output.pass_on(&mut command);
     command.args(&args.trace);
     let mut child = command.spawn().context("cannot run netpath trace")?;
-    let status = wait(&mut child, args.for_)?;
+    // What is found is printed after that time, since it takes a while to begin: over no bar.
+    let bar = if live { ProgressBar::hidden() } else { progress::of_time(args.for_) };
+    let status = wait(&mut child, args.for_, &bar)?;
     let code = status.code().and_then(|c| u8::try_from(c).ok()).unwrap_or(1);
     Ok(ExitCode::from(code))
 }
@@ -66,7 +74,7 @@ pub(super) fn snapshot(lab: &Lab, time: Duration) -> Result<Snapshot, LabError> 
         let (status, text, said) = thread::scope(|scope| {
             let text = scope.spawn(|| read_all(out));
             let said = scope.spawn(|| read_all(err));
-            let status = wait(&mut child, time);
+            let status = wait(&mut child, time, &ProgressBar::hidden());
             (status, text.join(), said.join())
         });
         let (Ok(text), Ok(said)) = (text, said) else { bail!("reading it failed") };
@@ -87,10 +95,13 @@ fn read_all(pipe: Option<impl Read>) -> std::io::Result<Vec<u8>> {
 }
 
 /// Waits for the end of a trace, and brings it about where it is time to stop.
-fn wait(child: &mut Child, time: Duration) -> anyhow::Result<ExitStatus> {
-    let deadline = Instant::now() + time + GRACE;
+fn wait(child: &mut Child, time: Duration, bar: &ProgressBar) -> anyhow::Result<ExitStatus> {
+    let since = Instant::now();
+    let deadline = since + time + GRACE;
     loop {
+        progress::show(bar, since.elapsed());
         if let Some(status) = child.try_wait()? {
+            bar.finish_and_clear();
             return Ok(status);
         }
         if Instant::now() > deadline {
@@ -99,6 +110,7 @@ fn wait(child: &mut Child, time: Duration) -> anyhow::Result<ExitStatus> {
             bail!("netpath trace did not end in time");
         }
         if interrupt::requested() {
+            bar.finish_and_clear();
             let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id())?);
             let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
             return Ok(child.wait()?);

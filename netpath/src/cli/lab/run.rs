@@ -23,6 +23,9 @@ pub(super) fn run(args: &args::LabRun) -> anyhow::Result<ExitCode> {
     let lab = Lab::up_with(setting.topology, setting.also)?;
     let mut err = std::io::stderr();
     writeln!(err, "lab {}: {}", args.name, setting.what)?;
+    for note in lab.notes() {
+        writeln!(err, "{note}")?;
+    }
     let how = How { v6: args.ipv6, cpus: args.cpus };
     let mut traffic = Vec::new();
     for load in args.load.iter().map(|load| load_of(*load, args)) {

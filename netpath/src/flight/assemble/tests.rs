@@ -196,12 +196,14 @@ fn what_only_follows_begins_nothing() {
 
 #[test]
 fn ends_by_where_it_was_last() {
-    let cases: [(&[_], End); 5] = [
+    let cases: [(&[_], End); 7] = [
         (&[at_dev(NET_DEV_START, UP0), at_dev(NET_DEV_XMIT, UP0)], End::Transmitted),
         (&[at_dev(NETIF_RECEIVE, UP0), (KFREE_SKB, 42, 0)], End::Dropped { reason: 42 }),
         (&[at_hook(SERVER_ETH0, Hook::Input, 0), (CONSUME_SKB, 0, 0)], End::Reached),
         (&[at_dev(NET_DEV_QUEUE, BR0), (CONSUME_SKB, 0, 0)], End::Vanished),
         (&[at_dev(NET_DEV_QUEUE, BR0)], End::Vanished),
+        (&[at_dev(GRO_RECEIVE, UP0)], End::Merged),
+        (&[at_dev(GRO_RECEIVE, UP0), at_dev(NETIF_RECEIVE, UP0)], End::Reached),
     ];
     for (events, end) in cases {
         let chunk = Chunk::new(0, 0, 1_000).skb(0xa0, Some(&headers(1))).events(events, 10);

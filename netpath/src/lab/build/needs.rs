@@ -2,10 +2,7 @@
 
 use std::{env, fs, path::Path};
 
-use super::super::{
-    LabError,
-    topologies::{DOCKER, Need, OPEN_VSWITCH, QEMU},
-};
+use super::super::{LabError, topologies::Need};
 use super::missing;
 
 /// Whether it is here; the error says what isn't, and what would help.
@@ -23,28 +20,17 @@ pub(super) fn check(need: Need) -> Result<(), LabError> {
             }
             Ok(())
         }
-        Need::OpenVswitch => {
-            if !Path::new("/sys/module/openvswitch").exists() {
-                return Err(lacks("this kernel has no openvswitch module loaded"));
-            }
-            programs(OPEN_VSWITCH, "openvswitch-switch")
-        }
-        Need::Docker => {
-            programs(DOCKER, "docker.io")?;
-            Err(lacks(
-                "the lab starts no Docker daemon of its own: trace a container that runs with \
-                 netpath trace --iface, and hold it against bridge-nat",
-            ))
-        }
+        // True of every machine: a guest takes a kernel and a root, which the lab has none of.
         Need::Guest => {
-            if !Path::new("/dev/vhost-net").exists() {
-                return Err(lacks("/dev/vhost-net is not there: no vhost_net in this kernel"));
-            }
-            programs(QEMU, "qemu-system-x86")?;
-            Err(lacks(
-                "the lab has no guest of its own to start: trace the tap of one that runs with \
-                 netpath trace --iface",
-            ))
+            let vhost = if Path::new("/dev/vhost-net").exists() {
+                "/dev/vhost-net is there"
+            } else {
+                "/dev/vhost-net is not there, so QEMU itself would move its packets"
+            };
+            Err(lacks(&format!(
+                "the lab has no guest to start, on any machine; one that runs is traced by its \
+                 tap, with netpath trace --iface TAP ({vhost})"
+            )))
         }
         Need::Cpus(n) => {
             let here = std::thread::available_parallelism().map_or(1, usize::from);
@@ -60,7 +46,8 @@ fn lacks(why: &str) -> LabError {
     LabError::Lacks(why.to_owned())
 }
 
-fn programs(names: &[&str], package: &'static str) -> Result<(), LabError> {
+/// Whether programs of the system are there.
+pub(in crate::lab) fn programs(names: &[&str], package: &'static str) -> Result<(), LabError> {
     let path = env::var_os("PATH").unwrap_or_default();
     let dirs: Vec<_> = env::split_paths(&path).collect();
     for name in names {

@@ -101,6 +101,11 @@ fn experiment(o: &Outcome) -> String {
         }
         out += "</table>\n";
     }
+    for v in &o.variants {
+        for note in &v.notes {
+            let _ = writeln!(out, "<p><b>{}</b>: {}", escape(&v.name), escape(note));
+        }
+    }
     let mut missing = String::new();
     for v in &o.variants {
         if let Some(why) = &v.not_run {

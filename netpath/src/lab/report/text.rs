@@ -91,6 +91,11 @@ pub fn experiment(o: &Outcome) -> String {
             fact.published.as_ref().map_or_else(String::new, |p| format!("; published: {p}"));
         out += &wrap(&format!("{}: {}{published}", fact.what, fact.here), 4);
     }
+    for v in &o.variants {
+        for note in &v.notes {
+            out += &wrap(&format!("{}: {note}", v.name), 2);
+        }
+    }
     let not_run: Vec<_> =
         o.variants.iter().filter_map(|v| Some((v, v.not_run.as_ref()?))).collect();
     if !not_run.is_empty() {

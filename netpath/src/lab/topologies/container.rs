@@ -1,6 +1,7 @@
 //! A container and a server outside its host: from no container at all to bridge and NAT.
 
 use super::{End, Step, Topology};
+use crate::lab::daemons;
 
 /// The host's uplink and a server behind it: a veth pair is the wire.
 pub(super) const WIRE: &[Step] = &[
@@ -70,6 +71,9 @@ const MASQUERADE: &[Step] = &[
     Step::Command("host", &["iptables", "-A", "FORWARD", "-i", "br0", "-j", "ACCEPT"]),
 ];
 
+/// Docker sets this by itself, as long as nobody says that it must not.
+const FORWARDING: &[Step] = &[Step::Sysctl("host", "net/ipv4/ip_forward", "1")];
+
 /// Datagrams to this prefix go to the server, which forgets them.
 const SINK: &[Step] =
     &[Step::Command("server", &["ip", "route", "add", "blackhole", "198.19.0.0/16"])];
@@ -124,4 +128,18 @@ pub(in crate::lab) const BRIDGE_NAT: Topology = Topology {
     server_v6: Some("fd18::2"),
     relay: None,
     focus: End("host", "veth0"),
+};
+
+pub(in crate::lab) const DOCKER: Topology = Topology {
+    name: "docker",
+    what: "a Docker container behind docker0, and a server outside",
+    hosts: &["client", "host", "server"],
+    steps: &[WIRE, FORWARDING, &[Step::Daemons("host", &daemons::DOCKER)], SINK],
+    client: "client",
+    server: "server",
+    server_v4: "198.18.0.2",
+    server_v6: None,
+    relay: None,
+    // Docker's end of the veth has another name each time.
+    focus: End("client", "eth0"),
 };

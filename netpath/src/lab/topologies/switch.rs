@@ -1,6 +1,7 @@
 //! Two containers, and what connects them.
 
-use super::{End, Need, Step, Topology};
+use super::{End, Step, Topology};
+use crate::lab::daemons::OPEN_VSWITCH;
 
 /// Both containers in one subnet.
 const ADDRESSES: &[Step] = &[
@@ -90,30 +91,11 @@ pub(in crate::lab) const BRIDGE_NF: Topology = between(
     End("host", "veth0"),
 );
 
-/// Open vSwitch with its own database and daemon, in the host's namespace. The kernel's datapath.
-const VSWITCH: &[Step] = &[
-    Step::Needs(Need::OpenVswitch),
-    Step::Command("host", &["sh", "-c", OVS_START]),
-    Step::Command("host", &["sh", "-c", OVS_PORTS]),
-];
-
-/// Files live in a directory named for the namespace's inode, and go with the daemons.
-const OVS_START: &str = "\
-    set -e; d=/run/netpath/ovs-$(stat -Lc %i /proc/self/ns/net); mkdir -p $d; \
-    ovsdb-tool create $d/conf.db $(ls /usr/share/openvswitch/vswitch.ovsschema); \
-    ovsdb-server --detach --no-chdir --pidfile=$d/db.pid --unixctl=$d/db.ctl \
-        --remote=punix:$d/db.sock $d/conf.db; \
-    ovs-vsctl --db=unix:$d/db.sock --no-wait init; \
-    ovs-vswitchd --detach --no-chdir --pidfile=$d/sw.pid --unixctl=$d/sw.ctl unix:$d/db.sock";
-
-const OVS_PORTS: &str = "\
-    set -e; d=/run/netpath/ovs-$(stat -Lc %i /proc/self/ns/net); \
-    ovs-vsctl --timeout=5 --db=unix:$d/db.sock add-br ovs0 \
-        -- add-port ovs0 veth0 -- add-port ovs0 veth1";
+const VSWITCH: &[Step] = &[Step::Daemons("host", &OPEN_VSWITCH)];
 
 pub(in crate::lab) const OVS: Topology = between(
     "ovs",
-    "two containers on one Open vSwitch bridge, in the kernel's datapath",
+    "two containers on one Open vSwitch bridge",
     HOSTS,
     &[PAIRS, VSWITCH, ADDRESSES],
     End("host", "veth0"),

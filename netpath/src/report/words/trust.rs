@@ -15,11 +15,15 @@ pub(crate) fn trust(s: &Snapshot) -> Vec<(&'static str, String)> {
         (
             "coverage",
             format!(
-                "{} seen, {} recorded: {} complete ({}), {} incomplete, {} dropped, {} vanished",
+                "{} seen, {} recorded: {} complete ({}{}), {} incomplete, {} dropped, {} vanished",
                 count(p.seen),
                 count(p.sampled),
                 count(p.complete),
                 percent(s.complete_share()),
+                match p.merged {
+                    0 => String::new(),
+                    n => format!("; {} of them merged into another by GRO", count(n)),
+                },
                 count(p.incomplete),
                 count(p.dropped),
                 count(p.vanished)
