@@ -117,6 +117,11 @@ impl Lab {
         self.daemons.iter().flat_map(|d| &d.notes).map(String::as_str)
     }
 
+    /// The PID namespaces of its daemons, by inode.
+    fn daemons(&self) -> Vec<u64> {
+        self.daemons.iter().filter_map(daemons::Running::pid_namespace).collect()
+    }
+
     /// The name under which `ip netns` knows one of the topology's hosts.
     pub fn full_name(&self, host: &str) -> String {
         self.run.full_name(host)

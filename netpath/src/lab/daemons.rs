@@ -12,10 +12,14 @@ mod docker;
 mod ovs;
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader},
-    os::unix::process::CommandExt as _,
+    os::{
+        fd::OwnedFd,
+        unix::{fs::MetadataExt as _, process::CommandExt as _},
+    },
     path::PathBuf,
-    process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::mpsc,
     thread,
     time::{Duration, Instant},
@@ -71,9 +75,8 @@ pub(super) struct Running {
     name: &'static str,
     child: Child,
     stdin: Option<ChildStdin>,
-    // Writing to it must not fail.
-    _stdout: Option<ChildStdout>,
-    _stderr: Option<ChildStderr>,
+    /// Where they write to, which must not fail.
+    pipes: Vec<OwnedFd>,
     /// What has to be said beside the figures.
     pub(super) notes: Vec<String>,
     /// The namespace that they made.
@@ -111,8 +114,7 @@ pub(super) fn start(
         name: what.name,
         child,
         stdin,
-        _stdout: None,
-        _stderr: stderr,
+        pipes: stderr.into_iter().map(OwnedFd::from).collect(),
         notes: Vec::new(),
         made: None,
     };
@@ -128,6 +130,12 @@ pub(super) fn start(
 }
 
 impl Running {
+    /// The inode of the PID namespace that they run in.
+    pub(super) fn pid_namespace(&self) -> Option<u64> {
+        let path = format!("/proc/{}/ns/pid_for_children", self.child.id());
+        fs::metadata(path).ok().map(|m| m.ino())
+    }
+
     /// Reads what the script says until it is ready. Returns its words where it won't be.
     fn wait_until_ready(&mut self, out: Option<ChildStdout>) -> Result<Vec<String>, LabError> {
         let Some(out) = out else { return Ok(vec!["it has no output".to_owned()]) };
@@ -179,7 +187,7 @@ impl Running {
         for line in said {
             tracing::debug!("{}: {line}", self.name);
         }
-        self._stdout = reader.join().ok().flatten();
+        self.pipes.extend(reader.join().ok().flatten().map(OwnedFd::from));
         Ok(Vec::new())
     }
 }

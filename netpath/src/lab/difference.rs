@@ -174,7 +174,16 @@ pub struct Part {
     pub more_ns: f64,
 }
 
+/// Where less than this share of the packets was followed to its end, the rows say nothing of the
+/// others.
+const ENOUGH: f64 = 0.9;
+
 impl Difference {
+    /// Whether so many packets were followed that the rows explain the difference.
+    pub fn explains(&self) -> bool {
+        self.complete_share >= ENOUGH
+    }
+
     /// The rows in parts, dearest first. Hops of a group are one part, but a socket's work and its
     /// wait; and routing is part of IP, since where no hook stands between the two they can't be
     /// told apart.

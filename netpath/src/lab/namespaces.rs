@@ -215,10 +215,10 @@ fn kill_inhabitants(path: &Path) {
 /// Removes what runs that are no more have left. Returns how many of them there were.
 pub fn clean_up() -> Result<usize, LabError> {
     fs::create_dir_all(LOCK_DIR).map_err(|e| LabError::system(format!("create {LOCK_DIR}"), e))?;
-    let names = |dir: &str| fs::read_dir(dir).into_iter().flatten().flatten();
-    let named = names(NETNS_DIR).filter_map(|e| Some(parse(e.file_name().to_str()?)?.0.to_owned()));
+    let files = |dir: &str| fs::read_dir(dir).into_iter().flatten().flatten();
+    let named = files(NETNS_DIR).filter_map(|e| Some(parse(e.file_name().to_str()?)?.0.to_owned()));
     let locked =
-        names(LOCK_DIR).filter_map(|e| lock_id(e.file_name().to_str()?).map(str::to_owned));
+        files(LOCK_DIR).filter_map(|e| lock_id(e.file_name().to_str()?).map(str::to_owned));
     let runs: BTreeSet<String> = named.chain(locked).collect();
     let mut removed = 0;
     for id in runs {

@@ -53,6 +53,9 @@ fn named(d: &Difference) -> (Vec<Part>, f64) {
 
 /// What makes up a difference, in one sentence.
 fn why(d: &Difference) -> String {
+    if !d.explains() {
+        return format!("{} a {} by its own clock; {}", signed(d.measured_ns), d.per, too_few(d));
+    }
     let (parts, rest) = named(d);
     let mut words: Vec<String> =
         parts.iter().map(|p| format!("{} {}", p.label, signed(p.more_ns))).collect();
@@ -71,6 +74,12 @@ fn why(d: &Difference) -> String {
         text += &format!(" (only {share} of the packets were followed to their end)");
     }
     text
+}
+
+/// Why nothing is said of the hops.
+fn too_few(d: &Difference) -> String {
+    let share = crate::view::units::percent(d.complete_share);
+    format!("netpath followed only {share} of the packets to their end, too few to say why")
 }
 
 #[cfg(test)]
@@ -105,6 +114,33 @@ pub(crate) mod tests {
         let mut report = Report::new(3, settings.run, None);
         report.experiments.push(bench::run(&plan, &settings, &trace, &mut Stopped));
         report
+    }
+
+    #[test]
+    fn hops_explain_nothing_where_half_of_the_packets_were_not_followed() {
+        let row = crate::lab::difference::Row {
+            hop: "bridge".to_owned(),
+            group: "bridge".to_owned(),
+            label: "bridge forwarding".to_owned(),
+            kind: "span".to_owned(),
+            ns: 900.0,
+            more_ns: 900.0,
+            times: 1.0,
+            more_times: 1.0,
+        };
+        let mut d = Difference {
+            per: "round trip".to_owned(),
+            measured_ns: 1e3,
+            traced_ns: 900.0,
+            rows: vec![row],
+            total_ns: 900.0,
+            packets: 10,
+            complete_share: 1.0,
+            lost_events: 0,
+        };
+        assert!(why(&d).contains("bridge +900 ns"), "{}", why(&d));
+        d.complete_share = 0.5;
+        assert!(why(&d).contains("50 %") && !why(&d).contains("bridge"), "{}", why(&d));
     }
 
     #[test]

@@ -109,7 +109,7 @@ pub struct Measured {
     pub received_bytes: u64,
     /// Round trips in ns, for loads that have them.
     pub round_trips: Histogram<u64>,
-    /// What this process and the softirq threads used of the CPUs.
+    /// What this process, the softirq threads and the lab's daemons used of the CPUs.
     pub cpu: Duration,
 }
 
@@ -173,7 +173,7 @@ impl Traffic {
         let mut traffic = Self {
             load,
             started: Instant::now(),
-            cpu_before: CpuTime::now(),
+            cpu_before: CpuTime::now(lab.daemons()),
             received_before: 0,
             stop: Stop::default(),
             stop_server: Stop::default(),
@@ -304,7 +304,7 @@ impl Traffic {
     pub fn begin(&mut self) {
         self.restart.store(true, Ordering::Relaxed);
         self.received_before = self.received.load(Ordering::Relaxed);
-        self.cpu_before = CpuTime::now();
+        self.cpu_before = self.cpu_before.again();
         self.started = Instant::now();
     }
 

@@ -71,25 +71,26 @@ fn elf(machine: u16, code: &[u8]) -> Vec<u8> {
     let len = start + code.len() as u64;
     let mut file = b"\x7fELF\x02\x01\x01".to_vec();
     file.resize(16, 0);
-    let halves = |file: &mut Vec<u8>, values: &[u16]| {
-        values.iter().for_each(|v| file.extend_from_slice(&v.to_le_bytes()));
-    };
-    let words = |file: &mut Vec<u8>, values: &[u32]| {
-        values.iter().for_each(|v| file.extend_from_slice(&v.to_le_bytes()));
-    };
-    let longs = |file: &mut Vec<u8>, values: &[u64]| {
-        values.iter().for_each(|v| file.extend_from_slice(&v.to_le_bytes()));
-    };
-    // ET_EXEC, EV_CURRENT, entry, program headers, no section headers.
-    halves(&mut file, &[2, machine]);
-    words(&mut file, &[1]);
-    longs(&mut file, &[BASE + start, u64::from(HEADER), 0]);
-    words(&mut file, &[0]);
-    halves(&mut file, &[HEADER, SEGMENT, 1, 0, 0, 0]);
+    let mut put = |bytes: &[u8]| file.extend_from_slice(bytes);
+    // ET_EXEC, the machine, EV_CURRENT; the entry, where the segments' table is, no sections.
+    put(&2u16.to_le_bytes());
+    put(&machine.to_le_bytes());
+    put(&1u32.to_le_bytes());
+    for long in [BASE + start, u64::from(HEADER), 0] {
+        put(&long.to_le_bytes());
+    }
+    put(&0u32.to_le_bytes());
+    for half in [HEADER, SEGMENT, 1, 0, 0, 0] {
+        put(&half.to_le_bytes());
+    }
     // PT_LOAD, PF_R | PF_X: the whole file.
-    words(&mut file, &[1, 5]);
-    longs(&mut file, &[0, BASE, BASE, len, len, 0x1000]);
-    file.extend_from_slice(code);
+    for word in [1u32, 5] {
+        put(&word.to_le_bytes());
+    }
+    for long in [0, BASE, BASE, len, len, 0x1000] {
+        put(&long.to_le_bytes());
+    }
+    put(code);
     file
 }
 

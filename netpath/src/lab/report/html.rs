@@ -12,6 +12,7 @@ use super::{
     },
     digits, named, ratio, signed,
     text::{figures_of, name_of},
+    too_few,
 };
 
 /// The whole page.
@@ -185,12 +186,29 @@ fn figure_table(o: &Outcome, measure: &MeasureOutcome, figure: &FigureOutcome) -
 
 /// A ledger for each variant: rows that sum to the difference.
 fn differences(explained: &[(&VariantOutcome, &Difference)]) -> String {
-    let most =
-        explained.iter().flat_map(|(_, d)| &d.rows).map(|r| r.more_ns.abs()).fold(0.0, f64::max);
+    let most = explained
+        .iter()
+        .filter(|(_, d)| d.explains())
+        .flat_map(|(_, d)| &d.rows)
+        .map(|r| r.more_ns.abs())
+        .fold(0.0, f64::max);
     let mut out = "<h3>Why <small>netpath's ledger of the difference, from a traced run of \
                    each</small></h3>\n<table class=\"why\">\n"
         .to_owned();
     for (v, d) in explained {
+        if !d.explains() {
+            let _ = writeln!(
+                out,
+                "<tr class=\"head\"><td><b>{}</b> <small>against {}</small><td colspan=\"2\">{} a {} \
+                 by its own clock; {}",
+                escape(&v.name),
+                escape(&v.against),
+                signed(d.measured_ns),
+                escape(&d.per),
+                escape(&too_few(d)),
+            );
+            continue;
+        }
         let trust = if d.complete_share < 0.99 {
             format!(
                 "; only {} of the packets were followed to their end",

@@ -7,6 +7,7 @@ use super::{
     super::outcome::{FigureOutcome, Outcome, Report, VariantOutcome},
     digits, named, ratio, signed,
     text::name_of,
+    too_few,
 };
 
 /// The whole table, and what was not run.
@@ -59,6 +60,9 @@ fn figure(o: &Outcome, v: &VariantOutcome, f: &FigureOutcome) -> Option<String> 
     // The ledger is of the first measure alone.
     let first = o.measures.first().is_some_and(|first| first.key == f.measure);
     let why = v.difference.as_ref().filter(|_| first).map_or_else(String::new, |d| {
+        if !d.explains() {
+            return too_few(d);
+        }
         let (parts, _) = named(d);
         let parts: Vec<String> =
             parts.iter().map(|p| format!("{} {}", p.label, signed(p.more_ns))).collect();
