@@ -337,7 +337,7 @@ points! {
     // Its time is the event's argument: it is written down once there is a packet.
     26 SEND_BEGIN {
         at: At::Send, body: Body::SendBegins,
-        tracepoint: None,
+        tracepoint: Some("tcp_sendmsg_locked"),
         functions: &[&["udp_sendmsg"], &["udpv6_sendmsg"], &["tcp_sendmsg"]],
         prefer: Prefer::Functions,
         what: "a process sends",

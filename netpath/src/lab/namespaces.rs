@@ -6,6 +6,7 @@
 
 use std::{
     fs::{self, File},
+    io::ErrorKind,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     thread,
@@ -13,6 +14,7 @@ use std::{
 };
 
 use nix::{
+    errno::Errno,
     fcntl::{Flock, FlockArg},
     mount::{MntFlags, MsFlags, mount, umount2},
     sched::{CloneFlags, unshare},
@@ -51,6 +53,7 @@ impl Run {
         for dir in [NETNS_DIR, LOCK_DIR] {
             fs::create_dir_all(dir).map_err(|e| LabError::system(format!("create {dir}"), e))?;
         }
+        share();
         let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.subsec_nanos());
         let mut number = std::process::id() ^ clock.rotate_left(8);
         loop {
@@ -138,9 +141,34 @@ fn remove_run(id: &str) -> Result<(), LabError> {
         // Not mounted any more where the kill came between the two steps of making it.
         let _ = umount2(&path, MntFlags::MNT_DETACH);
         fs::remove_file(&path)
+            .or_else(|e| if e.kind() == ErrorKind::ResourceBusy { dig_out(&path) } else { Err(e) })
             .map_err(|e| LabError::system(format!("remove {}", path.display()), e))?;
     }
     Ok(())
+}
+
+/// Makes the namespaces' directory a mount of its own that others share, as `ip netns add` does
+/// where it is none yet: then it would hide the mounts that are there already.
+fn share() {
+    let own = |flags| mount(Some(NETNS_DIR), NETNS_DIR, None::<&str>, flags, None::<&str>);
+    let shared = || own(MsFlags::MS_SHARED | MsFlags::MS_REC);
+    if shared() == Err(Errno::EINVAL) && own(MsFlags::MS_BIND | MsFlags::MS_REC).is_ok() {
+        let _ = shared();
+    }
+}
+
+/// Removes a namespace's file whose mount is hidden below another one. Where no mount hides it, in a
+/// mount namespace of our own, it can be removed, and that ends its mounts everywhere.
+fn dig_out(path: &Path) -> std::io::Result<()> {
+    let dig = || {
+        unshare(CloneFlags::CLONE_NEWNS)?;
+        mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)?;
+        while umount2(NETNS_DIR, MntFlags::MNT_DETACH).is_ok() {}
+        while umount2(path, MntFlags::MNT_DETACH).is_ok() {}
+        fs::remove_file(path)
+    };
+    let dug = thread::scope(|scope| scope.spawn(dig).join());
+    dug.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Ends processes that a killed lab has left in a namespace: they would keep it alive.
@@ -175,7 +203,11 @@ pub fn clean_up() -> Result<usize, LabError> {
     fs::create_dir_all(LOCK_DIR).map_err(|e| LabError::system(format!("create {LOCK_DIR}"), e))?;
     for id in runs {
         if let Some(lock) = lock(&id)? {
-            remove_run(&id)?;
+            // What another lab has left is no reason to have none.
+            if let Err(error) = remove_run(&id) {
+                tracing::warn!("{error}");
+                continue;
+            }
             drop(lock);
             let _ = fs::remove_file(lock_path(&id));
             removed += 1;
