@@ -162,7 +162,13 @@ fn share() {
 fn dig_out(path: &Path) -> std::io::Result<()> {
     let dig = || {
         unshare(CloneFlags::CLONE_NEWNS)?;
-        mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)?;
+        mount(
+            None::<&str>,
+            "/",
+            None::<&str>,
+            MsFlags::MS_REC | MsFlags::MS_PRIVATE,
+            None::<&str>,
+        )?;
         while umount2(NETNS_DIR, MntFlags::MNT_DETACH).is_ok() {}
         while umount2(path, MntFlags::MNT_DETACH).is_ok() {}
         fs::remove_file(path)
