@@ -23,10 +23,8 @@ pub(super) struct Bpftrace {
 impl Bpftrace {
     /// Runs these clauses; returns once they are attached.
     pub(super) fn start(clauses: &str) -> anyhow::Result<Self> {
-        // An interval begins when all is attached.
-        let script = format!(
-            "{clauses} interval:ms:50 {{ if (!@said) {{ printf(\"ready\\n\"); @said = 1; }} }}"
-        );
+        // An interval begins when all is attached. The first can be too early to be heard.
+        let script = format!("{clauses} interval:ms:50 {{ printf(\"ready\\n\"); }}");
         let mut command = Command::new("bpftrace");
         own_tracefs(&mut command);
         command.args(["-f", "json", "-e", &script]);
