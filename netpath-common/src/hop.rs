@@ -227,7 +227,7 @@ const ROUTED: &[At] = &[At::In, At::Fwd, At::Forwarding, At::Transport];
 hops! {
     SocketSend {
         key: "socket.send", label: "send", group: Group::Socket, kind: Kind::Span, place: Where::Netns,
-        what: "the sending process's system call until the packet leaves its socket (udp_sendmsg, tcp_sendmsg)",
+        what: "the sending process's system call until the packet leaves its socket (udp_sendmsg, tcp_sendmsg; without functions TCP's alone, from Linux 6.17)",
         measures: &[Measure::Between(&[
             Edge { after: &[At::Send], before: &[At::LocalOut, At::Out] },
         ])],
@@ -505,6 +505,13 @@ hops! {
         what: "in the socket's queue until the process that reads it has been woken and has the data",
         measures: &[Measure::Between(&[
             Edge { after: &[At::Ready, At::Transport, At::In, At::Pre, At::Rx], before: &[At::Copy, At::Recv] },
+        ])],
+    }
+    SocketCopy {
+        key: "socket.copy", label: "copy", group: Group::Socket, kind: Kind::Span, place: Where::Netns,
+        what: "copying the data to the process that reads it, until its call returns from the socket (skb_copy_datagram_iter to sock_recvmsg)",
+        measures: &[Measure::Between(&[
+            Edge { after: &[At::Copy], before: &[At::Recv] },
         ])],
     }
 }

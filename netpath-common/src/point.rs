@@ -337,7 +337,7 @@ points! {
     // Its time is the event's argument: it is written down once there is a packet.
     26 SEND_BEGIN {
         at: At::Send, body: Body::SendBegins,
-        tracepoint: None,
+        tracepoint: Some("tcp_sendmsg_locked"),
         functions: &[&["udp_sendmsg"], &["udpv6_sendmsg"], &["tcp_sendmsg"]],
         prefer: Prefer::Functions,
         what: "a process sends",
@@ -426,7 +426,7 @@ pub struct HookAux {
     pub hook: u8,
     /// 0 for IPv4, 1 for IPv6, as [`Family`].
     pub family: u8,
-    /// `enum ip_conntrack_info` where a connection is attached.
+    /// `enum ip_conntrack_info` where a connection is attached, or [`CT_UNREPLIED`].
     pub ctinfo: Option<u8>,
 }
 
@@ -461,6 +461,11 @@ impl HookAux {
 
 /// `ctinfo` of a packet that opens a connection (`IP_CT_NEW`).
 pub const IP_CT_NEW: u8 = 2;
+/// Our own `ctinfo`: the kernel's is [`IP_CT_NEW`], since nothing came back yet, but the connection is in
+/// the table already (`IPS_CONFIRMED`): another packet has opened it.
+pub const CT_UNREPLIED: u8 = 5;
+/// The bit of `nf_conn.status` for that.
+pub const IPS_CONFIRMED: u64 = 1 << 3;
 /// `ctinfo` from here on means the reply direction (`IP_CT_IS_REPLY`).
 pub const IP_CT_IS_REPLY: u8 = 3;
 
@@ -545,7 +550,7 @@ mod tests {
         for slot in 0..HOOK_SLOTS {
             for hook in 0..5 {
                 for family in 0..2 {
-                    for ctinfo in [None, Some(0), Some(2), Some(4)] {
+                    for ctinfo in [None, Some(0), Some(2), Some(4), Some(CT_UNREPLIED)] {
                         let aux = HookAux { slot, hook, family, ctinfo };
                         assert_eq!(HookAux::unpack(aux.pack()), aux);
                     }

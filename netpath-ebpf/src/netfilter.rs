@@ -5,8 +5,8 @@ use aya_ebpf::{helpers::generated::bpf_get_current_task, macros::map, maps::Arra
 use netpath_common::{
     place::DevId,
     point::{
-        Family, HOOK_ENTRIES, HOOK_LISTS, HOOK_SLOT, Hook, HookAux, HookEntry, HookList,
-        PEEK_BYTES, Peek,
+        CT_UNREPLIED, Family, HOOK_ENTRIES, HOOK_LISTS, HOOK_SLOT, Hook, HookAux, HookEntry,
+        HookList, IP_CT_NEW, IPS_CONFIRMED, PEEK_BYTES, Peek,
     },
 };
 
@@ -25,12 +25,22 @@ pub(crate) fn hook_of(state: Ptr, skb: Ptr, slot: u8) -> (u16, DevId) {
     let hook = state.load::<u8>(offset!(state_hook));
     let family = u8::from(state.load::<u8>(offset!(state_pf)) == NFPROTO_IPV6);
     let ct = skb.load::<u64>(offset!(skb_nfct));
-    let ctinfo = if ct == 0 { None } else { Some((ct & 7) as u8) };
+    let ctinfo = match (ct & 7) as u8 {
+        _ if ct == 0 => None,
+        IP_CT_NEW if is_confirmed(ct & !7) => Some(CT_UNREPLIED),
+        ctinfo => Some(ctinfo),
+    };
     let aux = HookAux { slot, hook, family, ctinfo }.pack();
     let netns = netns_of(state.follow(offset!(state_net)));
     let inward = hook == Hook::Prerouting as u8 || hook == Hook::Input as u8;
     let dev = state.follow(if inward { offset!(state_in) } else { offset!(state_out) });
     (aux, DevId { netns, ifindex: dev.load::<u32>(offset!(dev_ifindex)) })
+}
+
+/// Whether a `struct nf_conn` is in the table: until its first packet has passed all hooks, it isn't.
+#[inline(always)]
+fn is_confirmed(ct: u64) -> bool {
+    pointer(ct + offset!(nf_conn_status) as u64).is_some_and(|status| status & IPS_CONFIRMED != 0)
 }
 
 /// A link's program: the context is `struct bpf_nf_ctx { state, skb }`.

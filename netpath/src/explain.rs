@@ -58,7 +58,8 @@ pub struct Hit {
 
 impl Hit {
     pub fn new(cost_ns: f64, summary: String) -> Self {
-        Self { cost_ns, summary, evidence: BTreeMap::new() }
+        // An empty sum is −0.
+        Self { cost_ns: cost_ns + 0.0, summary, evidence: BTreeMap::new() }
     }
 
     #[must_use]

@@ -38,7 +38,9 @@
 //!    in the order in which they entered it, and both ends name the socket. A datagram that was
 //!    queued waits in its socket's line, and the next receive of its length is its delivery. The
 //!    queue's length at its entry says whether the line is whole; where others stand before it
-//!    that were never seen, as many receives are passed over.
+//!    that were never seen, as many receives are passed over. A packet whose data is copied by its
+//!    sk_buff (TCP) waits for the return of the call that copied, known by the socket, where that
+//!    is seen; where it does not come soon, the copy was the end.
 //! 8. **Silence.** TCP's data lies in a socket's queue until it is read, or is merged and freed
 //!    without a trace. A flight that reached its transport, or was merged, is closed after
 //!    [`REACHED_NS`] without an event, any other after [`SILENT_NS`].

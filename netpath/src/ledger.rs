@@ -17,6 +17,7 @@
 mod attribute;
 mod causes;
 mod classify;
+mod drops;
 mod flows;
 mod groups;
 mod history;
@@ -35,6 +36,7 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 pub use causes::{Causes, CtState, QueueMet, Tally};
+pub use drops::{DropKey, Within};
 pub use flows::{Flow, Flows};
 pub use groups::Groups;
 pub use history::{History, Second};
@@ -121,17 +123,6 @@ impl Coverage {
     }
 }
 
-/// A drop: where, and the kernel's reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct DropKey {
-    /// `enum skb_drop_reason`.
-    pub reason: u16,
-    /// The last place that the packet was seen at.
-    pub place: Place,
-    /// Code address that dropped it.
-    pub location: u64,
-}
-
 /// Everything that the flights have added up to.
 #[derive(Debug, Default)]
 pub struct Ledger {
@@ -155,7 +146,9 @@ pub struct Ledger {
 impl Ledger {
     /// The rules that packets have walked.
     pub fn rules(&self) -> BTreeSet<(RuleSet, u64)> {
-        self.paths().iter().flat_map(|p| &p.rows).filter_map(|row| row.key.rules).collect()
+        let walked = self.paths().iter().flat_map(|p| &p.rows).filter_map(|row| row.key.rules);
+        let dropped = self.drops.keys().filter_map(|key| key.within?.rules);
+        walked.chain(dropped).collect()
     }
 
     pub fn new(topology: Topology, hooks: HookPlan) -> Self {
@@ -229,7 +222,7 @@ impl Ledger {
             _ if flight.incomplete => self.coverage.incomplete += 1,
             End::Dropped { reason } => {
                 self.coverage.dropped += 1;
-                let key = drop_key(reason, &scratch.steps, flight);
+                let key = drops::key(reason, &scratch.steps, &self.hooks);
                 *self.drops.entry(key).or_default() += 1;
             }
             End::Vanished => self.coverage.vanished += 1,
@@ -299,15 +292,6 @@ impl Ledger {
 }
 
 use attribute::Scratch;
-
-fn drop_key(reason: u16, steps: &[classify::Step], flight: &Flight) -> DropKey {
-    let place = steps.iter().rev().find(|s| s.place.ifindex != 0).map(|s| s.place);
-    DropKey {
-        reason,
-        place: place.unwrap_or_default(),
-        location: flight.marks.last().map_or(0, |m| m.arg),
-    }
-}
 
 /// The hop of a row as the tables know it, or none for what is unattributed.
 pub type HopOrNone = Option<HopId>;

@@ -3,7 +3,10 @@
 //! Chunks of several CPUs arrive out of order; pieces are held back until everything that happened
 //! before the watermark has arrived, and then go to the assembler in the order of time.
 
-use netpath_common::{point::UDP_READ, wire::CHUNK_ALONE};
+use netpath_common::{
+    point::{SOCK_RECV, UDP_READ},
+    wire::CHUNK_ALONE,
+};
 use rustc_hash::FxHashMap;
 
 use crate::{
@@ -52,8 +55,9 @@ impl Pipeline {
         let mut this = Self::default();
         this.assembler.since(session.since_ns);
         this.filter.clone_from(&session.filter);
-        let read = session.serving.points.get(&UDP_READ);
-        this.assembler.exact_reads(matches!(read, Some(Source::By(..))));
+        let seen = |n| matches!(session.serving.points.get(&n), Some(Source::By(..)));
+        this.assembler.exact_reads(seen(UDP_READ));
+        this.assembler.seen_returns(seen(SOCK_RECV));
         this
     }
 

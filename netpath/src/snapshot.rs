@@ -6,6 +6,7 @@
 
 mod build;
 mod causes;
+mod drops;
 mod facts;
 mod round_trips;
 
@@ -345,14 +346,30 @@ pub struct GroupReport {
 }
 
 /// Packets dropped at one place for one reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DropReport {
     /// As the kernel names it (`SKB_DROP_REASON_…` without the prefix).
     pub reason: String,
     pub netns: String,
+    /// The device that it was seen at last.
     pub dev: String,
     pub count: u64,
+    /// What had happened to it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// The netfilter hook that had it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hook: Option<String>,
+    /// The part of the hook: key of the hop table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hop: Option<String>,
+    /// The base chains that ran there and can drop.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chains: Vec<String>,
+    /// The rule, where those chains lead to exactly one that drops.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
 }
 
 impl Snapshot {

@@ -7,6 +7,7 @@
 //! - [`programs`]: ns per run of each of netpath's programs, beside an empty one;
 //! - [`replay`]: how fast user space takes events, on a recording made on the spot;
 //! - [`scale`]: cost and memory with many flows, and over time;
+//! - [`truth`]: netpath's figures against independent ones;
 //! - [`figures`]: medians and their spread; [`report`]: tables and JSON.
 
 mod figures;
@@ -15,6 +16,7 @@ mod programs;
 mod replay;
 mod report;
 mod scale;
+mod truth;
 mod watcher;
 mod ways;
 
@@ -56,6 +58,8 @@ enum Part {
     Programs,
     Replay,
     Scale,
+    /// netpath's figures against independent ones: the status says whether they agree.
+    Truth,
 }
 
 fn main() -> ExitCode {
@@ -90,8 +94,15 @@ fn run(args: &Args) -> anyhow::Result<()> {
         report.scale = Some(scale::run()?);
         println!("{}", report.scale_table());
     }
+    if wanted(Part::Truth) {
+        report.truth = truth::run(args)?;
+        println!("{}", report.truth_table());
+    }
     if let Some(path) = &args.output {
         report.write(path)?;
     }
+    let failed: Vec<&str> =
+        report.truth.iter().filter(|c| !c.passed).map(|c| c.key.as_str()).collect();
+    anyhow::ensure!(failed.is_empty(), "not as the others have it: {}", failed.join(", "));
     Ok(())
 }

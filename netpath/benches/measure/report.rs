@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::{
     figures::Figure, overhead::LoadFigures, programs::Programs, replay::Replay, scale::Scale,
+    truth::Check,
 };
 
 /// The version of the JSON form.
@@ -23,6 +24,7 @@ pub(crate) struct Report {
     pub(crate) programs: Option<Programs>,
     pub(crate) replay: Option<Replay>,
     pub(crate) scale: Option<Scale>,
+    pub(crate) truth: Vec<Check>,
 }
 
 impl Report {
@@ -35,6 +37,7 @@ impl Report {
             programs: None,
             replay: None,
             scale: None,
+            truth: Vec::new(),
         }
     }
 
@@ -119,6 +122,43 @@ impl Report {
             ("decode, flights, ledger", replay.to_ledger),
         ] {
             let _ = writeln!(out, "| {name} | {:.1} | {} |", figure.median, spread(figure));
+        }
+        out
+    }
+
+    pub(crate) fn truth_table(&self) -> String {
+        let mut out = String::new();
+        table(&mut out, &["what", "netpath", "other", "ratio", "spread", "bar", ""]);
+        for check in &self.truth {
+            let figure = |f: Figure| match check.unit {
+                "ns" if f.median > 100.0 => format!("{:.2} µs", f.median / 1e3),
+                "ns" => format!("{:.2} ns", f.median),
+                "" => format!("{:.4}", f.median),
+                unit => format!("{:.0} {unit}", f.median),
+            };
+            let _ = writeln!(
+                out,
+                "| {} | {} | {}, {} | {:.3} | {:.3}–{:.3} | {} | {} |",
+                check.what,
+                figure(check.netpath),
+                figure(check.other),
+                check.by,
+                check.ratio.median,
+                check.ratio.low,
+                check.ratio.high,
+                check.bar.map_or_else(String::new, |(low, high)| format!("{low:.2}–{high:.2}")),
+                match (check.bar, check.passed) {
+                    (None, _) => "",
+                    (_, true) => "pass",
+                    (_, false) => "FAIL",
+                },
+            );
+        }
+        out.push('\n');
+        for check in &self.truth {
+            if let Some(note) = &check.note {
+                let _ = writeln!(out, "{}: {note}", check.key);
+            }
         }
         out
     }

@@ -32,10 +32,12 @@ pub(crate) enum Watcher {
 }
 
 /// What a tool said at its end, where it says anything.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Said {
     /// Events lost.
     pub(crate) lost: u64,
+    /// netpath's report.
+    pub(crate) snapshot: Option<Box<Snapshot>>,
 }
 
 impl Watcher {
@@ -100,7 +102,7 @@ impl Watcher {
         let Ok(snapshot) = serde_json::from_slice::<Snapshot>(&text) else {
             return Ok(Said::default());
         };
-        Ok(Said { lost: snapshot.lost_events })
+        Ok(Said { lost: snapshot.lost_events, snapshot: Some(Box::new(snapshot)) })
     }
 }
 

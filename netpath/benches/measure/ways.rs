@@ -1,8 +1,15 @@
 //! Ways to watch packets: netpath's, and those of other tools over the same tracepoints.
 
-use std::process::{Command, Stdio};
+use std::{
+    os::unix::process::CommandExt as _,
+    process::{Command, Stdio},
+};
 
 use netpath::lab::Lab;
+use nix::{
+    mount::{MsFlags, mount},
+    sched::{CloneFlags, unshare},
+};
 
 /// Tracepoints that each packet of the lab passes several times; the other tools get these.
 const SAME: [&str; 4] =
@@ -106,11 +113,13 @@ impl Way {
                 // An interval begins when all is attached.
                 script += "interval:ms:50 { if (!@said) { printf(\"attached\\n\"); @said = 1; } }";
                 let mut command = Command::new("bpftrace");
+                own_tracefs(&mut command);
                 command.args(["-e", &script]);
                 command
             }
             Tool::Perf => {
                 let mut command = Command::new("perf");
+                own_tracefs(&mut command);
                 command.args(["record", "-a", "-q", "-o", "/dev/null"]);
                 for tracepoint in SAME {
                     command.args(["-e", tracepoint]);
@@ -133,4 +142,20 @@ impl Way {
         let output = Command::new(program).arg("--version").output().ok()?;
         Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
+}
+
+/// Gives a command a mount namespace where tracefs is, which bpftrace and perf look into.
+pub(crate) fn own_tracefs(command: &mut Command) {
+    const NONE: Option<&str> = None;
+    let mounts = || {
+        unshare(CloneFlags::CLONE_NEWNS)?;
+        mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)?;
+        for (kind, at) in [("tracefs", "/sys/kernel/tracing"), ("debugfs", "/sys/kernel/debug")] {
+            // It may be there already.
+            let _ = mount(Some(kind), at, Some(kind), MsFlags::empty(), NONE);
+        }
+        Ok(())
+    };
+    // SAFETY: three system calls, with nothing allocated: paths this short stay on the stack.
+    unsafe { command.pre_exec(mounts) };
 }

@@ -83,6 +83,13 @@ pub const RULES: &[Rule] = &[
         check: Check::Run(netfilter::conntrack_chains),
     },
     Rule {
+        id: "conntrack-resized",
+        title: "the connection table was resized while tracing",
+        group: Group::Conntrack,
+        advice: "every entry was put into another bucket, and nobody could add one meanwhile: figures of that moment are not the usual ones; find who writes net.netfilter.nf_conntrack_buckets",
+        check: Check::Run(netfilter::conntrack_resized),
+    },
+    Rule {
         id: "conntrack-insert-failed",
         title: "new connections could not be entered into the table",
         group: Group::Conntrack,
@@ -156,7 +163,7 @@ pub const RULES: &[Rule] = &[
         id: "reader-wake-up",
         title: "the reader has to be woken",
         group: Group::Socket,
-        advice: "a sleeping process costs the scheduler, and an idle CPU its way out of sleep: busy polling (SO_BUSY_POLL, net.core.busy_read), a shallower idle state, or a reader that is never idle",
+        advice: "a sleeping process costs the scheduler, and an idle CPU its way out of sleep. A reader on another CPU: busy polling (SO_BUSY_POLL, net.core.busy_read), a shallower idle state, or a reader that is never idle; one on the CPU that brings the packets: a CPU of its own, and a look at who else runs there",
         check: Check::Path(handoff::reader_wake_up),
     },
     Rule {

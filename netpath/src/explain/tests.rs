@@ -187,6 +187,7 @@ const CASES: &[Case] = &[
     ("conntrack-full", |s| conntrack(s).entries = 900),
     ("conntrack-full", |s| conntrack(s).early_drop = 1),
     ("conntrack-chains", |s| conntrack(s).buckets = 4),
+    ("conntrack-resized", |s| conntrack(s).buckets_before = 500),
     ("conntrack-insert-failed", |s| conntrack(s).insert_failed = 3),
     ("qdisc-queue", |s| queue(s, "pfifo", "dummy")),
     ("qdisc-shaped", |s| queue(s, "tbf", "dummy")),
@@ -226,6 +227,7 @@ const CASES: &[Case] = &[
             netns: "host".to_owned(),
             dev: "veth0".to_owned(),
             count: 50,
+            ..DropReport::default()
         });
     }),
     ("probe-cost", |s| s.paths[0].compensated.mean_ns *= 0.8),
@@ -250,6 +252,17 @@ fn every_problem_is_found_by_its_rule() {
         break_it(&mut snapshot);
         assert_eq!(ids(&snapshot), BTreeSet::from([(*id).to_owned()]), "{id}");
     }
+}
+
+#[test]
+fn packets_that_nobody_has_answered_open_no_connection() {
+    let mut snapshot = healthy();
+    for hop in snapshot.paths[0].hops.iter_mut().filter(|h| h.hook.is_some()) {
+        let first = json!({"count": 1, "mean_ns": 5000.0});
+        let rest = json!({"count": PACKETS - 1, "mean_ns": 300.0});
+        hop.causes = BTreeMap::from([("new".to_owned(), first), ("unreplied".to_owned(), rest)]);
+    }
+    assert_eq!(ids(&snapshot), BTreeSet::new());
 }
 
 #[test]

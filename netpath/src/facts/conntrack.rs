@@ -16,6 +16,9 @@ pub struct Conntrack {
     pub max: u64,
     /// Buckets of the hash table.
     pub buckets: u64,
+    /// The same when tracing began; 0 where that is not known.
+    #[serde(default)]
+    pub buckets_before: u64,
     /// Entries that could not be put into the table.
     pub insert_failed: u64,
     /// Packets dropped because the table was full.

@@ -38,8 +38,37 @@ pub struct Chain {
     pub rules: usize,
     /// Rules in it and in the chains that it leads to, each chain counted once.
     pub reach: usize,
+    /// It drops what no rule decides.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub policy_drops: bool,
+    /// Of `reach`, how many drop or reject.
+    #[serde(default)]
+    pub drops: usize,
+    /// The one that does, where there is exactly one and the policy doesn't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only_drop: Option<String>,
     #[serde(skip)]
     pub(crate) leads_to: BTreeSet<String>,
+    /// Its own rules that drop: how many, and the first.
+    #[serde(skip)]
+    pub(crate) own_drops: (usize, Option<String>),
+}
+
+impl Chain {
+    /// Family, table and name.
+    pub fn full_name(&self) -> String {
+        format!("{} {} {}", self.family, self.table, self.name)
+    }
+
+    /// Whether it is known to drop anything.
+    pub fn can_drop(&self) -> bool {
+        self.policy_drops || self.drops > 0
+    }
+
+    fn drops_by(&mut self, rule: impl FnOnce(&Self) -> String) {
+        let rule = self.own_drops.1.take().unwrap_or_else(|| rule(self));
+        self.own_drops = (self.own_drops.0 + 1, Some(rule));
+    }
 }
 
 /// Lists them.
@@ -86,6 +115,7 @@ fn add_nft(rules: &mut Rules, listing: &Value) {
                 name: text(chain, "name"),
                 hook: text(chain, "hook").to_uppercase(),
                 priority: chain["prio"].as_i64().and_then(|p| p.try_into().ok()).unwrap_or(0),
+                policy_drops: chain["policy"] == "drop",
                 ..Chain::default()
             });
         } else if let Some(rule) = item.get("rule") {
@@ -97,6 +127,9 @@ fn add_nft(rules: &mut Rules, listing: &Value) {
             if let Some(chain) = chain {
                 chain.rules += 1;
                 targets(&rule["expr"], &mut chain.leads_to);
+                if drops(&rule["expr"]) {
+                    chain.drops_by(|c| format!("{} handle {}", c.full_name(), rule["handle"]));
+                }
             }
         } else if let Some(set) = item.get("set").or_else(|| item.get("map")) {
             let name =
@@ -122,6 +155,19 @@ fn targets(expr: &Value, into: &mut BTreeSet<String>) {
     }
 }
 
+/// Whether an expression drops or rejects, however deep that stands.
+fn drops(expr: &Value) -> bool {
+    match expr {
+        Value::Array(all) => all.iter().any(drops),
+        Value::Object(fields) => fields.iter().any(|(key, value)| {
+            matches!(key.as_str(), "drop" | "reject")
+                || (key == "xt" && value["name"] == "REJECT")
+                || drops(value)
+        }),
+        _ => false,
+    }
+}
+
 /// Adds what `iptables-save` says.
 fn add_saved(rules: &mut Rules, family: &str, text: &str) {
     const HOOKS: [&str; 5] = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
@@ -131,13 +177,15 @@ fn add_saved(rules: &mut Rules, family: &str, text: &str) {
         if let Some(name) = line.strip_prefix('*') {
             table = name;
         } else if let Some(chain) = line.strip_prefix(':') {
-            let name = chain.split_whitespace().next().unwrap_or_default();
+            let mut words = chain.split_whitespace();
+            let name = words.next().unwrap_or_default();
             rules.chains.push(Chain {
                 family: family.to_owned(),
                 table: table.to_owned(),
                 name: name.to_owned(),
                 hook: HOOKS.iter().find(|h| **h == name).map_or("", |h| h).to_owned(),
                 priority: table_priority(table, name),
+                policy_drops: words.next() == Some("DROP"),
                 ..Chain::default()
             });
         } else if let Some(rule) = line.strip_prefix("-A ") {
@@ -147,6 +195,9 @@ fn add_saved(rules: &mut Rules, family: &str, text: &str) {
             if let Some(chain) = of.find(|c| c.table == table && c.name == name) {
                 chain.rules += 1;
                 let target = words.skip_while(|w| !matches!(*w, "-j" | "-g")).nth(1);
+                if matches!(target, Some("DROP" | "REJECT")) {
+                    chain.drops_by(|c| format!("{} {} -A {rule}", c.family, c.table));
+                }
                 chain.leads_to.extend(target.map(str::to_owned));
             }
         }
@@ -171,11 +222,14 @@ fn reach(chains: &mut [Chain]) {
         let mut seen = BTreeSet::new();
         let mut next = vec![i];
         let mut total = 0;
+        let mut drops: (usize, Option<String>) = (0, None);
         while let Some(at) = next.pop() {
             if !seen.insert(at) {
                 continue;
             }
             total += chains[at].rules;
+            drops.0 += chains[at].own_drops.0;
+            drops.1 = drops.1.or_else(|| chains[at].own_drops.1.clone());
             for name in &chains[at].leads_to {
                 let here = |c: &Chain| {
                     (&c.family, &c.table, &c.name) == (&chains[at].family, &chains[at].table, name)
@@ -184,6 +238,8 @@ fn reach(chains: &mut [Chain]) {
             }
         }
         chains[i].reach = total;
+        chains[i].drops = drops.0;
+        chains[i].only_drop = drops.1.filter(|_| drops.0 == 1 && !chains[i].policy_drops);
     }
 }
 
@@ -197,7 +253,7 @@ mod tests {
     fn nft_chains_count_their_rules_and_what_they_jump_to() {
         let rule = |chain: &str, expr: Value| json!({"rule": {"family": "ip", "table": "nat", "chain": chain, "expr": expr}});
         let listing = json!({"nftables": [
-            {"chain": {"family": "ip", "table": "nat", "name": "PREROUTING", "hook": "prerouting", "prio": -100}},
+            {"chain": {"family": "ip", "table": "nat", "name": "PREROUTING", "hook": "prerouting", "prio": -100, "policy": "accept"}},
             {"chain": {"family": "ip", "table": "nat", "name": "DOCKER"}},
             rule("PREROUTING", json!([{"jump": {"target": "DOCKER"}}])),
             rule("DOCKER", json!([{"return": null}])),
@@ -210,6 +266,32 @@ mod tests {
         assert_eq!((rules.chains[0].rules, rules.chains[0].reach), (1, 3));
         assert_eq!(rules.chains[0].hook, "PREROUTING");
         assert_eq!(rules.sets["ip nat all"], 3);
+    }
+
+    #[test]
+    fn what_drops_is_known_where_it_is_one() {
+        let rule = |handle: u32, expr: Value| json!({"rule": {"family": "ip", "table": "t", "chain": "c", "handle": handle, "expr": expr}});
+        let chain = |policy: &str| json!({"chain": {"family": "ip", "table": "t", "name": "c", "hook": "forward", "prio": 0, "policy": policy}});
+        let of = |items: &[Value]| {
+            let mut rules = Rules::default();
+            add_nft(&mut rules, &json!({ "nftables": items }));
+            reach(&mut rules.chains);
+            (rules.chains[0].can_drop(), rules.chains[0].only_drop.clone())
+        };
+        let accepts = rule(3, json!([{"accept": null}]));
+        let drops = rule(4, json!([{"match": {"op": "=="}}, {"counter": {}}, {"drop": null}]));
+        let by_map = rule(5, json!([{"vmap": {"data": {"set": [[1, {"drop": null}]]}}}]));
+        let one = Some("ip t c handle 4".to_owned());
+        assert_eq!(of(&[chain("accept"), accepts.clone()]), (false, None));
+        assert_eq!(of(&[chain("accept"), accepts, drops.clone()]), (true, one));
+        assert_eq!(of(&[chain("accept"), drops.clone(), by_map]), (true, None));
+        assert_eq!(of(&[chain("drop"), drops]), (true, None));
+        let mut rules = Rules::default();
+        let text = "*filter\n:FORWARD ACCEPT [0:0]\n:web - [0:0]\n-A FORWARD -j web\n-A web -p udp -j DROP\nCOMMIT\n";
+        add_saved(&mut rules, "ip", text);
+        reach(&mut rules.chains);
+        let of_web = Some("ip filter -A web -p udp -j DROP".to_owned());
+        assert_eq!((rules.chains[0].drops, &rules.chains[0].only_drop), (1, &of_web));
     }
 
     #[test]

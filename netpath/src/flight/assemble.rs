@@ -62,6 +62,8 @@ pub struct Assembler {
     lost: Vec<(u64, u64)>,
     /// Whether the reading of a datagram names its sk_buff, so that no lines are needed.
     exact_reads: bool,
+    /// Whether a receiving call's return is seen, so that a packet that was copied waits for it.
+    returns: bool,
     /// Datagrams that lie in sockets' queues.
     sockets: Sockets,
     /// Events were lost: who reads which datagram is no longer known.
@@ -130,6 +132,11 @@ impl Assembler {
         self.exact_reads = exact;
     }
 
+    /// Says whether it is seen that a receiving call returns (`sock_recv_length`).
+    pub fn seen_returns(&mut self, seen: bool) {
+        self.returns = seen;
+    }
+
     /// Tells that events between these times were lost, ns.
     pub fn lost_between(&mut self, from_ns: u64, to_ns: u64) {
         if self.lost.len() >= WINDOWS_MAX {
@@ -151,6 +158,9 @@ impl Assembler {
                 continue;
             }
             self.resumed_ns = Some(gap.until_ns);
+            for read in self.sockets.drain_copied(u64::MAX) {
+                self.close(Some(read), done);
+            }
             for flight in self.take_all() {
                 if quiet_end(&flight.marks) == End::Reached {
                     self.finish(Some(flight), done);
@@ -193,10 +203,20 @@ impl Assembler {
             for flight in self.sockets.drain(|_| true) {
                 self.finish(Some(flight), done);
             }
+            for read in self.sockets.drain_copied(u64::MAX) {
+                self.close(Some(read), done);
+            }
         }
         if let [event] = events
             && event.point == SOCK_RECV
         {
+            let copied = self.sockets.returned(event, piece.cpu);
+            if !copied.is_empty() {
+                for flight in copied {
+                    self.close(Some(flight), done);
+                }
+                return;
+            }
             let (stale, delivered) = self.sockets.received(event, piece.cpu);
             for flight in stale {
                 self.finish(Some(flight), done);
@@ -256,6 +276,10 @@ impl Assembler {
                 if event.point != CONSUME_SKB {
                     push(open, event, piece.cpu);
                 }
+                if self.returns && end == End::Delivered {
+                    // Those that no socket was woken for come back at once.
+                    flight = self.sockets.copied(flight);
+                }
                 self.close(flight.take(), done);
                 continue;
             }
@@ -272,6 +296,9 @@ impl Assembler {
     /// Closes every flight: the recording is over.
     pub fn finish_all(&mut self, mut done: impl FnMut(&Flight)) {
         self.pass_gaps(u64::MAX, &mut done);
+        for read in self.sockets.drain_copied(u64::MAX) {
+            self.close(Some(read), &mut done);
+        }
         for flight in self.take_all() {
             self.finish(Some(flight), &mut done);
         }
@@ -340,6 +367,9 @@ impl Assembler {
         }
         for unread in self.sockets.drain(|f| now_ns.saturating_sub(last_ns(f)) > SILENT_NS) {
             self.finish(Some(unread), done);
+        }
+        for read in self.sockets.drain_copied(now_ns) {
+            self.close(Some(read), done);
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use netpath_common::point::ReadyArg;
+use netpath_common::point::{ReadyArg, SK_READY};
 use rustc_hash::FxHashMap;
 
 use super::{Flight, assemble::push};
@@ -18,6 +18,10 @@ const LINE_MAX: usize = 4096;
 /// A reader that has taken a datagram out of the queue has returned with it after this long, ns.
 const HANDLED_NS: u64 = 50_000;
 
+/// Between copying a packet's data and the call's return lies no more than this, ns; what comes later
+/// is another call's, whose own return was not seen.
+const RETURNED_NS: u64 = 1_000_000;
+
 /// The line of one socket.
 #[derive(Debug, Default)]
 struct Line {
@@ -30,6 +34,8 @@ struct Line {
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
     lines: FxHashMap<u32, Line>,
+    /// Flights whose data has been copied, by a call that has yet to return.
+    copied: FxHashMap<u32, Vec<Box<Flight>>>,
 }
 
 /// Whether the socket that was woken is the one that the packet is for.
@@ -101,6 +107,47 @@ impl Sockets {
             flight.end = super::End::Delivered;
         }
         (stale, flight)
+    }
+
+    /// A flight's data has been copied: it waits for the call's return. Comes back where it is not
+    /// known which socket that is.
+    pub(super) fn copied(&mut self, flight: Option<Box<Flight>>) -> Option<Box<Flight>> {
+        let flight = flight?;
+        let Some(ready) = flight.marks.iter().rev().find(|m| m.point == SK_READY) else {
+            return Some(flight);
+        };
+        self.copied.entry(ReadyArg::unpack(ready.arg).sk).or_default().push(flight);
+        None
+    }
+
+    /// A call that receives from a socket returns: the flights that it has copied from.
+    pub(super) fn returned(&mut self, event: &Event, cpu: u16) -> Vec<Box<Flight>> {
+        if self.copied.is_empty() {
+            return Vec::new();
+        }
+        let mut flights = self.copied.remove(&ReadyArg::unpack(event.arg).sk).unwrap_or_default();
+        for flight in &mut flights {
+            let copied_ns = flight.marks.last().map_or(0, |m| m.at_ns);
+            if event.at_ns.saturating_sub(copied_ns) <= RETURNED_NS {
+                push(flight, event, cpu);
+            }
+        }
+        flights
+    }
+
+    /// Takes out the flights whose call's return is not to be expected any more: their copy was it.
+    pub(super) fn drain_copied(&mut self, now_ns: u64) -> Vec<Box<Flight>> {
+        let mut out = Vec::new();
+        self.copied.retain(|_, flights| {
+            let late = |f: &Flight| {
+                let copied_ns = f.marks.last().map_or(0, |m| m.at_ns);
+                now_ns.saturating_sub(copied_ns) > RETURNED_NS
+            };
+            out.extend(flights.extract_if(.., |f| late(f)));
+            !flights.is_empty()
+        });
+        out.sort_by_key(|f| f.seq);
+        out
     }
 
     /// Takes out the flights that `which` says.

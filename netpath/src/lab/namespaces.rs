@@ -7,6 +7,7 @@
 use std::{
     collections::BTreeSet,
     fs::{self, File},
+    io::ErrorKind,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     thread,
@@ -189,9 +190,30 @@ fn remove_run(id: &str) -> Result<(), LabError> {
         // Not mounted any more where the kill came between the two steps of making it.
         let _ = umount2(&path, MntFlags::MNT_DETACH);
         fs::remove_file(&path)
+            .or_else(|e| if e.kind() == ErrorKind::ResourceBusy { dig_out(&path) } else { Err(e) })
             .map_err(|e| LabError::system(format!("remove {}", path.display()), e))?;
     }
     Ok(())
+}
+
+/// Removes a namespace's file whose mount is hidden below another one. Where no mount hides it, in a
+/// mount namespace of our own, it can be removed, and that ends its mounts everywhere.
+fn dig_out(path: &Path) -> std::io::Result<()> {
+    let dig = || {
+        unshare(CloneFlags::CLONE_NEWNS)?;
+        mount(
+            None::<&str>,
+            "/",
+            None::<&str>,
+            MsFlags::MS_REC | MsFlags::MS_PRIVATE,
+            None::<&str>,
+        )?;
+        while umount2(NETNS_DIR, MntFlags::MNT_DETACH).is_ok() {}
+        while umount2(path, MntFlags::MNT_DETACH).is_ok() {}
+        fs::remove_file(path)
+    };
+    let dug = thread::scope(|scope| scope.spawn(dig).join());
+    dug.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Ends processes that a killed lab has left in a namespace: they would keep it alive.

@@ -2,7 +2,7 @@
 
 use netpath_common::{
     hop::{At, HopId, Kind},
-    point::IP_CT_NEW,
+    point::{CT_UNREPLIED, IP_CT_NEW},
 };
 
 use super::{attribute::Cut, classify::Step};
@@ -30,7 +30,10 @@ impl Tally {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum CtState {
+    /// The packet opens it.
     New,
+    /// Another packet has opened it, and nothing came back yet.
+    Unreplied,
     Established,
     Related,
     /// Conntrack had the packet and gave it no connection: it is invalid, or a rule says `notrack`.
@@ -38,11 +41,13 @@ pub enum CtState {
 }
 
 impl CtState {
-    pub const ALL: [Self; 4] = [Self::New, Self::Established, Self::Related, Self::Invalid];
+    pub const ALL: [Self; 5] =
+        [Self::New, Self::Unreplied, Self::Established, Self::Related, Self::Invalid];
 
     pub const fn key(self) -> &'static str {
         match self {
             Self::New => "new",
+            Self::Unreplied => "unreplied",
             Self::Established => "established",
             Self::Related => "related",
             Self::Invalid => "invalid",
@@ -69,6 +74,7 @@ impl CtState {
             0 | 3 => Some(Self::Established),
             1 | 4 => Some(Self::Related),
             IP_CT_NEW => Some(Self::New),
+            CT_UNREPLIED => Some(Self::Unreplied),
             _ => None,
         }
     }

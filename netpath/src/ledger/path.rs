@@ -238,7 +238,7 @@ impl Path {
 pub(super) fn is_reply(flight: &Flight) -> Option<bool> {
     use netpath_common::{
         hop::Note,
-        point::{HOOK_SLOT, HookAux, IP_CT_IS_REPLY},
+        point::{CT_UNREPLIED, HOOK_SLOT, HookAux, IP_CT_IS_REPLY},
         span::{SPANS, of_point},
     };
     // Links say it, and functions that run in a hook.
@@ -250,5 +250,5 @@ pub(super) fn is_reply(flight: &Flight) -> Option<bool> {
     };
     let mut marks = flight.marks.iter().filter(|m| says(m.point, m.aux));
     let ctinfo = marks.find_map(|m| HookAux::unpack(m.aux).ctinfo)?;
-    Some(ctinfo >= IP_CT_IS_REPLY)
+    Some(ctinfo >= IP_CT_IS_REPLY && ctinfo != CT_UNREPLIED)
 }

@@ -1,7 +1,7 @@
 //! The ledger: sums, places, directions.
 
 use netpath_common::{
-    hop::HopId,
+    hop::{At, HopId},
     point::{GRO_RECEIVE, Hook, KFREE_SKB, NET_DEV_QUEUE, NET_DEV_START, NETIF_RECEIVE, NETIF_RX},
 };
 use proptest::prelude::*;
@@ -205,6 +205,25 @@ fn a_drop_has_its_place_and_reason_and_no_ledger() {
     let (key, count) = ledger.drops.iter().next().unwrap();
     assert_eq!((key.reason, key.place, *count), (8, BR0, 1));
     assert!(ledger.paths().is_empty());
+}
+
+#[test]
+fn what_netfilter_drops_is_its_stages() {
+    let dropped_after = |slot: u8| {
+        let chunk = Chunk::new(0, 0, 1_000)
+            .skb(0xa0, Some(&headers(1)))
+            .event(at_dev(NETIF_RECEIVE, UP0), 100)
+            .event(at_hook(BR0, Hook::Forward, slot), 100)
+            .event((KFREE_SKB, 8, 0), 0);
+        ledger_of(&[chunk]).drops.into_keys().next().unwrap()
+    };
+    let key = dropped_after(0);
+    let within = key.within.unwrap();
+    assert_eq!((within.hop, within.hook), (HopId::Rules, Some(Hook::Forward)));
+    assert_eq!((within.priority, within.rules), (Some(0), None));
+    assert_eq!(key.after, Some(At::Fwd));
+    // The last link: the hook had let it pass.
+    assert_eq!(dropped_after(1).within, None);
 }
 
 fn any_event() -> impl Strategy<Value = (u8, u8, u8, u64)> {

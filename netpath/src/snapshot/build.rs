@@ -10,9 +10,9 @@ use netpath_common::{
 };
 
 use super::{
-    Bucket, Compensated, DropReport, FLOWS_SHOWN, FlowExample, FlowReport, GroupReport, HopReport,
-    NamedPlace, OwnCost, PacketReport, PathReport, PieceReport, ProbeCost, SCHEMA, SamplingReport,
-    SecondReport, Snapshot, Summary, causes, facts, round_trips,
+    Bucket, Compensated, FLOWS_SHOWN, FlowExample, FlowReport, GroupReport, HopReport, NamedPlace,
+    OwnCost, PacketReport, PathReport, PieceReport, ProbeCost, SCHEMA, SamplingReport, SecondReport,
+    Snapshot, Summary, causes, drops, facts, round_trips,
 };
 use crate::{
     explain,
@@ -41,6 +41,7 @@ pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
             Err(why) => absent.insert(hop.key.to_owned(), why),
         };
     }
+    let netns_facts = facts::build(&ledger.topology, &session.facts, &ending.facts);
     let mut snapshot = Snapshot {
         schema: SCHEMA.to_owned(),
         version: session.version.clone(),
@@ -60,9 +61,9 @@ pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
         paths,
         transactions,
         flows: flows(ledger),
-        drops: drops(ledger, session),
+        drops: drops::build(ledger, session, &netns_facts),
         findings: Vec::new(),
-        netns_facts: facts::build(&ledger.topology, &session.facts, &ending.facts),
+        netns_facts,
         softnet: facts::softnet(&session.facts, &ending.facts),
         containers: session.containers.clone(),
         notes: notes(session, ending),
@@ -141,29 +142,6 @@ fn point_name(number: u16) -> String {
         || format!("point {number}"),
         |p| p.tracepoint.unwrap_or_else(|| p.functions[0][0]).to_owned(),
     )
-}
-
-fn drops(ledger: &Ledger, session: &Session) -> Vec<DropReport> {
-    let mut by_name: BTreeMap<(String, Place), u64> = BTreeMap::new();
-    for (key, count) in &ledger.drops {
-        let reason = session
-            .drop_reasons
-            .get(&key.reason)
-            .cloned()
-            .unwrap_or_else(|| format!("reason {}", key.reason));
-        *by_name.entry((reason, key.place)).or_default() += count;
-    }
-    let mut drops: Vec<DropReport> = by_name
-        .into_iter()
-        .map(|((reason, place), count)| DropReport {
-            reason,
-            netns: ledger.topology.netns_name(place.netns),
-            dev: ledger.topology.dev_name(place),
-            count,
-        })
-        .collect();
-    drops.sort_by_key(|d| std::cmp::Reverse(d.count));
-    drops
 }
 
 fn flows(ledger: &Ledger) -> Vec<FlowReport> {

@@ -2,7 +2,7 @@
 //!
 //! | hops | keys |
 //! | --- | --- |
-//! | in a netfilter hook | `new`, `established`, `related`, `invalid`: `{count, mean_ns}` by the connection's state |
+//! | in a netfilter hook | `new`, `unreplied`, `established`, `related`, `invalid`: `{count, mean_ns}` by the connection's state; `new` opens it, `unreplied` came later, before any answer |
 //! | waits | `same_cpu`, `other_cpu`: `{count, mean_ns}` by where the packet went on |
 //! | `qdisc.wait` | `ahead_mean`, `ahead_max` in packets, `backlog_mean` in bytes, `met_empty`, `qdisc` |
 

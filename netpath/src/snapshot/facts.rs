@@ -81,6 +81,7 @@ pub(super) fn softnet(begin: &Facts, end: &Facts) -> Softnet {
 
 fn grown(end: Conntrack, begin: Conntrack) -> Conntrack {
     Conntrack {
+        buckets_before: begin.buckets,
         insert_failed: end.insert_failed.saturating_sub(begin.insert_failed),
         drop: end.drop.saturating_sub(begin.drop),
         early_drop: end.early_drop.saturating_sub(begin.early_drop),

@@ -126,6 +126,11 @@ fn loss_and_drops() {
         netns: "host".to_owned(),
         dev: "up0".to_owned(),
         count: 1234,
+        hook: Some("FORWARD".to_owned()),
+        hop: Some("rules".to_owned()),
+        chains: vec!["ip lab forward".to_owned()],
+        rule: Some("ip lab forward handle 4".to_owned()),
+        after: None,
     }];
     let state = state(s, "");
     insta::assert_snapshot!(colourful(&state, 120, 40));

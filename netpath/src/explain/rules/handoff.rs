@@ -81,7 +81,7 @@ pub(super) fn softirq_late(scene: &Scene) -> Option<Hit> {
     let hop = backlogs(scene).filter(late).max_by_key(|h| h.times.p99_ns)?;
     let cost = (hop.times.mean_ns - hop.times.p50_ns as f64).max(0.0);
     let text = format!(
-        "one packet in a hundred waits {} or more for the softirq at {}, the median {}; softirqs ran out of budget {} times",
+        "one packet in a hundred waits {} or more for the softirq at {}, the median {}; softirqs ran out of budget {} times meanwhile, on all CPUs",
         time(hop.times.p99_ns as f64),
         hop.place(),
         time(hop.times.p50_ns as f64),
@@ -103,6 +103,9 @@ pub(super) fn backlog_drops(snapshot: &Snapshot) -> Option<Hit> {
     })
 }
 
+/// How often as many are most.
+const MOSTLY: f64 = 9.0;
+
 pub(super) fn reader_wake_up(scene: &Scene) -> Option<Hit> {
     let hop = scene.path.hops.iter().find(|h| h.hop == "socket.wait")?;
     let cost = scene.cost(hop);
@@ -110,7 +113,7 @@ pub(super) fn reader_wake_up(scene: &Scene) -> Option<Hit> {
         return None;
     }
     let (same, other) = (tally(hop, "same_cpu"), tally(hop, "other_cpu"));
-    let text = format!(
+    let mut text = format!(
         "{} from the socket's queue in {} to the process that reads it, {} of the path's time; {} on the same CPU, {} on another",
         time(cost),
         hop.netns,
@@ -118,6 +121,10 @@ pub(super) fn reader_wake_up(scene: &Scene) -> Option<Hit> {
         count_of(same.count),
         count_of(other.count)
     );
+    if same.count > MOSTLY * other.count {
+        text += ": the reader gets that CPU when what brought the packet, and whoever else wants it, \
+                 leave it";
+    }
     Some(
         Hit::new(cost, text)
             .with("same_cpu", same.count)

@@ -99,8 +99,11 @@ pub(super) fn empty_chains(scene: &Scene) -> Option<Hit> {
 fn by_state<'a>(hops: impl Iterator<Item = &'a HopReport>) -> (Tally, Tally) {
     let (mut new, mut old) = (Tally::default(), Tally::default());
     for hop in hops {
-        for (sum, key) in [(&mut new, "new"), (&mut old, "established")] {
-            let this = tally(hop, key);
+        let (known, waiting) = (tally(hop, "established"), tally(hop, "unreplied"));
+        let count = known.count + waiting.count;
+        let sum_ns = known.count * known.mean_ns + waiting.count * waiting.mean_ns;
+        let later = Tally { count, mean_ns: sum_ns / count.max(1.0) };
+        for (sum, this) in [(&mut new, tally(hop, "new")), (&mut old, later)] {
             sum.count = sum.count.max(this.count);
             sum.mean_ns += this.mean_ns;
         }
@@ -111,8 +114,9 @@ fn by_state<'a>(hops: impl Iterator<Item = &'a HopReport>) -> (Tally, Tally) {
 /// What new connections cost more than established ones, spread over all packets.
 fn dearer(new: Tally, old: Tally) -> Option<(f64, f64)> {
     let share = new.count / (new.count + old.count);
-    let extra = new.mean_ns - old.mean_ns;
-    (share >= MANY_NEW && extra > 0.0).then_some((share, extra * share))
+    // What an established one would take is not known where there is none.
+    let extra = if old.count > 0.0 { new.mean_ns - old.mean_ns } else { 0.0 };
+    (share >= MANY_NEW && extra >= 0.0).then_some((share, extra * share))
 }
 
 /// The most packets that can have opened a connection: one of each flow. Conntrack calls all packets
@@ -132,14 +136,18 @@ fn first_packets(scene: &Scene, rows: &[&str], what: &str) -> Option<Hit> {
     if openers(scene) < MANY_NEW * scene.path.packets as f64 {
         return None;
     }
+    let others = if old.count > 0.0 {
+        format!("{} for the others", time(old.mean_ns))
+    } else {
+        "and there are no others to hold it against".to_owned()
+    };
     Some(
         Hit::new(
             cost,
             format!(
-                "{} of the packets open a connection: {what} takes {} for them, {} for the others",
+                "{} of the packets open a connection: {what} takes {} for them, {others}",
                 percent(share),
                 time(new.mean_ns),
-                time(old.mean_ns)
             ),
         )
         .with("new_share", share)
@@ -173,7 +181,8 @@ pub(super) fn nat_copy(scene: &Scene) -> Option<Hit> {
 fn tracking<'a>(scene: &Scene<'a>) -> Vec<&'a HopReport> {
     let mut found: Vec<&HopReport> = Vec::new();
     for hop in scene.path.hops.iter().filter(|h| h.hop == "conntrack") {
-        let tracks = tally(hop, "new").count + tally(hop, "established").count > 0.0;
+        let met = |state: &str| tally(hop, state).count;
+        let tracks = met("new") + met("unreplied") + met("established") > 0.0;
         if tracks && found.iter().all(|f| f.netns != hop.netns) {
             found.push(hop);
         }
@@ -245,18 +254,38 @@ pub(super) fn conntrack_full(snapshot: &Snapshot) -> Option<Hit> {
 pub(super) fn conntrack_chains(snapshot: &Snapshot) -> Option<Hit> {
     let (netns, c) =
         table(snapshot, |c| (c.buckets > 0 && c.entries > c.buckets) || c.chain_too_long > 0)?;
+    // Each connection is in the table twice, once for each direction.
+    let chain = 2.0 * c.entries as f64 / c.buckets.max(1) as f64;
     let text = format!(
-        "{netns} has {} entries in {} buckets: {:.1} to look through on average; {} refused, their chain being too long",
+        "{netns} has {} connections in {} buckets, which all namespaces share: chains of {chain:.1} or \
+         more on average; {} new ones refused, their chain being too long",
         count(c.entries),
         count(c.buckets),
-        c.entries as f64 / c.buckets.max(1) as f64,
         count(c.chain_too_long)
     );
     Some(
         Hit::new(0.0, text)
             .with("netns", netns)
             .with("entries", c.entries)
-            .with("buckets", c.buckets),
+            .with("buckets", c.buckets)
+            .with("chain_mean", chain)
+            .with("chain_too_long", c.chain_too_long),
+    )
+}
+
+pub(super) fn conntrack_resized(snapshot: &Snapshot) -> Option<Hit> {
+    let (_, c) = table(snapshot, |c| c.buckets_before > 0 && c.buckets_before != c.buckets)?;
+    let text = format!(
+        "from {} buckets to {}; {} lookups began again meanwhile",
+        count(c.buckets_before),
+        count(c.buckets),
+        count(c.search_restart)
+    );
+    Some(
+        Hit::new(0.0, text)
+            .with("buckets_before", c.buckets_before)
+            .with("buckets", c.buckets)
+            .with("search_restart", c.search_restart),
     )
 }
 

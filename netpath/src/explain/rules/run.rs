@@ -21,17 +21,18 @@ pub(super) fn drops(snapshot: &Snapshot) -> Option<Hit> {
         return None;
     }
     let text = format!(
-        "{} of the packets seen; most often {} at {}/{} ({})",
+        "{} of the packets seen; most often {} at {} ({})",
         percent(share),
         worst.reason,
-        worst.netns,
-        worst.dev,
+        worst.place(),
         count(worst.count)
     );
     Some(
         Hit::new(0.0, text)
             .with("reason", worst.reason.as_str())
-            .with("place", format!("{}/{}", worst.netns, worst.dev))
+            .with("place", worst.place())
+            .with("chains", worst.chains.clone())
+            .with("rule", worst.rule.clone())
             .with("dropped", snapshot.packets.dropped),
     )
 }

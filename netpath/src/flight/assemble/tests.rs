@@ -337,6 +337,40 @@ fn a_stream_is_read_by_the_sk_buff_that_carries_it() {
     assert!(!points(&flights[0]).contains(&SOCK_RECV));
 }
 
+/// A stream's packet that is copied 100 ns after it was queued, and its receive's return so much later.
+fn copied_then_returned(after_ns: u64) -> Vec<(End, Vec<u16>)> {
+    let h = Headers {
+        tuple: headers(1).tuple.map(|t| crate::packet::Tuple { proto: TCP, ..t }),
+        ..headers(1)
+    };
+    let chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&h))
+        .event(at_dev(NETIF_RECEIVE, SERVER_ETH0), 100)
+        .event(ready(9000, 0x77, 0), 100)
+        .event((netpath_common::point::SKB_COPY, 100, 0), after_ns)
+        .skb(0x77, None)
+        .event(received(0x77, 100), 0);
+    let mut pipeline = crate::pipeline::Pipeline::default();
+    pipeline.assembler.seen_returns(true);
+    pipeline.chunk(&chunk.bytes());
+    let mut flights = Vec::new();
+    pipeline.finish_with(|f| flights.push((f.end, points(f))));
+    flights
+}
+
+#[test]
+fn a_stream_is_delivered_when_its_reader_returns() {
+    let [(end, points)] = &copied_then_returned(600)[..] else { panic!("one flight") };
+    assert_eq!((*end, points.last()), (End::Delivered, Some(&SOCK_RECV)));
+}
+
+#[test]
+fn a_return_that_comes_too_late_is_another_calls() {
+    let [(end, points)] = &copied_then_returned(2_000_000)[..] else { panic!("one flight") };
+    let copy = netpath_common::point::SKB_COPY;
+    assert_eq!((*end, points.last()), (End::Delivered, Some(&copy)));
+}
+
 #[test]
 fn early_flights_are_left_out() {
     let chunk = Chunk::new(0, 0, 1_000).skb(0xa0, Some(&headers(1))).events(&request(), 100);

@@ -66,13 +66,8 @@ pub(crate) fn trust(s: &Snapshot) -> Vec<(&'static str, String)> {
             .map(|(why, hops)| ("not measured", format!("{} ({why})", hops.join(", ")))),
     );
     for drop in &s.drops {
-        let words = format!(
-            "{} at {}/{}: {}",
-            counted(drop.count, "packet"),
-            drop.netns,
-            drop.dev,
-            drop.reason
-        );
+        let words =
+            format!("{} at {}: {}", counted(drop.count, "packet"), drop.place(), drop.reason);
         rows.push(("dropped", words));
     }
     let h = &s.host;

@@ -115,7 +115,7 @@ pub(super) fn drops(state: &State, area: Rect, buffer: &mut Buffer) {
         }
         let style = if at { Role::Cursor.style() } else { Role::Text.style() };
         right(buffer, inner.x + 2, y, 9, &count(drop.count), Role::Bad.style());
-        let line = format!("{} at {}/{}", drop.reason, drop.netns, drop.dev);
+        let line = format!("{} at {}", drop.reason, drop.place());
         text(buffer, inner.x + 12, y, inner.width.saturating_sub(12), &line, style);
     }
 }
