@@ -212,7 +212,8 @@ fn what_netfilter_drops_is_its_stages() {
     let dropped_after = |slot: u8| {
         let chunk = Chunk::new(0, 0, 1_000)
             .skb(0xa0, Some(&headers(1)))
-            .event(at_dev(NETIF_RECEIVE, UP0), 100)
+            .event(at_dev(NETIF_RECEIVE, VETH0), 100)
+            .event(at_dev(NETIF_RECEIVE, BR0), 100)
             .event(at_hook(BR0, Hook::Forward, slot), 100)
             .event((KFREE_SKB, 8, 0), 0);
         ledger_of(&[chunk]).drops.into_keys().next().unwrap()
