@@ -157,7 +157,6 @@ impl Assembler {
             if gap.from_ns == gap.until_ns {
                 continue;
             }
-            self.resumed_ns = Some(gap.until_ns);
             for read in self.sockets.drain_copied(u64::MAX) {
                 self.close(Some(read), done);
             }
@@ -169,6 +168,7 @@ impl Assembler {
                     self.spare(flight);
                 }
             }
+            self.resumed_ns = Some(gap.until_ns);
         }
     }
 

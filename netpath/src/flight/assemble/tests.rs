@@ -35,7 +35,7 @@ fn what_a_gap_cuts_is_left_out_and_what_has_arrived_is_not() {
     let mut pipeline = Pipeline::default();
     let before = Chunk::new(0, 0, 1_000)
         .skb(0xa0, Some(&headers(1)))
-        .events(&request()[..6], 100)
+        .events(&request()[..4], 100)
         .skb(0xb0, Some(&headers(2)))
         .event(at_hook(SERVER_ETH0, Hook::Input, 0), 100);
     let gap = Gap { from_ns: 1_000_000, until_ns: 2_000_000 };
@@ -43,7 +43,7 @@ fn what_a_gap_cuts_is_left_out_and_what_has_arrived_is_not() {
     // gap; and one that began after it.
     let after = Chunk::new(0, 1, 3_000_000)
         .skb(0xa0, None)
-        .events(&request()[6..], 100)
+        .events(&request()[6..12], 100)
         .skb(0xc0, Some(&headers(3)))
         .event(at_dev(NETIF_RECEIVE, SERVER_ETH0), 100)
         .event(at_hook(SERVER_ETH0, Hook::Input, 0), 100)
