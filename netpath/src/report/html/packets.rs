@@ -146,7 +146,8 @@ fn bar(path: &PathReport, piece: &PieceReport, scale: f64) -> Markup {
 /// Round times along the scale.
 fn ticks(scale: f64) -> Markup {
     let step = step(scale / TICKS);
-    let marks = (0..=10).map(|i| f64::from(i) * step).filter(|at| *at <= scale);
+    // A mark's words stand at its right: at the very end they would be beyond the page's edge.
+    let marks = (0..=10).map(|i| f64::from(i) * step).filter(|at| *at <= scale * 0.85);
     html! {
         div.ticks aria-hidden="true" {
             @for at in marks { span style={ "left:" (percent_of(at, scale)) } { (short(at)) } }
