@@ -11,7 +11,7 @@ use anyhow::Context as _;
 
 use crate::{
     ebpf, lint,
-    setup::Tools,
+    setup::{self, Tools},
     shell::{cargo, output},
     vm,
 };
@@ -28,6 +28,10 @@ pub(crate) struct Args {
 
 pub(crate) fn run(tools: &Tools, args: &Args) -> anyhow::Result<ExitCode> {
     let object = ebpf::build(tools)?;
+    // Only where it can be had: a test says what it can't do without.
+    if let Err(error) = setup::require([("tshark", "tshark")].into_iter()) {
+        eprintln!("xtask: {error:#}");
+    }
     let nextest = output(cargo().args(["nextest", "--version"])).is_some();
     let mut command = cargo();
     command.env("NETPATH_EBPF", &object);

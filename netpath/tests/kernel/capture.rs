@@ -36,7 +36,9 @@ fn capture(lab: &Lab, load: Load, v6: bool, name: &str) -> PathBuf {
         std::env::temp_dir().join(file).to_str().expect("a path in UTF-8").to_owned()
     };
     let (recording, capture) = (file("npz"), file("pcapng"));
-    let selection = ["--iface", lab.topology().focus.1, "--netns", &netns, "--for", "500ms"];
+    // A namespace that is new also says which multicast groups it is in.
+    let filter = if matches!(load, Load::TcpRequests(_)) { "tcp" } else { "udp" };
+    let selection = ["--iface", lab.topology().focus.1, "--netns", &netns, "--for", "500ms", filter];
     let record = ["record", "--capture-headers", "-o", &recording];
     for arguments in [
         [&record[..], &selection[..]].concat(),
@@ -107,7 +109,12 @@ fn no_packet_is_malformed(capture: &Path) {
             assert!(output.status.success(), "{complaint}");
             assert_eq!(text, "");
         }
-        Err(error) => println!("SKIP Wireshark's opinion: tshark can't be run: {error}"),
+        Err(error) => {
+            let set = |name: &str, value: &str| std::env::var(name).as_deref() == Ok(value);
+            let excused = set("NETPATH_WITHOUT", "tshark") || !set("NETPATH_REQUIRE_KERNEL", "1");
+            assert!(excused, "tshark can't be run: {error}");
+            println!("SKIP Wireshark's opinion: tshark can't be run: {error}");
+        }
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) fn guest(kernel: &Kernel, tests: &Path, which: Which) -> Guest {
     let mut words = vec![
         "env".to_owned(),
         "NETPATH_REQUIRE_KERNEL=1".to_owned(),
+        // Too large for an initramfs, and no other there than here.
+        "NETPATH_WITHOUT=tshark".to_owned(),
         format!("NETPATH_BACKENDS={}", kernel.backends.join(",")),
         "CARGO_BIN_EXE_netpath=/usr/bin/netpath".to_owned(),
         format!("./{TESTS}"),
