@@ -411,7 +411,8 @@ fn goes_on(flight: Option<&mut Flight>, event: &Event) -> bool {
 fn enters_tunnel(flight: &Flight, events: &[Event]) -> bool {
     let last = flight.marks.last().is_some_and(|m| m.point == NET_DEV_START);
     let sent = events.first().is_some_and(|e| {
-        role(e.point, e.aux) == Role::Birth && !point(e.point).is_some_and(|p| p.body == Body::Arriving)
+        role(e.point, e.aux) == Role::Birth
+            && !point(e.point).is_some_and(|p| p.body == Body::Arriving)
     });
     last && sent
 }

@@ -164,7 +164,10 @@ impl Budgeted {
         let now = count(tracer, events);
         let spent = self.spent(now, each);
         let orders = self.governor.next(spent);
-        tracing::debug!("budget: {now:?} {spent:?}, so {orders:?}; attaching took {:?}", self.attaching);
+        tracing::debug!(
+            "budget: {now:?} {spent:?}, so {orders:?}; attaching took {:?}",
+            self.attaching
+        );
         (self.last, self.paused) = (now, Duration::ZERO);
         if orders.rate != self.selection.rate {
             self.selection.rate = orders.rate;

@@ -11,8 +11,8 @@ use netpath_common::{
 
 use super::{
     Bucket, Compensated, FLOWS_SHOWN, FlowExample, FlowReport, GroupReport, HopReport, NamedPlace,
-    OwnCost, PacketReport, PathReport, PieceReport, ProbeCost, SCHEMA, SamplingReport, SecondReport,
-    Snapshot, Summary, causes, drops, facts, round_trips,
+    OwnCost, PacketReport, PathReport, PieceReport, ProbeCost, SCHEMA, SamplingReport,
+    SecondReport, Snapshot, Summary, causes, drops, facts, round_trips,
 };
 use crate::{
     explain,

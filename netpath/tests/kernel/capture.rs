@@ -38,7 +38,8 @@ fn capture(lab: &Lab, load: Load, v6: bool, name: &str) -> PathBuf {
     let (recording, capture) = (file("npz"), file("pcapng"));
     // A namespace that is new also says which multicast groups it is in.
     let filter = if matches!(load, Load::TcpRequests(_)) { "tcp" } else { "udp" };
-    let selection = ["--iface", lab.topology().focus.1, "--netns", &netns, "--for", "500ms", filter];
+    let selection =
+        ["--iface", lab.topology().focus.1, "--netns", &netns, "--for", "500ms", filter];
     let record = ["record", "--capture-headers", "-o", &recording];
     for arguments in [
         [&record[..], &selection[..]].concat(),
