@@ -179,6 +179,7 @@ impl Assembler {
     }
 
     /// All that is under way, in the order in which it began.
+    #[expect(clippy::vec_box, reason = "flights move between maps, lines and here")]
     fn take_all(&mut self) -> Vec<Box<Flight>> {
         let mut all: Vec<_> = self.open.drain().map(|(_, flight)| flight).collect();
         all.extend(self.sockets.drain(|_| true));

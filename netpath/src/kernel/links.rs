@@ -68,7 +68,7 @@ struct Link {
     slot: usize,
     priority: i32,
     /// `None` in a pause.
-    link: Option<OwnedFd>,
+    fd: Option<OwnedFd>,
 }
 
 /// Attached links.
@@ -96,14 +96,14 @@ impl Links {
 
     /// Detaches all of them; they can come again.
     pub(super) fn pause(&mut self) {
-        self.links.iter_mut().for_each(|link| link.link = None);
+        self.links.iter_mut().for_each(|link| link.fd = None);
     }
 
     /// Attaches them again; what could not be.
     pub(super) fn resume(&mut self) -> Vec<KernelError> {
         let Self { links, programs } = self;
         let of_one_netns = links.chunk_by_mut(|a, b| a.at.netns == b.at.netns);
-        of_one_netns.flat_map(|links| enter_and_link(programs, links).err()).collect()
+        of_one_netns.filter_map(|links| enter_and_link(programs, links).err()).collect()
     }
 
     /// Attaches the links that `plan` has for these hook points. A hook point that can't have its
@@ -144,7 +144,7 @@ impl Links {
                 hook: *hook,
                 slot,
                 priority: *priority,
-                link: None,
+                fd: None,
             })
             .collect();
         if links.is_empty() {
@@ -171,8 +171,8 @@ fn enter_and_link(programs: &[OwnedFd], links: &mut [Link]) -> Result<(), Kernel
     let Some(netns) = links.first().map(|link| link.netns.clone()) else { return Ok(()) };
     netns
         .run(|| {
-            links.iter_mut().filter(|link| link.link.is_none()).try_for_each(|link| {
-                link.link = Some(make(programs, link)?);
+            links.iter_mut().filter(|link| link.fd.is_none()).try_for_each(|link| {
+                link.fd = Some(make(programs, link)?);
                 Ok(())
             })
         })

@@ -222,7 +222,9 @@ impl Engine {
             self.attach_news()?;
             self.tracer.want(&self.session.topology)?;
             let gap = self.budgeted.as_mut().and_then(|b| b.resumed(&self.tracer));
-            gap.into_iter().for_each(|gap| self.gap(gap));
+            if let Some(gap) = gap {
+                self.gap(gap);
+            }
         }
         Ok(())
     }
@@ -312,7 +314,7 @@ impl Engine {
         }
         lost.retain(|_, n| *n > 0);
         Ending {
-            paused_ns: u64::try_from((self.paused() - self.paused_before).as_nanos())
+            paused_ns: u64::try_from(self.paused().saturating_sub(self.paused_before).as_nanos())
                 .unwrap_or(u64::MAX),
             duration_ns: u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX),
             own_cpu_ns: own_cpu_ns().saturating_sub(self.cpu_before_ns),
