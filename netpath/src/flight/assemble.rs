@@ -157,9 +157,7 @@ impl Assembler {
             if gap.from_ns == gap.until_ns {
                 continue;
             }
-            for read in self.sockets.drain_copied(u64::MAX) {
-                self.close(Some(read), done);
-            }
+            self.close_copied(u64::MAX, done);
             for flight in self.take_all() {
                 if quiet_end(&flight.marks) == End::Reached {
                     self.finish(Some(flight), done);
@@ -169,6 +167,13 @@ impl Assembler {
                 }
             }
             self.resumed_ns = Some(gap.until_ns);
+        }
+    }
+
+    /// Closes flights that were copied to their reader, whose call's return nobody waits for by now.
+    fn close_copied(&mut self, now_ns: u64, done: &mut impl FnMut(&Flight)) {
+        for read in self.sockets.drain_copied(now_ns) {
+            self.close(Some(read), done);
         }
     }
 
@@ -204,9 +209,7 @@ impl Assembler {
             for flight in self.sockets.drain(|_| true) {
                 self.finish(Some(flight), done);
             }
-            for read in self.sockets.drain_copied(u64::MAX) {
-                self.close(Some(read), done);
-            }
+            self.close_copied(u64::MAX, done);
         }
         if let [event] = events
             && event.point == SOCK_RECV
@@ -297,9 +300,7 @@ impl Assembler {
     /// Closes every flight: the recording is over.
     pub fn finish_all(&mut self, mut done: impl FnMut(&Flight)) {
         self.pass_gaps(u64::MAX, &mut done);
-        for read in self.sockets.drain_copied(u64::MAX) {
-            self.close(Some(read), &mut done);
-        }
+        self.close_copied(u64::MAX, &mut done);
         for flight in self.take_all() {
             self.finish(Some(flight), &mut done);
         }
@@ -369,9 +370,7 @@ impl Assembler {
         for unread in self.sockets.drain(|f| now_ns.saturating_sub(last_ns(f)) > SILENT_NS) {
             self.finish(Some(unread), done);
         }
-        for read in self.sockets.drain_copied(now_ns) {
-            self.close(Some(read), done);
-        }
+        self.close_copied(now_ns, done);
     }
 
     /// Closes those that were silent longest, a good many at once: looking for them takes a while.

@@ -45,6 +45,8 @@ enum Phase {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
     Nothing,
+    /// Other conversations are drawn than before: round trips do not reach across this moment.
+    Redrawn,
     /// The probes are attached again; what is new is to be looked for before packets are wanted.
     Resumed,
 }
@@ -133,7 +135,7 @@ impl Budgeted {
         tracer: &mut Tracer,
     ) -> Result<Turn, KernelError> {
         match self.phase {
-            Phase::Listening => self.listening(events, each, topology, tracer)?,
+            Phase::Listening => return self.listening(events, each, topology, tracer),
             Phase::Draining { until, pause } if Instant::now() >= until => {
                 let from_ns = tracer.now_ns();
                 tracer.pause();
@@ -156,10 +158,10 @@ impl Budgeted {
         each: f64,
         topology: &Topology,
         tracer: &mut Tracer,
-    ) -> Result<(), KernelError> {
+    ) -> Result<Turn, KernelError> {
         let listened = self.last.at.elapsed().saturating_sub(self.paused);
         if listened < LOOK.max(self.attaching * LOOK_ATTACHING) {
-            return Ok(());
+            return Ok(Turn::Nothing);
         }
         let now = count(tracer, events);
         let spent = self.spent(now, each);
@@ -169,7 +171,8 @@ impl Budgeted {
             self.attaching
         );
         (self.last, self.paused) = (now, Duration::ZERO);
-        if orders.rate != self.selection.rate {
+        let other_rate = orders.rate != self.selection.rate;
+        if other_rate {
             self.selection.rate = orders.rate;
             tracer.select(topology, &self.selection)?;
         }
@@ -177,7 +180,8 @@ impl Budgeted {
             tracer.end()?;
             self.phase = Phase::Draining { until: Instant::now() + DRAIN, pause };
         }
-        Ok(())
+        let redrawn = other_rate && self.selection.by == By::Flow;
+        Ok(if redrawn { Turn::Redrawn } else { Turn::Nothing })
     }
 
     fn spent(&self, now: Counted, each: f64) -> Spent {
@@ -201,16 +205,6 @@ impl Budgeted {
         self.paused = since.elapsed();
         self.paused_in_all += self.paused;
         Some(Gap { from_ns, until_ns: tracer.now_ns() })
-    }
-
-    /// Where conversations are drawn, a new rate draws others: a moment that round trips do not
-    /// reach across.
-    pub(super) fn redraws(&self, rate_before: u32) -> bool {
-        self.selection.by == By::Flow && self.selection.rate != rate_before
-    }
-
-    pub(super) fn rate(&self) -> u32 {
-        self.selection.rate
     }
 }
 

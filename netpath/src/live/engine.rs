@@ -210,21 +210,23 @@ impl Engine {
     /// Lets the budget decide what is recorded, and whether anything is attached.
     fn keep_to_budget(&mut self) -> Result<(), LiveError> {
         let Some(budgeted) = &mut self.budgeted else { return Ok(()) };
-        let rate = budgeted.rate();
         let (events, each) = (self.pipeline.events, self.ledger.events_of_one());
         let turn = budgeted.look(events, each, &self.session.topology, &mut self.tracer)?;
-        if budgeted.redraws(rate) {
-            let now_ns = self.tracer.now_ns();
-            self.gap(Gap { from_ns: now_ns, until_ns: now_ns });
-        }
-        if turn == Turn::Resumed {
-            // Hooks may have changed meanwhile: first that, then packets.
-            self.attach_news()?;
-            self.tracer.want(&self.session.topology)?;
-            let gap = self.budgeted.as_mut().and_then(|b| b.resumed(&self.tracer));
-            if let Some(gap) = gap {
-                self.gap(gap);
+        let gap = match turn {
+            Turn::Nothing => None,
+            Turn::Redrawn => {
+                let now_ns = self.tracer.now_ns();
+                Some(Gap { from_ns: now_ns, until_ns: now_ns })
             }
+            Turn::Resumed => {
+                // Hooks may have changed meanwhile: first that, then packets.
+                self.attach_news()?;
+                self.tracer.want(&self.session.topology)?;
+                self.budgeted.as_mut().and_then(|budgeted| budgeted.resumed(&self.tracer))
+            }
+        };
+        if let Some(gap) = gap {
+            self.gap(gap);
         }
         Ok(())
     }

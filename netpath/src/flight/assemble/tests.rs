@@ -320,17 +320,21 @@ fn a_socket_woken_for_something_else_is_not_the_packets() {
     assert_eq!(points(&flights[0]), [HOOK_SLOT]);
 }
 
-#[test]
-fn a_stream_is_read_by_the_sk_buff_that_carries_it() {
+/// A stream's packet that was put into its socket's queue 100 ns ago.
+fn queued_for_a_stream() -> Chunk {
     let h = Headers {
         tuple: headers(1).tuple.map(|t| crate::packet::Tuple { proto: TCP, ..t }),
         ..headers(1)
     };
-    let chunk = Chunk::new(0, 0, 1_000)
+    Chunk::new(0, 0, 1_000)
         .skb(0xa0, Some(&h))
         .event(at_dev(NETIF_RECEIVE, SERVER_ETH0), 100)
         .event(ready(9000, 0x77, 0), 100)
-        .event((netpath_common::point::SKB_COPY, 100, 0), 0);
+}
+
+#[test]
+fn a_stream_is_read_by_the_sk_buff_that_carries_it() {
+    let chunk = queued_for_a_stream().event((netpath_common::point::SKB_COPY, 100, 0), 0);
     let flights = fly(&[chunk]);
     assert_eq!(flights[0].end, End::Delivered);
     assert!(points(&flights[0]).contains(&SK_READY));
@@ -339,14 +343,7 @@ fn a_stream_is_read_by_the_sk_buff_that_carries_it() {
 
 /// A stream's packet that is copied 100 ns after it was queued, and its receive's return so much later.
 fn copied_then_returned(after_ns: u64) -> Vec<(End, Vec<u16>)> {
-    let h = Headers {
-        tuple: headers(1).tuple.map(|t| crate::packet::Tuple { proto: TCP, ..t }),
-        ..headers(1)
-    };
-    let chunk = Chunk::new(0, 0, 1_000)
-        .skb(0xa0, Some(&h))
-        .event(at_dev(NETIF_RECEIVE, SERVER_ETH0), 100)
-        .event(ready(9000, 0x77, 0), 100)
+    let chunk = queued_for_a_stream()
         .event((netpath_common::point::SKB_COPY, 100, 0), after_ns)
         .skb(0x77, None)
         .event(received(0x77, 100), 0);
