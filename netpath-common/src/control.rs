@@ -1,10 +1,17 @@
 //! What user space asks of the programs while they run.
 
+/// The `select` of a [`Control`] that takes every packet of the wanted devices, and asks nothing.
+pub const SELECT_ALL: u32 = 0;
+/// The one that takes what filter and sampling want.
+pub const SELECT_ASK: u32 = 1;
+/// The one that takes no packet that begins. Those under way are followed to their end.
+pub const SELECT_NONE: u32 = 2;
+
 /// Set in a map of one entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Control {
-    /// Not 0 where a packet can be left out: a filter is set, or not all are sampled.
+    /// Whether a packet can be left out: [`SELECT_ALL`], [`SELECT_ASK`] or [`SELECT_NONE`].
     pub select: u32,
     /// Not 0 where the filter is to be asked.
     pub filter: u32,

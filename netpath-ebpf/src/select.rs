@@ -8,7 +8,7 @@ use aya_ebpf::{
     maps::{Array, PerCpuArray},
 };
 use netpath_common::{
-    control::Control,
+    control::{Control, SELECT_ALL, SELECT_NONE},
     filter::{
         ACCEPT, FACTS, FLOW_SLOTS, Facts, Field, LINK_HEADER, Program, STEPS, Step, conversation,
         flow,
@@ -41,7 +41,7 @@ static FLOWS: Array<u32> = Array::with_max_entries(FLOW_SLOTS, BPF_F_MMAPABLE);
 #[inline(always)]
 pub(crate) fn is_on() -> bool {
     // SAFETY: a map value that user space writes; a plain number.
-    CONTROL.get_ptr(0).is_some_and(|c| unsafe { (&raw const (*c).select).read_volatile() != 0 })
+    CONTROL.get_ptr(0).is_some_and(|c| unsafe { (&raw const (*c).select).read_volatile() != SELECT_ALL })
 }
 
 /// Whether packets are seen when they leave their sockets.
@@ -56,6 +56,9 @@ pub(crate) fn sees_births() -> bool {
 #[inline(never)]
 pub(crate) fn takes(cpu: *mut CpuBuffer, cells: *const Cell, described: u64, len: u32) -> u64 {
     let Some(control) = CONTROL.get(0) else { return 1 };
+    if control.select == SELECT_NONE {
+        return 0;
+    }
     // In memory of a map, of which the verifier keeps no account; on the stack, it would follow
     // the filter once for every sort of packet.
     let Some(facts) = FACTS_OF_CPU.get_ptr_mut(0) else { return 1 };
@@ -89,6 +92,9 @@ pub(crate) fn takes(cpu: *mut CpuBuffer, cells: *const Cell, described: u64, len
 #[inline(always)]
 pub(crate) fn takes_unseen(cpu: *mut CpuBuffer) -> bool {
     let Some(control) = CONTROL.get(0) else { return true };
+    if control.select == SELECT_NONE {
+        return false;
+    }
     // SAFETY: this CPU's own buffer.
     unsafe {
         (*cpu).begun = (*cpu).begun.wrapping_add(1);

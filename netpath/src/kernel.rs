@@ -88,6 +88,11 @@ pub struct Tracer {
     refused: Vec<String>,
     logger: Option<object::Logger>,
     since_ns: u64,
+    selection: Selection,
+    /// Whether packets that begin are recorded.
+    is_open: bool,
+    /// Whether packets are seen when they leave the sockets of the topology's ends.
+    births: bool,
     cost: Option<ProbeCost>,
     /// How often probes had been passed over when recording began.
     passed_over_before: u64,
@@ -183,6 +188,9 @@ impl Tracer {
             refused: Vec::new(),
             logger: None,
             since_ns: 0,
+            selection: Selection::default(),
+            is_open: true,
+            births: false,
             cost: None,
             passed_over_before: 0,
             seen: late::Seen::default(),
@@ -293,17 +301,22 @@ impl Tracer {
     /// now: packets that pass while the probes are being attached are none of ours.
     pub fn begin(&mut self, topology: &Topology) -> Result<(), KernelError> {
         self.passed_over_before = self.passed_over();
-        self.want(topology)?;
+        self.births = self.sees_births(topology);
+        // The table of devices takes a while to fill: nothing begins while it does.
+        self.open(false)?;
+        let devices = topology.devices().map(|(place, _)| place);
+        let ends = topology.hosts.values().filter(|host| !host.forwards);
+        let ends = ends.map(|host| Place { netns: host.netns, ifindex: 0 });
+        self.object.want(devices.chain(ends))?;
+        self.open(true)?;
         self.since_ns = reader::now_ns();
         Ok(())
     }
 
-    /// Has packets of the topology recorded, from the next one on.
-    pub fn want(&mut self, topology: &Topology) -> Result<(), KernelError> {
-        let devices = topology.devices().map(|(place, _)| place);
-        let ends = topology.hosts.values().filter(|host| !host.forwards);
-        let ends = ends.map(|host| Place { netns: host.netns, ifindex: 0 });
-        self.object.want(devices.chain(ends))
+    /// Says whether packets that begin from now on are recorded.
+    fn open(&mut self, open: bool) -> Result<(), KernelError> {
+        self.is_open = open;
+        selection::set(&mut self.object, &self.selection, self.births, open)
     }
 
     /// Lets go of the kernel: packets pass as if there were no netpath.
@@ -312,7 +325,8 @@ impl Tracer {
         self.probes.pause();
     }
 
-    /// Attaches again what was attached before. What can't be, is missing from now on.
+    /// Attaches again what was attached before. What can't be, is missing from now on. Packets are
+    /// recorded again from [`Self::go_on`] on.
     pub fn resume(&mut self) {
         let begun = Instant::now();
         // As at the start: what ends a wait first.
@@ -329,19 +343,21 @@ impl Tracer {
         self.attaching
     }
 
-    /// Ends recording; what was recorded can still be read.
+    /// Records no packet that begins from now on. What is under way is followed to its end, and
+    /// what was recorded can still be read.
     pub fn end(&mut self) -> Result<(), KernelError> {
-        self.object.want(std::iter::empty())
+        self.open(false)
+    }
+
+    /// Records packets again that begin from now on.
+    pub fn go_on(&mut self) -> Result<(), KernelError> {
+        self.open(true)
     }
 
     /// Which packets are recorded, from the next one on.
-    pub fn select(
-        &mut self,
-        topology: &Topology,
-        selection: &Selection,
-    ) -> Result<(), KernelError> {
-        let births = self.sees_births(topology);
-        selection::set(&mut self.object, selection, births)
+    pub fn select(&mut self, selection: Selection) -> Result<(), KernelError> {
+        self.selection = selection;
+        self.open(self.is_open)
     }
 
     /// Whether packets are seen when they leave the sockets of the topology's ends.

@@ -108,7 +108,7 @@ fn attach(args: &args::Gather, capture_headers: bool) -> anyhow::Result<(Tracer,
     session.filter = filter;
     session.sampling = args.sampling();
     session.capture_headers = capture_headers;
-    tracer.select(&topology, &selection(&session))?;
+    tracer.select(selection(&session))?;
     tracing::info!(
         "{} attached, {} devices in {} namespaces",
         tracer.attached(),

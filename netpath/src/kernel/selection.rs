@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, os::fd::AsFd as _, ptr::NonNull, time::Instant};
 
 use aya::maps::{Array, Map, MapData};
 use netpath_common::{
-    control::Control,
+    control::{Control, SELECT_ALL, SELECT_ASK, SELECT_NONE},
     filter::{FLOW_SLOTS, Program},
 };
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
@@ -36,10 +36,15 @@ impl Default for Selection {
 }
 
 impl Selection {
-    fn control(&self, births: bool) -> Control {
+    fn control(&self, births: bool, open: bool) -> Control {
         let filtered = self.program.len > 0;
+        let asks = filtered || self.count || self.rate != RATE_ALL;
         Control {
-            select: u32::from(filtered || self.count || self.rate != RATE_ALL),
+            select: match (open, asks) {
+                (false, _) => SELECT_NONE,
+                (true, true) => SELECT_ASK,
+                (true, false) => SELECT_ALL,
+            },
             filter: filtered.into(),
             rate: self.rate,
             by_flow: u32::from(self.by == By::Flow),
@@ -49,17 +54,18 @@ impl Selection {
 }
 
 /// Makes it hold for packets that begin from now on. `births` says whether packets are seen when
-/// they leave their sockets.
+/// they leave their sockets, `open` whether any are taken.
 pub(super) fn set(
     object: &mut Object,
     selection: &Selection,
     births: bool,
+    open: bool,
 ) -> Result<(), KernelError> {
     let fail = |map: &str, e: aya::maps::MapError| KernelError::Object(format!("{map}: {e}"));
     let mut filter: Array<_, ProgramPod> = object.map_mut("FILTER")?;
     filter.set(0, ProgramPod(selection.program), 0).map_err(|e| fail("FILTER", e))?;
     let mut control: Array<_, ControlPod> = object.map_mut("CONTROL")?;
-    control.set(0, ControlPod(selection.control(births)), 0).map_err(|e| fail("CONTROL", e))
+    control.set(0, ControlPod(selection.control(births, open)), 0).map_err(|e| fail("CONTROL", e))
 }
 
 /// The table of flows that nobody wants, mapped.

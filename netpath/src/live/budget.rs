@@ -12,7 +12,6 @@ use crate::{
     kernel::{KernelError, Selection, Tracer},
     sample::{By, Governor, Share, Spent},
     session::{ProbeCost, Session},
-    topo::Topology,
 };
 
 /// What the kernel is to record of a session's packets, to begin with.
@@ -31,7 +30,7 @@ const LOOK: Duration = Duration::from_millis(250);
 /// And how often at most, in times that attaching takes.
 const LOOK_ATTACHING: u32 = 5;
 /// What is under way has this long to come to its end.
-const DRAIN: Duration = Duration::from_millis(5);
+pub(super) const DRAIN: Duration = Duration::from_millis(5);
 
 /// What is under way.
 #[derive(Clone, Copy, Debug)]
@@ -131,11 +130,10 @@ impl Budgeted {
         &mut self,
         events: u64,
         each: f64,
-        topology: &Topology,
         tracer: &mut Tracer,
     ) -> Result<Turn, KernelError> {
         match self.phase {
-            Phase::Listening => return self.listening(events, each, topology, tracer),
+            Phase::Listening => return self.listening(events, each, tracer),
             Phase::Draining { until, pause } if Instant::now() >= until => {
                 let from_ns = tracer.now_ns();
                 tracer.pause();
@@ -156,7 +154,6 @@ impl Budgeted {
         &mut self,
         events: u64,
         each: f64,
-        topology: &Topology,
         tracer: &mut Tracer,
     ) -> Result<Turn, KernelError> {
         let listened = self.last.at.elapsed().saturating_sub(self.paused);
@@ -174,7 +171,7 @@ impl Budgeted {
         let other_rate = orders.rate != self.selection.rate;
         if other_rate {
             self.selection.rate = orders.rate;
-            tracer.select(topology, &self.selection)?;
+            tracer.select(self.selection.clone())?;
         }
         if let Some(pause) = orders.pause {
             tracer.end()?;

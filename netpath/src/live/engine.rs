@@ -13,7 +13,7 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::{
     LiveError,
-    budget::{Budgeted, Turn},
+    budget::{Budgeted, DRAIN, Turn},
 };
 use crate::{
     decode::Gap,
@@ -211,7 +211,7 @@ impl Engine {
     fn keep_to_budget(&mut self) -> Result<(), LiveError> {
         let Some(budgeted) = &mut self.budgeted else { return Ok(()) };
         let (events, each) = (self.pipeline.events, self.ledger.events_of_one());
-        let turn = budgeted.look(events, each, &self.session.topology, &mut self.tracer)?;
+        let turn = budgeted.look(events, each, &mut self.tracer)?;
         let gap = match turn {
             Turn::Nothing => None,
             Turn::Redrawn => {
@@ -221,7 +221,7 @@ impl Engine {
             Turn::Resumed => {
                 // Hooks may have changed meanwhile: first that, then packets.
                 self.attach_news()?;
-                self.tracer.want(&self.session.topology)?;
+                self.tracer.go_on()?;
                 self.budgeted.as_mut().and_then(|budgeted| budgeted.resumed(&self.tracer))
             }
         };
@@ -350,6 +350,7 @@ impl Engine {
 
     fn end(mut self) -> Result<Done, LiveError> {
         self.tracer.end()?;
+        std::thread::sleep(DRAIN);
         self.poll()?;
         self.notes.extend(self.tracer.notes());
         self.read_facts();
