@@ -64,6 +64,8 @@ situations! {
     Recv: "the process has it",
     Consume: "freed after use",
     Drop: "dropped",
+    LeftIdle: "a CPU leaves idle",
+    Late: "found to be late",
 }
 
 impl At {

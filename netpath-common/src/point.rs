@@ -61,6 +61,8 @@ pub enum Body {
     Dropped,
     /// A process begins to send; there is no packet yet.
     SendBegins,
+    /// A CPU goes idle, or leaves idle; about no packet.
+    Idling,
 }
 
 impl Body {
@@ -83,6 +85,7 @@ impl Body {
             Self::Received => &[SK, const { number("ret", 1) }, const { number("flags", 2) }],
             Self::Copied => &[SKB, const { number("len", 1) }],
             Self::Dropped => &[SKB, const { number("reason", 2) }],
+            Self::Idling => &[const { number("state", 0) }],
         }
     }
 }
@@ -342,7 +345,20 @@ points! {
         prefer: Prefer::Functions,
         what: "a process sends",
     }
+    // Its time is the event's argument: it is written down with the next packet on this CPU.
+    28 LEFT_IDLE {
+        at: At::LeftIdle, body: Body::Idling,
+        tracepoint: Some("cpu_idle"),
+        functions: &[],
+        prefer: Prefer::Tracepoint,
+        what: "its CPU leaves idle",
+    }
 }
+
+/// No place that packets pass: the packet was not to be recorded, and is taken up in the midst of its
+/// way because it is late already. The argument is when it began, and the point that found it so
+/// follows.
+pub const LATE: u16 = HOOK_SLOT - 1;
 
 /// The row of this point.
 pub const fn point(number: u16) -> Option<&'static Point> {

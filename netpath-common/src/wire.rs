@@ -23,8 +23,8 @@ pub const ABI_OLDEST: u16 = 1;
 
 /// Cells that a chunk holds at most.
 pub const CHUNK_CELLS: usize = 128;
-/// The most cells one event can need: skb, IPv6 tuple (3), segment, send begin, event.
-pub const CELLS_PER_EVENT: usize = 7;
+/// The most cells one event can need: skb, IPv6 tuple (3), segment, idle, send begin or late, event.
+pub const CELLS_PER_EVENT: usize = 8;
 
 /// Marks a cell that says which sk_buff the following events are about.
 pub const KIND_SKB: u16 = 0xff00;
@@ -191,6 +191,14 @@ pub struct CpuBuffer {
     pub seen: u64,
     /// Of these, how many were recorded.
     pub taken: u64,
+    /// Packets that were not to be recorded, and were found here to be late.
+    pub late: u64,
+    /// Of these, how many were recorded from then on.
+    pub late_taken: u64,
+    /// When this CPU last left idle, ns; 0 once that is written down.
+    pub left_idle_ns: u64,
+    /// When the late packet that is being recorded was refused, ns.
+    pub late_began_ns: u64,
     pub header: ChunkHeader,
     pub cells: [Cell; CHUNK_CELLS],
 }
@@ -208,7 +216,7 @@ const _: () = {
     assert!(size_of::<Bytes>() == 16 && core::mem::offset_of!(Bytes, bytes) == 3);
     assert!(core::mem::offset_of!(Event, arg) == 8);
     assert!(core::mem::offset_of!(Skb, addr) == 8);
-    assert!(core::mem::offset_of!(CpuBuffer, header) == 40);
-    assert!(core::mem::offset_of!(CpuBuffer, cells) == 72);
-    assert!(size_of::<CpuBuffer>() == 72 + CHUNK_CELLS * 16);
+    assert!(core::mem::offset_of!(CpuBuffer, header) == 72);
+    assert!(core::mem::offset_of!(CpuBuffer, cells) == 104);
+    assert!(size_of::<CpuBuffer>() == 104 + CHUNK_CELLS * 16);
 };

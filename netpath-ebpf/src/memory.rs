@@ -21,11 +21,19 @@ const AGE_MAX: u32 = 16;
 const VALID: u32 = 1 << 31;
 const REFUSED: u32 = 1 << 30;
 
+/// Of what was refused, when that was, in units of 2^6 ns: the age's and the count's bits together.
+/// That comes round every 68 s.
+const REFUSED_SHIFT: u32 = 6;
+const REFUSED_BITS: u32 = REFUSED - 1;
+/// And for how long it is remembered, in the same units: about 17 s.
+const REFUSED_MAX: u32 = 1 << 28;
+
 /// Of a socket, how many receives are still of interest; 0 where all are.
 const COUNT_SHIFT: u32 = 16;
 const COUNT_MAX: u32 = (1 << 14) - 1;
 
-/// Below, the low half of an address; above, its age with `VALID` and `REFUSED`, and a count.
+/// Below, the low half of an address; above, its age with `VALID` and `REFUSED`, and a count or, of what
+/// was refused, a finer age.
 #[map]
 static AGES: Array<u64> = Array::with_max_entries(SLOTS, 0);
 
@@ -34,7 +42,8 @@ static AGES: Array<u64> = Array::with_max_entries(SLOTS, 0);
 pub(crate) enum Memory {
     Unknown,
     Followed,
-    Refused,
+    /// So long ago, ns.
+    Refused(u64),
 }
 
 #[inline(always)]
@@ -47,18 +56,28 @@ fn age_of(now: u64) -> u32 {
     (now >> AGE_SHIFT) as u32 & AGE_BITS
 }
 
+#[inline(always)]
+fn refused_at(now: u64) -> u32 {
+    (now >> REFUSED_SHIFT) as u32 & REFUSED_BITS
+}
+
 /// What an entry says of `tag` at `now`.
 #[inline(always)]
 fn meaning(entry: u64, now: u64) -> Memory {
     let state = (entry >> 32) as u32;
-    let age = age_of(now).wrapping_sub(state & AGE_BITS) & AGE_BITS;
-    if state & VALID == 0 || age > AGE_MAX {
-        Memory::Unknown
-    } else if state & REFUSED != 0 {
-        Memory::Refused
-    } else {
-        Memory::Followed
+    if state & VALID == 0 {
+        return Memory::Unknown;
     }
+    if state & REFUSED != 0 {
+        let age = refused_at(now).wrapping_sub(state) & REFUSED_BITS;
+        return if age > REFUSED_MAX {
+            Memory::Unknown
+        } else {
+            Memory::Refused(u64::from(age) << REFUSED_SHIFT)
+        };
+    }
+    let age = age_of(now).wrapping_sub(state & AGE_BITS) & AGE_BITS;
+    if age > AGE_MAX { Memory::Unknown } else { Memory::Followed }
 }
 
 /// Remembers that the packet at this address is followed.
@@ -112,7 +131,7 @@ pub(crate) fn refuse(address: u64, now: u64) {
         if found as u32 != tag && meaning(found, now) == Memory::Followed {
             return;
         }
-        let state = VALID | REFUSED | age_of(now);
+        let state = VALID | REFUSED | refused_at(now);
         entry.write_volatile(u64::from(state) << 32 | u64::from(tag));
     }
 }

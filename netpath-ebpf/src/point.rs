@@ -57,7 +57,9 @@ pub(crate) fn sending<A: Args, const POINT: u16>(ctx: *const u64) {
 
 #[inline(always)]
 fn incoming(skb: Ptr, point: u16, born: bool) {
-    let here = if born { recorder::enter_birth(skb) } else { recorder::enter(skb, point) };
+    // One that was refused may be late by now: it has waited for the softirq.
+    let look_again = born || select::asks_late();
+    let here = if look_again { recorder::enter_birth(skb) } else { recorder::enter(skb, point) };
     let Some(here) = here else { return };
     let dev = dev_id(skb.follow(offset!(skb_dev)));
     let look = Look { network: Network::Data, again: false };
@@ -215,5 +217,14 @@ pub(crate) fn send_begins<A: Args, const POINT: u16>(ctx: *const u64) {
     let sk = pointer::<A>(ctx, POINT as usize, 0);
     if recorder::netns_wanted(netns_of(sk.follow(offset!(sock_net)))) {
         sending::begin();
+    }
+}
+
+#[inline(always)]
+pub(crate) fn idling<A: Args, const POINT: u16>(ctx: *const u64) {
+    /// `PWR_EVENT_EXIT`; any other is the state that it goes into.
+    const EXIT: u32 = u32::MAX;
+    if number::<A>(ctx, POINT as usize, 0) as u32 == EXIT {
+        recorder::leave_idle();
     }
 }

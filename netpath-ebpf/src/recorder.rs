@@ -16,8 +16,8 @@ use aya_ebpf::{
 use netpath_common::{
     place::{Bucket, DevId, WANTED_BUCKETS},
     point::{
-        HOOK_SLOT, IP_FINISH, IP_OUTPUT, IP6_XMIT, LOCAL_OUT, NET_DEV_START, NETIF_RECEIVE,
-        NETIF_RX, QDISC_ENQUEUE, ReadyArg, SEND_BEGIN, TRANSPORT,
+        HOOK_SLOT, IP_FINISH, IP_OUTPUT, IP6_XMIT, LATE, LEFT_IDLE, LOCAL_OUT, NET_DEV_START,
+        NETIF_RECEIVE, NETIF_RX, QDISC_ENQUEUE, ReadyArg, SEND_BEGIN, TRANSPORT,
     },
     wire::{CELLS_PER_EVENT, CHUNK_CELLS, Cell, CpuBuffer, Event, KIND_SKB, Skb},
 };
@@ -26,7 +26,8 @@ use crate::{
     capture,
     chunk::{CPUS, count_lost, flush, send_alone},
     memory::{self, Memory},
-    select, sending,
+    select::{self, Lateness},
+    sending,
     skb::{self, Network, Ptr},
 };
 
@@ -129,6 +130,8 @@ enum Verdict {
     TakenUp,
     /// It begins.
     Begins,
+    /// It was refused, so long ago that it is taken up now; [`CpuBuffer::late_began_ns`].
+    Late,
 }
 
 /// Whether a packet is wanted. `now` is the time where it was asked for, else 0.
@@ -167,7 +170,16 @@ unsafe fn judge(here: Here, skb: u64, point: u16, known: Known, now: &mut u64) -
                 match memory::recall(skb, *now) {
                     Memory::Unknown => Verdict::Begins,
                     Memory::Followed => Verdict::TakenUp,
-                    Memory::Refused => {
+                    Memory::Refused(age_ns) => {
+                        match select::lateness(cpu, age_ns) {
+                            Lateness::Taken => {
+                                (*cpu).late_began_ns = now.wrapping_sub(age_ns);
+                                return Verdict::Late;
+                            }
+                            // It is late once: its age begins anew.
+                            Lateness::Late => memory::refuse(skb, *now),
+                            Lateness::InTime => {}
+                        }
                         hold_refused(cpu, skb, point);
                         Verdict::No
                     }
@@ -209,6 +221,9 @@ pub(crate) fn record(
         }
         if (&raw const (*cpu).busy).read_volatile() != 0 {
             // Another program of this CPU was interrupted, or its task had to wait for others.
+            if verdict == Verdict::Late {
+                return false;
+            }
             if verdict == Verdict::Begins {
                 now = bpf_ktime_get_ns();
                 if select::is_on() && !select::takes_unseen(cpu) {
@@ -251,7 +266,7 @@ pub(crate) fn record(
             Known::ByDevice(_, look) | Known::Born(_, look) if fresh || look.again => Some(look),
             _ => None,
         };
-        if fresh || queued || n == 0 || look.is_some() {
+        if fresh || queued || n == 0 || look.is_some() || left_idle(cpu) != 0 {
             let head = cells.add(n).cast::<Skb>();
             n += 1;
             let mut skb_cell = Skb { kind: KIND_SKB, gso_segs: 0, len: 0, addr: skb };
@@ -284,6 +299,10 @@ pub(crate) fn record(
                 memory::follow(skb, now);
             }
         }
+        if left_idle(cpu) != 0 || verdict == Verdict::Late {
+            let before = earlier(cpu, cells.add(n), dt as u32, u64::from(verdict == Verdict::Late));
+            n += before as usize & EARLIER_MASK;
+        }
         if let Known::Born(_, Look { network: Network::Header | Network::Flow(_), .. }) = known
             && let Some(began) = sending::take(now)
         {
@@ -301,6 +320,48 @@ pub(crate) fn record(
         (&raw mut (*cpu).busy).write_volatile(0);
     }
     true
+}
+
+/// What [`earlier`] writes takes fewer cells than this.
+const EARLIER_MASK: usize = 3;
+
+/// Writes what happened before the event at hand: that the CPU left idle, and when a late packet
+/// began. Returns how many cells that took. A function of its own in the programs, for the stack's sake.
+#[inline(never)]
+fn earlier(cpu: *mut CpuBuffer, cells: *mut Cell, dt_ns: u32, late: u64) -> u64 {
+    let mut n = 0;
+    // SAFETY: this CPU's own buffer, which has room for two cells here.
+    unsafe {
+        let arg = (*cpu).left_idle_ns;
+        if arg != 0 {
+            (*cpu).left_idle_ns = 0;
+            cells.cast::<Event>().write(Event { point: LEFT_IDLE, aux: 0, dt_ns, arg });
+            n = 1;
+        }
+        if late != 0 {
+            let arg = (*cpu).late_began_ns;
+            cells.add(n).cast::<Event>().write(Event { point: LATE, aux: 0, dt_ns, arg });
+            n += 1;
+        }
+    }
+    n as u64
+}
+
+/// When this CPU left idle, if no packet has said so yet. Read anew each time: the stack has no room
+/// for it.
+#[inline(always)]
+unsafe fn left_idle(cpu: *const CpuBuffer) -> u64 {
+    // SAFETY: this CPU's own buffer.
+    unsafe { (&raw const (*cpu).left_idle_ns).read_volatile() }
+}
+
+/// This CPU leaves idle: the next packet here says so.
+#[inline(always)]
+pub(crate) fn leave_idle() {
+    // SAFETY: no arguments.
+    let Some(cpu) = CPUS.get_ptr_mut(unsafe { bpf_get_smp_processor_id() }) else { return };
+    // SAFETY: this CPU's own buffer, which no program of it is writing to: it was idle.
+    unsafe { (*cpu).left_idle_ns = bpf_ktime_get_ns() };
 }
 
 /// The packet has been freed: whatever comes to its address next is another one.

@@ -41,7 +41,9 @@ static FLOWS: Array<u32> = Array::with_max_entries(FLOW_SLOTS, BPF_F_MMAPABLE);
 #[inline(always)]
 pub(crate) fn is_on() -> bool {
     // SAFETY: a map value that user space writes; a plain number.
-    CONTROL.get_ptr(0).is_some_and(|c| unsafe { (&raw const (*c).select).read_volatile() != SELECT_ALL })
+    CONTROL
+        .get_ptr(0)
+        .is_some_and(|c| unsafe { (&raw const (*c).select).read_volatile() != SELECT_ALL })
 }
 
 /// Whether packets are seen when they leave their sockets.
@@ -107,6 +109,41 @@ pub(crate) fn takes_unseen(cpu: *mut CpuBuffer) -> bool {
         }
         all || drawn
     }
+}
+
+/// Whether it is asked of packets that were not to be recorded how late they are.
+#[inline(always)]
+pub(crate) fn asks_late() -> bool {
+    // SAFETY: a map value that user space writes; a plain number.
+    CONTROL.get_ptr(0).is_some_and(|c| unsafe { (&raw const (*c).late_ns).read_volatile() != 0 })
+}
+
+/// How late a packet is that was not to be recorded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lateness {
+    InTime,
+    Late,
+    /// Late, and recorded from now on.
+    Taken,
+}
+
+/// How late a packet is that was refused so long ago.
+#[inline(always)]
+pub(crate) fn lateness(cpu: *mut CpuBuffer, age_ns: u64) -> Lateness {
+    let Some(control) = CONTROL.get(0) else { return Lateness::InTime };
+    let late = control.late_ns != 0 && age_ns >= u64::from(control.late_ns);
+    if !late || control.select == SELECT_NONE {
+        return Lateness::InTime;
+    }
+    // SAFETY: this CPU's own buffer.
+    unsafe {
+        (*cpu).late = (*cpu).late.wrapping_add(1);
+        if (*cpu).late_taken >= u64::from(control.late_limit) {
+            return Lateness::Late;
+        }
+        (*cpu).late_taken = (*cpu).late_taken.wrapping_add(1);
+    }
+    Lateness::Taken
 }
 
 /// A packet's number for sampling. Multiples of the golden ratio are spread evenly, and in step

@@ -333,41 +333,48 @@ fn describe_v4(l3: u64, len: u32, cells: *mut Cell) -> u64 {
 
 #[inline(always)]
 fn describe_v6(l3: u64, len: u32, cells: *mut Cell) -> u64 {
-    let Some(h) = peek::<{ 40 + L4_BYTES }>(l3) else { return 0 };
+    let Some(h) = peek::<8>(l3) else { return 0 };
+    let Some(l4) = peek::<L4_BYTES>(l3 + u64::from(IPV6_BYTES)) else { return 0 };
+    if !addresses_v6(l3 + 8, l3 + 24, cells) {
+        return 0;
+    }
     let fragment = h[6] == FRAGMENT_HEADER;
-    let (proto, carried) = if fragment { (h[40], 0) } else { (h[6], h[6]) };
+    let (proto, carried) = if fragment { (l4[0], 0) } else { (h[6], h[6]) };
     let length = match u16::from_be_bytes([h[4], h[5]]) {
         0 => len.saturating_sub(IPV6_BYTES),
         length => u32::from(length),
     };
-    let mut saddr: Addr = [0; 16];
-    let mut daddr: Addr = [0; 16];
-    saddr.copy_from_slice(&h[8..24]);
-    daddr.copy_from_slice(&h[24..40]);
-    let t = transport(carried, &h[40..]);
-    write_v6(cells, (saddr, daddr), proto, &t, length, if fragment { FRAGMENT } else { 0 })
+    let t = transport(carried, &l4);
+    write_v6(cells, proto, &t, length, if fragment { FRAGMENT } else { 0 })
 }
 
 /// A packet whose IPv6 header will be made of a flow.
 #[inline(always)]
 fn describe_flow6(flow: u64, len: u32, l4: u64, cells: *mut Cell) -> u64 {
-    let flow = Ptr::new(flow, false);
-    let addresses = (flow.load(offset!(flow6_saddr)), flow.load(offset!(flow6_daddr)));
-    let proto = flow.load::<u8>(offset!(flow6_proto));
     let Some(h) = peek::<L4_BYTES>(l4) else { return 0 };
-    write_v6(cells, addresses, proto, &transport(proto, &h), len.saturating_sub(IPV6_BYTES), 0)
+    let (saddr, daddr) = (offset!(flow6_saddr), offset!(flow6_daddr));
+    if !addresses_v6(flow + saddr as u64, flow + daddr as u64, cells) {
+        return 0;
+    }
+    let proto = Ptr::new(flow, false).load::<u8>(offset!(flow6_proto));
+    write_v6(cells, proto, &transport(proto, &h), len.saturating_sub(IPV6_BYTES), 0)
 }
 
-/// `length` is that of what follows the IPv6 header.
+/// Reads two addresses to their cells; `false` where they can't be read. Straight there: the stack has no
+/// room for them.
 #[inline(always)]
-fn write_v6(
-    cells: *mut Cell,
-    (saddr, daddr): (Addr, Addr),
-    proto: u8,
-    t: &Transport,
-    length: u32,
-    fragment: u32,
-) -> u64 {
+fn addresses_v6(saddr: u64, daddr: u64, cells: *mut Cell) -> bool {
+    const BYTES: u32 = size_of::<Addr>() as u32;
+    // SAFETY: the caller has room for CELLS_PER_EVENT cells.
+    unsafe {
+        bpf_probe_read_kernel(cells.add(1).cast(), BYTES, saddr as *const _) == 0
+            && bpf_probe_read_kernel(cells.add(2).cast(), BYTES, daddr as *const _) == 0
+    }
+}
+
+/// What follows the addresses. `length` is that of what follows the IPv6 header.
+#[inline(always)]
+fn write_v6(cells: *mut Cell, proto: u8, t: &Transport, length: u32, fragment: u32) -> u64 {
     let tuple = Tuple6 {
         kind: KIND_TUPLE6,
         proto,
@@ -383,11 +390,9 @@ fn write_v6(
         seq: t.seq,
         ack: t.ack,
     };
-    // SAFETY: the caller has room for CELLS_PER_EVENT cells.
+    // SAFETY: as above.
     unsafe {
         cells.cast::<Tuple6>().write(tuple);
-        cells.add(1).write(saddr);
-        cells.add(2).write(daddr);
         cells.add(3).cast::<Segment>().write(segment);
     }
     4

@@ -4,7 +4,7 @@
 //! run of events of one sk_buff on one CPU. No I/O, no clock, no panic; what can't be read is
 //! counted and skipped.
 
-use netpath_common::point::SEND_BEGIN;
+use netpath_common::point::{LATE, LEFT_IDLE, SEND_BEGIN};
 use netpath_common::wire::{
     ABI, ABI_OLDEST, CHUNK_CELLS, CHUNK_GAP, ChunkHeader, FRAGMENT, KIND_BYTES, KIND_FIRST,
     KIND_SEGMENT, KIND_SKB, KIND_TUPLE4, KIND_TUPLE6, following,
@@ -42,6 +42,8 @@ pub struct Piece {
     pub headers: Option<Headers>,
     /// The headers themselves, where they were captured.
     pub bytes: Option<Box<Bytes>>,
+    /// When the CPU left idle, where it did so since the piece before, ns.
+    pub left_idle_ns: Option<u64>,
 }
 
 /// Pieces of several chunks, in the order of their first event once [`Batch::sort`] has run.
@@ -182,6 +184,7 @@ impl Batch {
             skb: 0,
             headers: None,
             bytes: None,
+            left_idle_ns: None,
             open: false,
         }
         .read()
@@ -197,6 +200,7 @@ struct Reader<'a> {
     skb: u64,
     headers: Option<Headers>,
     bytes: Option<Box<Bytes>>,
+    left_idle_ns: Option<u64>,
     /// Whether the last piece of the batch takes further events.
     open: bool,
 }
@@ -284,7 +288,11 @@ impl Reader<'_> {
             aux: u16_at(cell, 2),
             arg: u64_at(cell, 8),
         };
-        if event.point == SEND_BEGIN {
+        if event.point == LEFT_IDLE {
+            self.left_idle_ns = Some(event.arg);
+            return Ok(());
+        }
+        if matches!(event.point, SEND_BEGIN | LATE) {
             // Written down when the packet was there; it happened before.
             event.at_ns = event.arg.min(event.at_ns);
         }
@@ -297,6 +305,7 @@ impl Reader<'_> {
                 count: 0,
                 headers: self.headers.take(),
                 bytes: self.bytes.take(),
+                left_idle_ns: self.left_idle_ns.take(),
             });
             self.open = true;
         }
@@ -304,7 +313,7 @@ impl Reader<'_> {
             piece.count += 1;
             if let Some(bytes) = &mut piece.bytes
                 && bytes.at_ns == 0
-                && event.point != SEND_BEGIN
+                && !matches!(event.point, SEND_BEGIN | LATE)
             {
                 bytes.at_ns = event.at_ns;
             }

@@ -44,7 +44,10 @@
 //! 8. **Silence.** TCP's data lies in a socket's queue until it is read, or is merged and freed
 //!    without a trace. A flight that reached its transport, or was merged, is closed after
 //!    [`REACHED_NS`] without an event, any other after [`SILENT_NS`].
-//! 9. **Loss.** A flight that was under way while its CPU lost events, or that has more than
+//! 9. **Late.** A packet that was not drawn, and is found to be late ([`crate::sample::Tail`]), begins
+//!    with a mark of its own ([`LATE`]) at the time at which it was refused; what happened between
+//!    that and the next mark was not recorded.
+//! 10. **Loss.** A flight that was under way while its CPU lost events, or that has more than
 //!    [`EVENTS_MAX`], is *incomplete*: counted, never averaged in.
 //!
 //! # Open questions
@@ -60,6 +63,7 @@ mod assemble;
 mod sockets;
 
 pub use assemble::{Assembler, Counters};
+use netpath_common::point::LATE;
 
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +88,9 @@ pub struct Mark {
     pub point: u16,
     pub aux: u16,
     pub cpu: u16,
+    /// This CPU was idle, and has left idle since the mark before.
+    #[serde(default)]
+    pub left_idle: bool,
 }
 
 /// How a flight ended.
@@ -120,6 +127,13 @@ pub struct Captured {
     pub first: Bytes,
     /// At last, where they were read again.
     pub last: Option<Bytes>,
+}
+
+impl Flight {
+    /// Whether it was recorded only because it was late: it is no part of a sample.
+    pub fn is_late(&self) -> bool {
+        self.marks.first().is_some_and(|mark| mark.point == LATE)
+    }
 }
 
 /// One packet's passage.

@@ -58,7 +58,7 @@ pub use selection::Selection;
 use crate::{
     hooks::{HookKey, HookPlan, Registered},
     netns::Netns,
-    sample::Births,
+    sample::{Births, Lateness},
     serving::{Serving, Source as Served},
     session::ProbeCost,
     topo::{Place, Topology},
@@ -89,6 +89,7 @@ pub struct Tracer {
     logger: Option<object::Logger>,
     since_ns: u64,
     selection: Selection,
+    late: Lateness,
     /// Whether packets that begin are recorded.
     is_open: bool,
     /// Whether packets are seen when they leave the sockets of the topology's ends.
@@ -189,6 +190,7 @@ impl Tracer {
             logger: None,
             since_ns: 0,
             selection: Selection::default(),
+            late: Lateness::default(),
             is_open: true,
             births: false,
             cost: None,
@@ -316,7 +318,7 @@ impl Tracer {
     /// Says whether packets that begin from now on are recorded.
     fn open(&mut self, open: bool) -> Result<(), KernelError> {
         self.is_open = open;
-        selection::set(&mut self.object, &self.selection, self.births, open)
+        selection::set(&mut self.object, &self.selection, self.births, open, self.late)
     }
 
     /// Lets go of the kernel: packets pass as if there were no netpath.
@@ -372,6 +374,12 @@ impl Tracer {
                 self.plan.points.get(&key).is_some_and(|point| !point.links.is_empty())
             })
         })
+    }
+
+    /// When a packet that was not drawn is recorded after all.
+    pub fn take_late(&mut self, late: Lateness) -> Result<(), KernelError> {
+        self.late = late;
+        self.open(self.is_open)
     }
 
     /// Flows, as [`crate::filter::Filter::unwanted`] names them, whose packets need not be

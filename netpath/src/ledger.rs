@@ -10,6 +10,7 @@
 //! - [`path`]: which flights share a path, and its rows;
 //! - [`groups`]: what its cost groups add up to, packet by packet;
 //! - [`flows`]: what each tuple's packets add up to;
+//! - [`late`]: packets that were recorded only because they were late;
 //! - [`history`]: the last minutes, second by second;
 //! - [`shown`]: single packets that stand for the others;
 //! - [`transactions`]: request and reply joined into round trips.
@@ -21,6 +22,7 @@ mod drops;
 mod flows;
 mod groups;
 mod history;
+mod late;
 mod path;
 mod shown;
 mod times;
@@ -40,6 +42,7 @@ pub use drops::{DropKey, Within};
 pub use flows::{Flow, Flows};
 pub use groups::Groups;
 pub use history::{History, Second};
+pub use late::{Late, LatePacket};
 pub use path::{Path, PathKey, Row, RowKey};
 pub use shown::{Piece, Shown, Specimen};
 pub use times::Times;
@@ -49,7 +52,7 @@ use crate::{
     decode::Gap,
     flight::{End, Flight},
     hooks::HookPlan,
-    sample::{self, Births},
+    sample::{self, Births, Share},
     serving::Source,
     session::Session,
     topo::{Place, Topology},
@@ -134,10 +137,13 @@ pub struct Ledger {
     pub drops: FxHashMap<DropKey, u64>,
     pub flows: Flows,
     pub transactions: Transactions,
+    pub late: Late,
     /// Packets are not seen to enter queues: no tracepoint of theirs is there, or was asked for.
     queues_unseen: bool,
     /// A request may be recorded and its reply not: what looks like a round trip would be none.
     unjoined: bool,
+    /// Only some packets are drawn: others can be found to be late.
+    draws: bool,
     paths: Vec<Path>,
     by_key: FxHashMap<PathKey, usize>,
     scratch: attribute::Scratch,
@@ -160,7 +166,12 @@ impl Ledger {
         let enqueued = session.serving.points.get(&QDISC_ENQUEUE);
         let queues_unseen = matches!(enqueued, Some(Source::Absent(_)));
         let this = Self::new(session.topology.clone(), session.hooks.clone());
-        Self { queues_unseen, unjoined: session.sampling.parts_packets(), ..this }
+        Self {
+            queues_unseen,
+            unjoined: session.sampling.parts_packets(),
+            draws: session.sampling.share != Share::All,
+            ..this
+        }
     }
 
     /// Events of one packet that arrived, on average.
@@ -209,7 +220,12 @@ impl Ledger {
         }
         let scratch = &mut self.scratch;
         classify::classify(flight, &self.topology, &mut scratch.steps);
-        let Some(direction) = path::direction(&scratch.steps, &self.topology) else {
+        let direction = path::direction(&scratch.steps, &self.topology);
+        if flight.is_late() {
+            self.add_late(flight, direction);
+            return;
+        }
+        let Some(direction) = direction else {
             self.coverage.elsewhere += 1;
             return;
         };
@@ -255,6 +271,35 @@ impl Ledger {
         })
     }
 
+    /// Keeps a packet that was recorded because it was late.
+    fn add_late(&mut self, flight: &Flight, seen: Option<Direction>) {
+        let Some(tuple) = flight.headers.as_ref().and_then(|h| h.tuple) else { return };
+        let seen_of = attribute::Seen {
+            hooks: &self.hooks,
+            topology: &self.topology,
+            queues: !self.queues_unseen,
+        };
+        attribute::attribute(&seen_of, &mut self.scratch);
+        let Scratch { steps, cuts, .. } = &self.scratch;
+        let places = path::key(steps, Direction::Outbound, flight.end).places;
+        // Where it had passed the interface before, the paths that others took tell the direction.
+        let direction = seen.or_else(|| {
+            let mut ways = self.paths.iter().map(|path| &path.key).filter(|key| {
+                !places.is_empty() && key.places.windows(places.len()).any(|w| w == places)
+            });
+            let first = ways.next()?.direction;
+            ways.all(|key| key.direction == first).then_some(first)
+        });
+        let Some(direction) = direction else {
+            self.coverage.elsewhere += 1;
+            return;
+        };
+        let total_ns = cuts.iter().map(|c| c.ns).sum();
+        let specimen = shown::specimen(steps, cuts, total_ns);
+        let Flight { translated, end, .. } = *flight;
+        self.late.add(LatePacket { tuple, translated, direction, places, end, specimen });
+    }
+
     fn book(&mut self, flight: &Flight, direction: Direction) {
         let seen = attribute::Seen {
             hooks: &self.hooks,
@@ -278,6 +323,9 @@ impl Ledger {
             }
         };
         let total_ns = self.paths[index].add(flight, steps, cuts);
+        if self.draws {
+            self.late.drawn(steps);
+        }
         // Its data goes on in another packet, whose times are the flow's and the round trip's.
         if flight.end == End::Merged {
             return;

@@ -4,9 +4,11 @@
 //! each packet's birth, and, with a budget, a [`Governor`] that moves it.
 //!
 //! A packet is recorded whole or not at all. How long it will take is not known when it begins, so
-//! slow packets are recorded no more often than others; the report says so.
+//! slow packets are recorded no more often than others; but one that is late already where a device
+//! takes it up ([`Tail`]) is recorded from there on, and listed apart.
 
 mod governor;
+mod tail;
 
 use std::{fmt, str::FromStr};
 
@@ -14,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use governor::{Governor, Orders, Spent};
+pub use tail::{Lateness, Tail};
 
 use crate::view::units::count;
 
@@ -149,6 +152,8 @@ pub struct Births {
     pub begun: u64,
     pub seen: u64,
     pub taken: u64,
+    /// Not to be recorded, and found to be late; see [`Tail`].
+    pub late: u64,
 }
 
 impl Births {
@@ -159,6 +164,7 @@ impl Births {
             begun: self.begun.saturating_sub(before.begun),
             seen: self.seen.saturating_sub(before.seen),
             taken: self.taken.saturating_sub(before.taken),
+            late: self.late.saturating_sub(before.late),
         }
     }
 
@@ -218,8 +224,8 @@ pub fn note(sampling: &Sampling, births: Births, listened: f64) -> Option<String
     };
     Some(format!(
         "{how}: {} of the {} packets that began on the path{pauses}. How many passed the interface is \
-         reckoned from that. How long a packet takes is not known when it is chosen, so the slowest \
-         packets are most likely not among the recorded ones{apart}",
+         reckoned from that. How long a packet takes is not known when it is chosen: the slowest are \
+         most likely not among the recorded ones{apart}",
         count(births.taken),
         count(births.seen),
     ))
@@ -259,9 +265,9 @@ mod tests {
 
     #[test]
     fn an_estimate_keeps_what_was_counted_in_full() {
-        assert_eq!(Births { begun: 0, seen: 0, taken: 0 }.estimate(7, 1.0), 7);
-        assert_eq!(Births { begun: 10, seen: 10, taken: 10 }.estimate(7, 1.0), 7);
-        assert_eq!(Births { begun: 1000, seen: 1000, taken: 10 }.estimate(7, 1.0), 700);
-        assert_eq!(Births { begun: 1000, seen: 1000, taken: 1000 }.estimate(7, 0.1), 70);
+        assert_eq!(Births { begun: 0, seen: 0, taken: 0, late: 0 }.estimate(7, 1.0), 7);
+        assert_eq!(Births { begun: 10, seen: 10, taken: 10, late: 0 }.estimate(7, 1.0), 7);
+        assert_eq!(Births { begun: 1000, seen: 1000, taken: 10, late: 0 }.estimate(7, 1.0), 700);
+        assert_eq!(Births { begun: 1000, seen: 1000, taken: 1000, late: 0 }.estimate(7, 0.1), 70);
     }
 }

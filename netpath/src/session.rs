@@ -95,6 +95,8 @@ pub struct Ending {
     /// Packets that began while it ran.
     #[serde(default)]
     pub births: Births,
+    /// At the end, a packet was late after so long, ns; 0 where none was.
+    pub late_after_ns: u32,
     /// Of the duration, the time in which nothing was attached, to keep to the budget.
     pub paused_ns: u64,
     /// Events lost, by point.

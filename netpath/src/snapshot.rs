@@ -8,6 +8,7 @@ mod build;
 mod causes;
 mod drops;
 mod facts;
+mod late;
 mod round_trips;
 
 use std::collections::BTreeMap;
@@ -47,6 +48,9 @@ pub struct Snapshot {
     /// Where only some packets were recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sampling: Option<SamplingReport>,
+    /// Packets that were not drawn and recorded after all, because they were late; in no other figure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late: Option<LateReport>,
     /// What recording one event costs the packet, as it was measured on this machine at start.
     pub probe_cost_ns: ProbeCost,
     /// What netpath itself took of the machine while it traced.
@@ -88,6 +92,55 @@ pub struct SamplingReport {
     /// The share of the time in which probes were attached, 0 to 1: less than 1 where the budget
     /// would else have been passed. What began in between is in none of these numbers.
     pub listened: f64,
+}
+
+/// Packets that had taken longer, where a device took them up, than 99 % of those drawn take to their last
+/// device. They are recorded from there on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LateReport {
+    /// At the end: late after so long, ns.
+    pub after_ns: u64,
+    /// How many were found to be late, on all of the path's devices.
+    pub found: u64,
+    /// Of these, those that were recorded and passed the interface.
+    pub recorded: u64,
+    /// The slowest of them, slowest first.
+    pub slowest: Vec<LatePacketReport>,
+}
+
+/// A late packet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LatePacketReport {
+    #[serde(flatten)]
+    pub flow: FlowExample,
+    pub direction: String,
+    /// Where it was found to be late.
+    pub at: NamedPlace,
+    /// `delivered`, `dropped`, and so on.
+    pub end: String,
+    /// Since recording began.
+    pub start_ns: u64,
+    pub total_ns: i64,
+    /// Of the total, what had passed before it was recorded.
+    pub before_ns: i64,
+    /// What followed.
+    pub pieces: Vec<LatePieceReport>,
+}
+
+/// A piece of a late packet's time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LatePieceReport {
+    /// Key of the hop table; `None` is unattributed.
+    pub hop: Option<String>,
+    /// `host/veth0`, `host PREROUTING`.
+    pub place: String,
+    /// Since the packet's beginning.
+    pub at_ns: i64,
+    pub ns: i64,
+    pub cpu: u16,
 }
 
 /// Flows in a snapshot, by each order.

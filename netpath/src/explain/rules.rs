@@ -146,6 +146,13 @@ pub const RULES: &[Rule] = &[
         check: Check::Path(handoff::other_cpu),
     },
     Rule {
+        id: "idle-cpu",
+        title: "an idle CPU has to be woken",
+        group: Group::Handoff,
+        advice: "the way out of idle is the machine's, and in a virtual machine the hypervisor's: a shallower idle state (cpuidle.governor, idle=poll, haltpoll's guest_halt_poll_ns, /dev/cpu_dma_latency), or waker and woken on one CPU",
+        check: Check::Path(handoff::idle_cpu),
+    },
+    Rule {
         id: "softirq-late",
         title: "the softirq comes late",
         group: Group::Handoff,

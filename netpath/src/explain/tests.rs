@@ -206,6 +206,13 @@ const CASES: &[Case] = &[
         let causes = &mut get(s, "handoff").causes;
         causes.insert("other_cpu".to_owned(), json!({"count": 900, "mean_ns": 4000.0}));
     }),
+    ("idle-cpu", |s| {
+        let hop = get(s, "handoff");
+        hop.times.mean_ns = 2000.0;
+        hop.causes.insert("idle_cpu".to_owned(), json!({"count": 600, "mean_ns": 3000.0}));
+        s.paths[0].total.mean_ns += 1700.0;
+        s.paths[0].compensated.mean_ns += 1700.0;
+    }),
     ("softirq-late", |s| get(s, "handoff").times.p99_ns = 90_000),
     ("backlog-drops", |s| s.softnet.dropped = 7),
     ("reader-wake-up", |s| {

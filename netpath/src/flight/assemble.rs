@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use netpath_common::point::{
-    Body, CONSUME_SKB, GRO_RECEIVE, HOOK_SLOT, Hook, HookAux, IP6_XMIT, KFREE_SKB, LOCAL_OUT,
+    Body, CONSUME_SKB, GRO_RECEIVE, HOOK_SLOT, Hook, HookAux, IP6_XMIT, KFREE_SKB, LATE, LOCAL_OUT,
     NET_DEV_START, NET_DEV_XMIT, NETIF_RECEIVE, SEND_BEGIN, SK_READY, SOCK_RECV, SPAN_FIRST,
     TRANSPORT, point,
 };
@@ -84,6 +84,9 @@ enum Role {
 }
 
 fn role(at: u16, aux: u16) -> Role {
+    if at == LATE {
+        return Role::Birth;
+    }
     if at == HOOK_SLOT {
         let aux = HookAux::unpack(aux);
         let sent = aux.slot == 0 && aux.hook == Hook::Output as u8;
@@ -214,20 +217,21 @@ impl Assembler {
         if let [event] = events
             && event.point == SOCK_RECV
         {
-            let copied = self.sockets.returned(event, piece.cpu);
+            let copied = self.sockets.returned(event, Here::of(piece));
             if !copied.is_empty() {
                 for flight in copied {
                     self.close(Some(flight), done);
                 }
                 return;
             }
-            let (stale, delivered) = self.sockets.received(event, piece.cpu);
+            let (stale, delivered) = self.sockets.received(event, Here::of(piece));
             for flight in stale {
                 self.finish(Some(flight), done);
             }
             self.close(delivered, done);
             return;
         }
+        let here = Here::of(piece);
         let mut flight = self.open.remove(&piece.skb);
         let enters = flight.as_deref().is_some_and(|f| enters_tunnel(f, events));
         if let (Some(open), Some(headers)) = (&flight, &piece.headers)
@@ -262,7 +266,7 @@ impl Assembler {
                 if !sockets::is_owner(open, event) {
                     continue;
                 }
-                push(open, event, piece.cpu);
+                push(open, event, here);
                 if !self.exact_reads && sockets::is_datagram(open) {
                     for stale in self.sockets.queue(flight.take(), event) {
                         self.finish(Some(stale), done);
@@ -278,7 +282,7 @@ impl Assembler {
                 };
                 open.end = end;
                 if event.point != CONSUME_SKB {
-                    push(open, event, piece.cpu);
+                    push(open, event, here);
                 }
                 if self.returns && end == End::Delivered {
                     // Those that no socket was woken for come back at once.
@@ -287,7 +291,7 @@ impl Assembler {
                 self.close(flight.take(), done);
                 continue;
             }
-            push(open, event, piece.cpu);
+            push(open, event, here);
         }
         if let Some(flight) = flight {
             self.open.insert(piece.skb, flight);
@@ -395,7 +399,7 @@ fn last_ns(flight: &Flight) -> u64 {
 /// call that sends the packet; or the packet was in a tunnel, and its outer one has reached its
 /// transport.
 fn goes_on(flight: Option<&mut Flight>, event: &Event) -> bool {
-    let Some(flight) = flight else { return false };
+    let Some(flight) = flight.filter(|_| event.point != LATE) else { return false };
     let Some(last) = flight.marks.last().map(|m| m.point) else { return false };
     let arrives = point(event.point).is_some_and(|p| p.body == Body::Arriving);
     let leaves = arrives && flight.in_tunnel && quiet_end(&flight.marks) == End::Reached;
@@ -411,19 +415,36 @@ fn goes_on(flight: Option<&mut Flight>, event: &Event) -> bool {
 fn enters_tunnel(flight: &Flight, events: &[Event]) -> bool {
     let last = flight.marks.last().is_some_and(|m| m.point == NET_DEV_START);
     let sent = events.first().is_some_and(|e| {
-        role(e.point, e.aux) == Role::Birth
+        e.point != LATE
+            && role(e.point, e.aux) == Role::Birth
             && !point(e.point).is_some_and(|p| p.body == Body::Arriving)
     });
     last && sent
 }
 
-pub(super) fn push(flight: &mut Flight, event: &Event, cpu: u16) {
+/// The CPU on which an event happened.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Here {
+    cpu: u16,
+    /// When it left idle, where that was since the piece before, ns.
+    left_idle_ns: Option<u64>,
+}
+
+impl Here {
+    fn of(piece: &Piece) -> Self {
+        Self { cpu: piece.cpu, left_idle_ns: piece.left_idle_ns }
+    }
+}
+
+pub(super) fn push(flight: &mut Flight, event: &Event, here: Here) {
     if flight.marks.len() >= EVENTS_MAX {
         flight.incomplete = true;
         return;
     }
     let Event { at_ns, point, aux, arg } = *event;
-    flight.marks.push(Mark { at_ns, arg, point, aux, cpu });
+    let before = flight.marks.last().map_or(u64::MAX, |m| m.at_ns);
+    let left_idle = here.left_idle_ns.is_some_and(|left| left > before && left <= at_ns);
+    flight.marks.push(Mark { at_ns, arg, point, aux, cpu: here.cpu, left_idle });
 }
 
 fn learn(flight: &mut Flight, headers: crate::packet::Headers) {

@@ -6,7 +6,10 @@ use std::collections::VecDeque;
 use netpath_common::point::{ReadyArg, SK_READY};
 use rustc_hash::FxHashMap;
 
-use super::{Flight, assemble::push};
+use super::{
+    Flight,
+    assemble::{Here, push},
+};
 use crate::{
     decode::Event,
     packet::{TCP, UDP},
@@ -84,7 +87,7 @@ impl Sockets {
     pub(super) fn received(
         &mut self,
         event: &Event,
-        cpu: u16,
+        here: Here,
     ) -> (Vec<Box<Flight>>, Option<Box<Flight>>) {
         let mut stale = Vec::new();
         let sk = ReadyArg::unpack(event.arg).sk;
@@ -103,7 +106,7 @@ impl Sockets {
             self.lines.remove(&sk);
         }
         if let Some(flight) = &mut flight {
-            push(flight, event, cpu);
+            push(flight, event, here);
             flight.end = super::End::Delivered;
         }
         (stale, flight)
@@ -121,7 +124,7 @@ impl Sockets {
     }
 
     /// A call that receives from a socket returns: the flights that it has copied from.
-    pub(super) fn returned(&mut self, event: &Event, cpu: u16) -> Vec<Box<Flight>> {
+    pub(super) fn returned(&mut self, event: &Event, here: Here) -> Vec<Box<Flight>> {
         if self.copied.is_empty() {
             return Vec::new();
         }
@@ -129,7 +132,7 @@ impl Sockets {
         for flight in &mut flights {
             let copied_ns = flight.marks.last().map_or(0, |m| m.at_ns);
             if event.at_ns.saturating_sub(copied_ns) <= RETURNED_NS {
-                push(flight, event, cpu);
+                push(flight, event, here);
             }
         }
         flights

@@ -126,7 +126,12 @@ impl Reader {
     /// Packets that began, and those that were recorded, on all CPUs.
     pub(super) fn births(&self) -> Births {
         (0..self.cpus.count).map(|cpu| self.cpus.births(cpu)).fold(Births::default(), |a, b| {
-            Births { begun: a.begun + b.begun, seen: a.seen + b.seen, taken: a.taken + b.taken }
+            Births {
+                begun: a.begun + b.begun,
+                seen: a.seen + b.seen,
+                taken: a.taken + b.taken,
+                late: a.late + b.late,
+            }
         })
     }
 }
@@ -220,6 +225,7 @@ impl Cpus {
                 begun: (&raw const (*buffer).begun).read_volatile(),
                 seen: (&raw const (*buffer).seen).read_volatile(),
                 taken: (&raw const (*buffer).taken).read_volatile(),
+                late: (&raw const (*buffer).late).read_volatile(),
             }
         }
     }

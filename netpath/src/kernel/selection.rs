@@ -13,7 +13,7 @@ use super::{
     KernelError,
     object::{ControlPod, Object, ProgramPod},
 };
-use crate::sample::{By, RATE_ALL};
+use crate::sample::{By, Lateness, RATE_ALL};
 
 /// How long it holds that nobody wants a flow: by then its addresses may be translated otherwise.
 const HOLDS: std::time::Duration = std::time::Duration::from_secs(30);
@@ -36,7 +36,7 @@ impl Default for Selection {
 }
 
 impl Selection {
-    fn control(&self, births: bool, open: bool) -> Control {
+    fn control(&self, births: bool, open: bool, late: Lateness) -> Control {
         let filtered = self.program.len > 0;
         let asks = filtered || self.count || self.rate != RATE_ALL;
         Control {
@@ -49,23 +49,29 @@ impl Selection {
             rate: self.rate,
             by_flow: u32::from(self.by == By::Flow),
             births: births.into(),
+            late_ns: late.after_ns,
+            late_limit: late.limit,
         }
     }
 }
 
 /// Makes it hold for packets that begin from now on. `births` says whether packets are seen when
-/// they leave their sockets, `open` whether any are taken.
+/// they leave their sockets, `open` whether any are taken, `late` when one that was not is taken after
+/// all.
 pub(super) fn set(
     object: &mut Object,
     selection: &Selection,
     births: bool,
     open: bool,
+    late: Lateness,
 ) -> Result<(), KernelError> {
     let fail = |map: &str, e: aya::maps::MapError| KernelError::Object(format!("{map}: {e}"));
     let mut filter: Array<_, ProgramPod> = object.map_mut("FILTER")?;
     filter.set(0, ProgramPod(selection.program), 0).map_err(|e| fail("FILTER", e))?;
     let mut control: Array<_, ControlPod> = object.map_mut("CONTROL")?;
-    control.set(0, ControlPod(selection.control(births, open)), 0).map_err(|e| fail("CONTROL", e))
+    control
+        .set(0, ControlPod(selection.control(births, open, late)), 0)
+        .map_err(|e| fail("CONTROL", e))
 }
 
 /// The table of flows that nobody wants, mapped.

@@ -102,6 +102,8 @@ pub struct Causes {
     pub same_cpu: Tally,
     /// Waits that ended on another one.
     pub other_cpu: Tally,
+    /// Waits that ended on a CPU that was idle at their beginning, and had to be woken.
+    pub idle_cpu: Tally,
     pub queue: QueueMet,
 }
 
@@ -111,6 +113,9 @@ impl Causes {
         if cut.key.hop.is_some_and(|h| h.info().kind == Kind::Wait) {
             let tally = if from.cpu == to.cpu { &mut self.same_cpu } else { &mut self.other_cpu };
             tally.add(cut.ns);
+            if to.left_idle {
+                self.idle_cpu.add(cut.ns);
+            }
         }
         if from.at() == Some(At::Enqueue) {
             self.queue.met(from.arg);

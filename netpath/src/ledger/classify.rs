@@ -3,7 +3,7 @@
 use netpath_common::{
     hop::{At, HopId, Note},
     place::DevId,
-    point::{Body, HOOK_SLOT, Hook, HookAux, point},
+    point::{Body, HOOK_SLOT, Hook, HookAux, LATE, point},
     span::{SPANS, of_point},
 };
 
@@ -17,6 +17,8 @@ use crate::{
 pub(super) struct Step {
     pub(super) at_ns: u64,
     pub(super) cpu: u16,
+    /// The CPU has left idle since the step before.
+    pub(super) left_idle: bool,
     pub(super) what: What,
     /// The device, or the one that was passed last where the mark names none.
     pub(super) place: Place,
@@ -71,7 +73,8 @@ pub(super) fn classify(flight: &Flight, topology: &Topology, steps: &mut Vec<Ste
             }
             (What::At(at), hook)
         };
-        steps.push(Step { at_ns: mark.at_ns, cpu: mark.cpu, what, place, hook, arg: mark.arg });
+        let Mark { at_ns, cpu, left_idle, arg, .. } = *mark;
+        steps.push(Step { at_ns, cpu, left_idle, what, place, hook, arg });
     }
     // What comes before the first place happens there too: the system call that sends.
     let first = steps.iter().map(|s| s.place).find(|p| *p != Place::default());
@@ -106,6 +109,9 @@ fn situation(
 ) -> Option<At> {
     if mark.point == HOOK_SLOT {
         return Some(At::hook(Hook::from_number(hook?.hook)?, bridged));
+    }
+    if mark.point == LATE {
+        return Some(At::Late);
     }
     Some(match point(mark.point)?.at {
         At::Start if device.is_some_and(|d| d.kind == "bridge") => At::StartBridge,

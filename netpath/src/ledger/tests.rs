@@ -2,7 +2,10 @@
 
 use netpath_common::{
     hop::{At, HopId},
-    point::{GRO_RECEIVE, Hook, KFREE_SKB, NET_DEV_QUEUE, NET_DEV_START, NETIF_RECEIVE, NETIF_RX},
+    point::{
+        GRO_RECEIVE, Hook, KFREE_SKB, LATE, LEFT_IDLE, NET_DEV_QUEUE, NET_DEV_START, NETIF_RECEIVE,
+        NETIF_RX,
+    },
 };
 use proptest::prelude::*;
 
@@ -68,6 +71,70 @@ fn a_request_is_cut_into_hops_that_sum_up() {
     assert!(path.rows.iter().all(|r| r.times.count() == 3 && r.times.sum_ns() == 300));
     assert_eq!(path.unattributed.sum_ns(), 0);
     assert_eq!(path.total.sum_ns(), 3 * 1_900);
+}
+
+#[test]
+fn an_idle_cpu_is_woken_by_the_wait_in_which_it_leaves_idle() {
+    // The client's CPU is 0; the reader's, 1, leaves idle before or after the datagram was queued.
+    let read_after = |i: u16, left_idle_ns: u64| {
+        let start = 10_000 * u64::from(i + 1);
+        let sent =
+            Chunk::new(0, u32::from(i), start).skb(0xa0, Some(&headers(i))).events(&request(), 100);
+        let read = Chunk::new(1, u32::from(i), start + 5_000)
+            .skb(0x77, None)
+            .event((LEFT_IDLE, 0, start + left_idle_ns), 0)
+            .event(received(0x77, 100), 0);
+        [sent, read]
+    };
+    let chunks: Vec<Chunk> = [(0, 4_000), (1, 500), (2, 3_000)]
+        .into_iter()
+        .flat_map(|(i, at)| read_after(i, at))
+        .collect();
+    let ledger = ledger_of(&chunks);
+    let [path] = ledger.paths() else { panic!("one path") };
+    let rows = |hop| path.rows.iter().filter(move |r| r.key.hop == Some(hop));
+    let wait = rows(HopId::SocketWait).next().expect("a wait").causes;
+    assert_eq!((wait.other_cpu.count, wait.idle_cpu.count), (3, 2));
+    assert_eq!(wait.idle_cpu.sum_ns, 2 * 3_200);
+    assert!(rows(HopId::Handoff).all(|r| r.causes.idle_cpu.count == 0));
+}
+
+#[test]
+fn a_late_packet_is_listed_and_in_no_mean() {
+    let late = Chunk::new(0, 9, 900_000)
+        .skb(0xb0, Some(&headers(9)))
+        .event((LATE, 0, 100_000), 0)
+        .events(&request()[16..], 100)
+        .skb(0x77, None)
+        .event(received(0x77, 100), 0);
+    let drawn = Chunk::new(0, 1, 10_000)
+        .skb(0xa0, Some(&headers(1)))
+        .events(&request(), 100)
+        .skb(0x77, None)
+        .event(received(0x77, 100), 0);
+    let ledger = ledger_of(&[drawn, late]);
+    assert_eq!((ledger.coverage.seen, ledger.coverage.complete), (1, 1));
+    assert_eq!(ledger.paths()[0].total.sum_ns(), 1_900);
+    let [packet] = ledger.late.slowest() else { panic!("one packet") };
+    // It was met behind the interface: the drawn one's path says which way that is.
+    assert_eq!((packet.direction, &packet.places[..]), (Direction::Outbound, &[SERVER_ETH0][..]));
+    let pieces = &packet.specimen.pieces;
+    assert_eq!((pieces[0].ns, pieces[0].key.hop), (800_000, None));
+    assert_eq!(packet.specimen.total_ns, pieces.iter().map(|p| p.ns).sum::<i64>());
+    let hops: Vec<_> = pieces.iter().filter_map(|p| p.key.hop).collect();
+    assert_eq!(hops, [HopId::IpRoute, HopId::SocketReceive, HopId::SocketWait]);
+}
+
+#[test]
+fn a_late_packet_at_a_known_address_is_another_one() {
+    let chunk = Chunk::new(0, 1, 10_000)
+        .skb(0xa0, Some(&headers(1)))
+        .events(&request()[..3], 100)
+        .skb(0xa0, Some(&headers(1)))
+        .event((LATE, 0, 10_050), 0)
+        .events(&request()[16..], 100);
+    let late: Vec<bool> = fly(&[chunk]).iter().map(Flight::is_late).collect();
+    assert_eq!(late, [false, true]);
 }
 
 #[test]

@@ -22,7 +22,7 @@ use crate::{
     ledger::Ledger,
     pipeline::Pipeline,
     recording::Writer,
-    sample::Births,
+    sample::{Births, Share, Tail},
     session::{Ending, Session},
     snapshot::{self, Snapshot},
     topo::{Gone, Watch},
@@ -107,6 +107,8 @@ pub(super) struct Engine {
     /// When was last looked for what can be attached to by now.
     refreshed: Instant,
     budgeted: Option<Budgeted>,
+    /// Where only some packets are drawn: which of the others are late.
+    tail: Option<Tail>,
 }
 
 impl Engine {
@@ -116,6 +118,7 @@ impl Engine {
         let ledger = Ledger::of(&session);
         let budgeted = Budgeted::of(&session, &tracer);
         let pipeline = Pipeline::of(&session);
+        let tail = (session.sampling.share != Share::All).then(Tail::default);
         let now = Instant::now();
         let facts = session.facts.clone();
         Self {
@@ -136,6 +139,7 @@ impl Engine {
             facts_at: now,
             refreshed: now,
             budgeted,
+            tail,
         }
     }
 
@@ -240,11 +244,14 @@ impl Engine {
         }
     }
 
-    /// Attaches to what has come since the last look, about once a second.
+    /// Attaches to what has come since the last look, and says what is late now; about once a second.
     fn refresh(&mut self) -> Result<(), LiveError> {
         let listening = self.budgeted.as_ref().is_none_or(Budgeted::is_listening);
         if !listening || self.refreshed.elapsed() < REFRESH_EVERY {
             return Ok(());
+        }
+        if let Some(tail) = &mut self.tail {
+            self.tracer.take_late(tail.follow(self.ledger.late.p99_lately()))?;
         }
         self.attach_news()
     }
@@ -322,6 +329,7 @@ impl Engine {
             own_cpu_ns: own_cpu_ns().saturating_sub(self.cpu_before_ns),
             facts: self.facts.clone(),
             births: self.tracer.births().since(self.births_before),
+            late_after_ns: self.tail.map_or(0, |tail| tail.after_ns()),
             lost,
             rules: self.ledger.rule_names.clone(),
             notes: self.notes.clone(),

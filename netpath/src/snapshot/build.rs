@@ -12,7 +12,7 @@ use netpath_common::{
 use super::{
     Bucket, Compensated, FLOWS_SHOWN, FlowExample, FlowReport, GroupReport, HopReport, NamedPlace,
     OwnCost, PacketReport, PathReport, PieceReport, ProbeCost, SCHEMA, SamplingReport,
-    SecondReport, Snapshot, Summary, causes, drops, facts, round_trips,
+    SecondReport, Snapshot, Summary, causes, drops, facts, late, round_trips,
 };
 use crate::{
     explain,
@@ -52,6 +52,7 @@ pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
         host: session.host.clone(),
         backends,
         absent,
+        late: late::build(ledger, session, ending),
         packets: ledger.coverage.of_all(ending.births, ending.listened()),
         sampling: sampling(&session.sampling, ending),
         probe_cost_ns: session.probe_cost,
@@ -304,7 +305,7 @@ pub(super) fn summary(times: &Times) -> Summary {
     }
 }
 
-fn end_name(end: End) -> &'static str {
+pub(super) fn end_name(end: End) -> &'static str {
     match end {
         End::Delivered => "delivered",
         End::Reached => "reached",

@@ -3,7 +3,7 @@
 //! | hops | keys |
 //! | --- | --- |
 //! | in a netfilter hook | `new`, `unreplied`, `established`, `related`, `invalid`: `{count, mean_ns}` by the connection's state; `new` opens it, `unreplied` came later, before any answer |
-//! | waits | `same_cpu`, `other_cpu`: `{count, mean_ns}` by where the packet went on |
+//! | waits | `same_cpu`, `other_cpu`: `{count, mean_ns}` by where the packet went on; `idle_cpu`: those for which an idle CPU was woken |
 //! | `qdisc.wait` | `ahead_mean`, `ahead_max` in packets, `backlog_mean` in bytes, `met_empty`, `qdisc` |
 
 use std::collections::BTreeMap;
@@ -22,6 +22,7 @@ pub(super) fn build(causes: &Causes, hop: HopId, qdisc: Option<&str>) -> BTreeMa
     if hop.info().kind == Kind::Wait {
         tally(&mut out, "same_cpu", &causes.same_cpu);
         tally(&mut out, "other_cpu", &causes.other_cpu);
+        tally(&mut out, "idle_cpu", &causes.idle_cpu);
     }
     let queue = &causes.queue;
     if queue.count > 0 {

@@ -1,8 +1,16 @@
 //! Which packets are recorded: filters and sampling.
 
-use netpath::lab::traffic::{Load, Sizes, Traffic};
+use std::{
+    io::{BufRead as _, BufReader},
+    process::Stdio,
+};
 
-use super::support::{bridge_nat, run, trace};
+use netpath::{
+    lab::traffic::{Load, Sizes, Traffic},
+    snapshot::{LateReport, Snapshot},
+};
+
+use super::support::{bridge_nat, netpath, run, trace};
 use crate::need_kernel;
 
 const LOADS: [Load; 2] = [
@@ -53,6 +61,51 @@ fn sampled_packets_are_whole_and_the_others_are_counted() {
     assert!(snapshot.notes.iter().any(|n| n.contains("one packet in 8")), "{:?}", snapshot.notes);
     // A recorded reply is seldom the one to the recorded request before it.
     assert!(snapshot.transactions.is_empty());
+}
+
+/// Reads reports until one has what is looked for.
+fn reports_until(lines: &mut impl Iterator<Item = String>, wanted: impl Fn(&LateReport) -> bool) {
+    for line in lines {
+        let snapshot: Snapshot = serde_json::from_str(&line).expect("a report");
+        if snapshot.late.as_ref().is_some_and(&wanted) {
+            return;
+        }
+    }
+    panic!("the trace ended first");
+}
+
+#[test]
+fn late_packets_are_listed_beside_the_sample() {
+    need_kernel!();
+    let lab = bridge_nat();
+    let shaper = ["tc", "qdisc", "add", "dev", "up0", "root", "tbf"];
+    let limits = ["rate", "50mbit", "burst", "10kb", "limit", "100kb"];
+    lab.command("host", &[&shaper[..], &limits[..]].concat()).unwrap();
+    // Below the shaper's rate: nothing of it waits there.
+    let _requests = Traffic::start(&lab, LOADS[1], false).expect("traffic");
+    let netns = lab.full_name(lab.topology().focus.0);
+    let arguments = ["--format", "ndjson", "--for", "60s", "--sample", "1/16"];
+    let selection = ["trace", "--iface", lab.topology().focus.1, "--netns", &netns];
+    let mut trace = netpath(&[&selection[..], &arguments[..]].concat())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("netpath can be run");
+    let mut lines = BufReader::new(trace.stdout.take().unwrap()).lines().map(Result::unwrap);
+    reports_until(&mut lines, |late| late.after_ns > 0);
+    // Above it: the queue fills.
+    let flood = Load::UdpFlood { bytes: 1000, rate: Some(20_000) };
+    let _flood = Traffic::start(&lab, flood, false).expect("traffic");
+    reports_until(&mut lines, |late| {
+        late.slowest.iter().any(|packet| {
+            let behind = (packet.at.netns.as_str(), packet.at.dev.as_str()) == ("server", "eth0");
+            let pieces: i64 = packet.pieces.iter().map(|piece| piece.ns).sum();
+            assert_eq!(packet.before_ns + pieces, packet.total_ns);
+            assert!(late.found >= late.recorded);
+            behind && packet.direction == "outbound" && packet.before_ns > 1_000_000
+        })
+    });
+    trace.kill().expect("it runs");
+    trace.wait().expect("it has ended");
 }
 
 #[test]

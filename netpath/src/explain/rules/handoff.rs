@@ -10,6 +10,7 @@ use crate::{
 };
 
 const BACKLOG: &str = "handoff";
+const READER: &str = "socket.wait";
 /// Share of the total from which hand-offs matter.
 const MATTERS: f64 = 0.05;
 /// Share of the total from which the reader's wake-up does.
@@ -74,6 +75,49 @@ pub(super) fn other_cpu(scene: &Scene) -> Option<Hit> {
     Some(hit)
 }
 
+pub(super) fn idle_cpu(scene: &Scene) -> Option<Hit> {
+    let woken = |hop: &HopReport| tally(hop, "idle_cpu").count / hop.count.max(1) as f64;
+    // What such a wait takes longer than one at the same place that finds its CPU awake; all of it
+    // where none does.
+    let longer = |hop: &HopReport| {
+        let idle = tally(hop, "idle_cpu");
+        let awake = hop.count as f64 - idle.count;
+        let sum = hop.times.mean_ns * hop.count as f64 - idle.mean_ns * idle.count;
+        let awake_mean_ns = if awake > 0.0 { sum / awake } else { 0.0 };
+        (idle.mean_ns - awake_mean_ns, awake_mean_ns)
+    };
+    let cost = |hop: &HopReport| {
+        let of_all = hop.count as f64 / scene.path.packets.max(1) as f64;
+        longer(hop).0.max(0.0) * woken(hop) * of_all
+    };
+    // A queue's timer wakes an idle CPU too, and in its time.
+    let waits = scene.path.hops.iter().filter(|h| matches!(h.hop.as_str(), BACKLOG | READER));
+    let waits = waits.filter(|h| woken(h) >= ELSEWHERE);
+    let hop = waits.max_by(|a, b| cost(a).total_cmp(&cost(b)))?;
+    if scene.share(cost(hop)) < MATTERS {
+        return None;
+    }
+    let idle = tally(hop, "idle_cpu");
+    let (_, awake_ns) = longer(hop);
+    let mut text = format!(
+        "{} of the waits at {} are for a CPU that was idle: {} each",
+        percent(woken(hop)),
+        hop.place(),
+        time(idle.mean_ns)
+    );
+    if awake_ns > 0.0 {
+        text += &format!("; those that find it awake take {}", time(awake_ns));
+    }
+    Some(
+        Hit::new(cost(hop), text)
+            .with("place", hop.place())
+            .with("hop", hop.hop.as_str())
+            .with("share_of_waits", woken(hop))
+            .with("idle_cpu_mean_ns", idle.mean_ns)
+            .with("awake_mean_ns", awake_ns),
+    )
+}
+
 pub(super) fn softirq_late(scene: &Scene) -> Option<Hit> {
     let late = |h: &&HopReport| {
         h.times.p99_ns >= LATE_NS && h.times.p99_ns >= LATE * h.times.p50_ns.max(1)
@@ -107,7 +151,7 @@ pub(super) fn backlog_drops(snapshot: &Snapshot) -> Option<Hit> {
 const MOSTLY: f64 = 9.0;
 
 pub(super) fn reader_wake_up(scene: &Scene) -> Option<Hit> {
-    let hop = scene.path.hops.iter().find(|h| h.hop == "socket.wait")?;
+    let hop = scene.path.hops.iter().find(|h| h.hop == READER)?;
     let cost = scene.cost(hop);
     if scene.share(cost) < WAKE_UP {
         return None;
@@ -121,6 +165,10 @@ pub(super) fn reader_wake_up(scene: &Scene) -> Option<Hit> {
         count_of(same.count),
         count_of(other.count)
     );
+    let idle = tally(hop, "idle_cpu").count;
+    if idle > 0.0 {
+        text += &format!("; {} of these CPUs had been idle", count_of(idle));
+    }
     if same.count > MOSTLY * other.count {
         text += ": the reader gets that CPU when what brought the packet, and whoever else wants it, \
                  leave it";
@@ -129,6 +177,7 @@ pub(super) fn reader_wake_up(scene: &Scene) -> Option<Hit> {
         Hit::new(cost, text)
             .with("same_cpu", same.count)
             .with("other_cpu", other.count)
+            .with("idle_cpu", idle)
             .with("p50_ns", hop.times.p50_ns)
             .with("p99_ns", hop.times.p99_ns),
     )

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::counted;
 use crate::{
-    snapshot::Snapshot,
-    view::units::{count, percent},
+    snapshot::{LateReport, Snapshot},
+    view::units::{count, percent, time},
 };
 
 /// What a reader needs to judge the figures: name and value, empty ones left out.
@@ -34,6 +34,9 @@ pub(crate) fn trust(s: &Snapshot) -> Vec<(&'static str, String)> {
     if p.negative > 0 {
         let words = format!("{} between CPUs, counted as they are", count(p.negative));
         rows.push(("negative times", words));
+    }
+    if let Some(late) = &s.late {
+        rows.push(("late", self::late(late)));
     }
     let cost = s.probe_cost_ns;
     let probe = if cost.mean > 0.0 {
@@ -91,6 +94,29 @@ pub(crate) fn trust(s: &Snapshot) -> Vec<(&'static str, String)> {
     rows.extend(s.notes.iter().map(|note| ("note", note.clone())));
     rows.push(("made by", format!("netpath {}, {}", s.version, s.started)));
     rows
+}
+
+/// Packets beside the sample.
+fn late(late: &LateReport) -> String {
+    let mut out = format!(
+        "{} had taken longer than {} where a device took them up (by then 99 % of those drawn have come to \
+         their last device); {} through this interface recorded from there on, in no figure above",
+        counted(late.found, "packet"),
+        time(late.after_ns as f64),
+        count(late.recorded),
+    );
+    if let Some(slowest) = late.slowest.first() {
+        let _ = write!(
+            out,
+            ". The slowest took {}, {} of it before it came to {}/{}: {}",
+            time(slowest.total_ns as f64),
+            time(slowest.before_ns as f64),
+            slowest.at.netns,
+            slowest.at.dev,
+            slowest.flow.before,
+        );
+    }
+    out
 }
 
 /// Events lost, and where.
