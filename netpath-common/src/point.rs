@@ -41,6 +41,10 @@ pub enum Body {
     Starting,
     /// The driver has returned. The skb may be gone.
     Transmitted,
+    /// This CPU begins to wait for a spinlock; about the packet that it has at hand.
+    Contended,
+    /// It has got it.
+    Acquired,
     /// Entered a qdisc.
     Enqueued,
     /// Left a qdisc; the skb may be NULL.
@@ -77,6 +81,8 @@ impl Body {
             }
             Self::Starting => &[SKB, DEV],
             Self::Transmitted => &[SKB, DEV, const { number("rc", 1) }],
+            Self::Contended => &[const { number("lock", 0) }],
+            Self::Acquired => &[],
             Self::Enqueued | Self::Dequeued => &[SKB, QDISC],
             Self::Backlogged => &[SKB, const { number("cpu", 1) }],
             Self::Ready | Self::SendBegins => &[SK],
@@ -84,6 +90,11 @@ impl Body {
             Self::Copied => &[SKB, const { number("len", 1) }],
             Self::Dropped => &[SKB, const { number("reason", 2) }],
         }
+    }
+
+    /// Whether functions are probed where they return.
+    pub const fn on_return(self) -> bool {
+        matches!(self, Self::Acquired)
     }
 }
 
@@ -291,6 +302,21 @@ points! {
         prefer: Prefer::Tracepoint,
         what: "entered a queueing discipline",
     }
+    // Both are written down as the packet is enqueued, where the lock is known to be the qdisc's.
+    29 QDISC_LOCKED {
+        at: At::Locked, body: Body::Acquired,
+        tracepoint: Some("contention_end"),
+        functions: SPINNING,
+        prefer: Prefer::Functions,
+        what: "got the lock of its queueing discipline",
+    }
+    28 QDISC_LOCK {
+        at: At::Lock, body: Body::Contended,
+        tracepoint: Some("contention_begin"),
+        functions: SPINNING,
+        prefer: Prefer::Functions,
+        what: "waits for the lock of its queueing discipline",
+    }
     1 NET_DEV_QUEUE {
         at: At::Queue, body: Body::Sending,
         tracepoint: Some("net_dev_queue"),
@@ -342,6 +368,18 @@ points! {
         prefer: Prefer::Functions,
         what: "a process sends",
     }
+}
+
+/// Where CPUs wait for a spinlock, on bare metal and on a hypervisor. The tracepoints leave out the first
+/// one that waits on bare metal, and all that wait on hypervisors without spinlocks of their own.
+const SPINNING: Functions = &[
+    &["native_queued_spin_lock_slowpath", "queued_spin_lock_slowpath"],
+    &["__pv_queued_spin_lock_slowpath"],
+];
+
+/// Whether this point's events are written down after they happened: their argument is the time.
+pub const fn is_told_later(number: u16) -> bool {
+    matches!(number, SEND_BEGIN | QDISC_LOCK | QDISC_LOCKED)
 }
 
 /// The row of this point.

@@ -4,7 +4,7 @@
 //! run of events of one sk_buff on one CPU. No I/O, no clock, no panic; what can't be read is
 //! counted and skipped.
 
-use netpath_common::point::SEND_BEGIN;
+use netpath_common::point::is_told_later;
 use netpath_common::wire::{
     ABI, ABI_OLDEST, CHUNK_CELLS, CHUNK_GAP, ChunkHeader, FRAGMENT, KIND_BYTES, KIND_FIRST,
     KIND_SEGMENT, KIND_SKB, KIND_TUPLE4, KIND_TUPLE6, following,
@@ -284,8 +284,8 @@ impl Reader<'_> {
             aux: u16_at(cell, 2),
             arg: u64_at(cell, 8),
         };
-        if event.point == SEND_BEGIN {
-            // Written down when the packet was there; it happened before.
+        if is_told_later(event.point) {
+            // It happened before.
             event.at_ns = event.arg.min(event.at_ns);
         }
         if !self.open {
@@ -304,7 +304,7 @@ impl Reader<'_> {
             piece.count += 1;
             if let Some(bytes) = &mut piece.bytes
                 && bytes.at_ns == 0
-                && event.point != SEND_BEGIN
+                && !is_told_later(event.point)
             {
                 bytes.at_ns = event.at_ns;
             }

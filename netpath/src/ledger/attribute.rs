@@ -45,8 +45,8 @@ pub(super) struct Scratch {
 enum Frame {
     /// Past this step, which is a situation.
     Past(usize),
-    /// In a function.
-    In { span: usize, key: RowKey },
+    /// In a function, or, where it has no index, in a wait for a lock.
+    In { span: Option<usize>, key: RowKey },
 }
 
 /// What is known beside the flight itself.
@@ -110,12 +110,20 @@ fn enter(step: &Step, index: usize, frames: &mut Vec<Frame>) {
                 Frame::Past(_) => None,
             });
             let key = span_key(step, hop, SPANS[span].span.note, outer);
-            frames.push(Frame::In { span, key });
+            frames.push(Frame::In { span: Some(span), key });
+        }
+        What::Wait(hop) => {
+            frames.push(Frame::In { span: None, key: RowKey::at(Some(hop), step.place) });
+        }
+        What::Waited => {
+            if let Some(Frame::In { span: None, .. }) = frames.last() {
+                frames.pop();
+            }
         }
         // An exit whose entry is not known changes nothing.
         What::Exit(left) => {
             let entered =
-                frames.iter().rposition(|f| matches!(f, Frame::In { span, .. } if *span == left));
+                frames.iter().rposition(|f| matches!(f, Frame::In { span, .. } if *span == Some(left)));
             if let Some(depth) = entered {
                 frames.truncate(depth);
             }
@@ -161,6 +169,8 @@ fn between(from: &Step, to: &Step, seen: &Seen<'_>) -> RowKey {
         {
             None
         }
+        // Another CPU had the lock, and took the packet over.
+        Some(HopId::QdiscEnqueue) if from.cpu != to.cpu => Some(HopId::QdiscLock),
         hop => hop,
     };
     let place = match hop {
