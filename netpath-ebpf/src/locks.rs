@@ -35,9 +35,7 @@ pub(crate) unsafe fn forget(cpu: *mut CpuBuffer, skb: u64) {
 #[inline(always)]
 unsafe fn wait(locks: *mut Locks, number: u32) -> *mut LockWait {
     // SAFETY: within the array.
-    unsafe {
-        (&raw mut (*locks).waits).cast::<LockWait>().add(number as usize & (LOCK_WAITS - 1))
-    }
+    unsafe { (&raw mut (*locks).waits).cast::<LockWait>().add(number as usize & (LOCK_WAITS - 1)) }
 }
 
 /// This CPU, whose packet at hand has just reached a device's transmit side, begins to wait.

@@ -64,10 +64,7 @@ const GATED: &[(Need, &[&str])] = &[
         &["br_nf_pre_routing", "br_pass_frame_up", "__br_forward", "br_flood", "ebt_do_table"],
     ),
     (Need::Queue, &["sch_direct_xmit"]),
-    (
-        Need::QueueLock,
-        &["native_queued_spin_lock_slowpath", "__pv_queued_spin_lock_slowpath"],
-    ),
+    (Need::QueueLock, &["native_queued_spin_lock_slowpath", "__pv_queued_spin_lock_slowpath"]),
     (
         Need::Hooks(Owner::Conntrack),
         &["nf_conntrack_in", "resolve_normal_ct", "init_conntrack", "ipv4_confirm", "ipv6_confirm"],

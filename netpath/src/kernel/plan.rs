@@ -40,7 +40,9 @@ impl What {
                 let on_return = point(n).is_some_and(|p| p.body.on_return());
                 vec![(format!("{kind}_{n}"), on_return)]
             }
-            (Self::Span(i), Way::Fentry) => vec![(format!("sx_{i}"), true), (format!("se_{i}"), false)],
+            (Self::Span(i), Way::Fentry) => {
+                vec![(format!("sx_{i}"), true), (format!("se_{i}"), false)]
+            }
             (Self::Span(i), _) => vec![(format!("kx_{i}"), true), (format!("ke_{i}"), false)],
         }
     }

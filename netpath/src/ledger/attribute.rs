@@ -93,10 +93,8 @@ fn next_situations(steps: &[Step], next: &mut Vec<usize>) {
 /// What a step does to where the packet is.
 fn enter(step: &Step, index: usize, frames: &mut Vec<Frame>) {
     match step.what {
-        What::At(at) => {
-            // Queued, the packet is in none of the functions any more that led it there, though
-            // they have yet to return.
-            if matches!(at, At::NetifRx | At::Enqueue | At::NeighQueue | At::Ready) {
+        What::At(_) => {
+            if step.is_queued() {
                 frames.clear();
             }
             if let Some(Frame::Past(_)) = frames.last() {
@@ -122,8 +120,9 @@ fn enter(step: &Step, index: usize, frames: &mut Vec<Frame>) {
         }
         // An exit whose entry is not known changes nothing.
         What::Exit(left) => {
-            let entered =
-                frames.iter().rposition(|f| matches!(f, Frame::In { span, .. } if *span == Some(left)));
+            let entered = frames
+                .iter()
+                .rposition(|f| matches!(f, Frame::In { span, .. } if *span == Some(left)));
             if let Some(depth) = entered {
                 frames.truncate(depth);
             }

@@ -51,6 +51,14 @@ impl Step {
     }
 }
 
+impl Step {
+    /// Whether the packet now lies in a queue: it is in none of the functions any more that led it
+    /// there, though they have yet to return.
+    pub(super) fn is_queued(&self) -> bool {
+        matches!(self.at(), Some(At::NetifRx | At::Enqueue | At::NeighQueue | At::Ready))
+    }
+}
+
 /// The hop of the time between these two, which interrupt others.
 const LOCK: Option<HopId> = edges()[At::Lock as usize][At::Locked as usize];
 
