@@ -3,7 +3,7 @@
 //! | program | for |
 //! | --- | --- |
 //! | `tp_N` | the tracepoint of point N |
-//! | `fe_N`, `kp_N` | the functions of point N, by fentry or kprobe |
+//! | `fe_N`, `kp_N` | the functions of point N, by fentry or kprobe; where it is their return, by fexit or kretprobe |
 //! | `se_I`, `sx_I` | entry and exit of span I, by fentry and fexit |
 //! | `ke_I`, `kx_I` | the same, by kprobe and kretprobe |
 //! | `hook_slot_S` | link S of a netfilter hook |
@@ -43,8 +43,10 @@ fn main() {
             );
         }
         if !point.functions.is_empty() {
-            program(&format!("fe_{number}"), "fentry", &call("crate::args::Typed"));
-            program(&format!("kp_{number}"), "kprobe", &call("crate::args::Registers"));
+            let (fentry, kprobe) =
+                if point.body.on_return() { ("fexit", "kretprobe") } else { ("fentry", "kprobe") };
+            program(&format!("fe_{number}"), fentry, &call("crate::args::Typed"));
+            program(&format!("kp_{number}"), kprobe, &call("crate::args::Registers"));
         }
     }
     for index in 0..SPANS.len() {

@@ -32,6 +32,8 @@ situations! {
     Send: "a process sends",
     LocalOut: "a local packet leaves its socket",
     Queue: "a device's transmit side",
+    Lock: "waiting for a qdisc's lock",
+    Locked: "got a qdisc's lock",
     Enqueue: "entering a qdisc",
     Dequeue: "leaving a qdisc",
     Direct: "from the qdisc to the driver",
@@ -430,9 +432,17 @@ hops! {
     }
     QdiscEnqueue {
         key: "qdisc.enqueue", label: "enqueue", group: Group::Qdisc, kind: Kind::Span, place: Where::Device,
-        what: "classification, waiting for the qdisc's lock, and its enqueue (__dev_queue_xmit to qdisc_enqueue)",
+        what: "classification, and the qdisc's enqueue (__dev_queue_xmit to qdisc_enqueue), less what is seen apart of waiting for its lock",
         measures: &[Measure::Between(&[
             Edge { after: &[At::Queue], before: &[At::Enqueue] },
+        ])],
+    }
+    // Lies within the one above, or within others: its marks end no hop, they interrupt one.
+    QdiscLock {
+        key: "qdisc.lock", label: "lock", group: Group::Qdisc, kind: Kind::Wait, place: Where::Device,
+        what: "before the enqueue, waiting for the qdisc's lock while another CPU has it (native_queued_spin_lock_slowpath; by tracepoint, from Linux 5.19, and on bare metal a lock's first waiter is not seen by it), or for that CPU to take the packet over (Linux 6.19)",
+        measures: &[Measure::Between(&[
+            Edge { after: &[At::Lock], before: &[At::Locked] },
         ])],
     }
     QdiscWait {

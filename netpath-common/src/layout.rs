@@ -53,7 +53,8 @@ pub struct Field {
     /// The size that the programs load, in bytes; 0 where it does not matter. Another size in BTF
     /// is an error.
     pub bytes: u8,
-    /// Whether programs can do without it: its struct is in a module that may not be loaded.
+    /// Whether programs can do without it: its struct is in a module that may not be loaded, or not
+    /// every kernel has it.
     pub optional: bool,
 }
 
@@ -102,6 +103,8 @@ fields! {
     pktinfo_state: "nft_pktinfo"."state", 8 optional;
     qdisc_handle: "Qdisc"."handle", 4;
     qdisc_qlen: "Qdisc"."q.qlen", 4;
+    qdisc_lock: "Qdisc"."q.lock", 0;
+    qdisc_busylock: "Qdisc"."busylock", 0 optional;
     qdisc_backlog: "Qdisc"."qstats.backlog", 4;
 }
 

@@ -41,6 +41,10 @@ pub enum Body {
     Starting,
     /// The driver has returned. The skb may be gone.
     Transmitted,
+    /// This CPU begins to wait for a spinlock; about the packet that it has at hand.
+    Contended,
+    /// It has got it.
+    Acquired,
     /// Entered a qdisc.
     Enqueued,
     /// Left a qdisc; the skb may be NULL.
@@ -79,6 +83,8 @@ impl Body {
             }
             Self::Starting => &[SKB, DEV],
             Self::Transmitted => &[SKB, DEV, const { number("rc", 1) }],
+            Self::Contended => &[const { number("lock", 0) }],
+            Self::Acquired => &[],
             Self::Enqueued | Self::Dequeued => &[SKB, QDISC],
             Self::Backlogged => &[SKB, const { number("cpu", 1) }],
             Self::Ready | Self::SendBegins => &[SK],
@@ -87,6 +93,11 @@ impl Body {
             Self::Dropped => &[SKB, const { number("reason", 2) }],
             Self::Idling => &[const { number("state", 0) }],
         }
+    }
+
+    /// Whether functions are probed where they return.
+    pub const fn on_return(self) -> bool {
+        matches!(self, Self::Acquired)
     }
 }
 
@@ -294,6 +305,21 @@ points! {
         prefer: Prefer::Tracepoint,
         what: "entered a queueing discipline",
     }
+    // Both are written down as the packet is enqueued, where the lock is known to be the qdisc's.
+    29 QDISC_LOCKED {
+        at: At::Locked, body: Body::Acquired,
+        tracepoint: Some("contention_end"),
+        functions: SPINNING,
+        prefer: Prefer::Functions,
+        what: "got the lock of its queueing discipline",
+    }
+    28 QDISC_LOCK {
+        at: At::Lock, body: Body::Contended,
+        tracepoint: Some("contention_begin"),
+        functions: SPINNING,
+        prefer: Prefer::Functions,
+        what: "waits for the lock of its queueing discipline",
+    }
     1 NET_DEV_QUEUE {
         at: At::Queue, body: Body::Sending,
         tracepoint: Some("net_dev_queue"),
@@ -346,7 +372,7 @@ points! {
         what: "a process sends",
     }
     // Its time is the event's argument: it is written down with the next packet on this CPU.
-    28 LEFT_IDLE {
+    30 LEFT_IDLE {
         at: At::LeftIdle, body: Body::Idling,
         tracepoint: Some("cpu_idle"),
         functions: &[],
@@ -359,6 +385,18 @@ points! {
 /// way because it is late already. The argument is when it began, and the point that found it so
 /// follows.
 pub const LATE: u16 = HOOK_SLOT - 1;
+
+/// Where CPUs wait for a spinlock, on bare metal and on a hypervisor. The tracepoints leave out the first
+/// one that waits on bare metal, and all that wait on hypervisors without spinlocks of their own.
+const SPINNING: Functions = &[
+    &["native_queued_spin_lock_slowpath", "queued_spin_lock_slowpath"],
+    &["__pv_queued_spin_lock_slowpath"],
+];
+
+/// Whether this point's events are written down after they happened: their argument is the time.
+pub const fn is_told_later(number: u16) -> bool {
+    matches!(number, SEND_BEGIN | QDISC_LOCK | QDISC_LOCKED | LATE)
+}
 
 /// The row of this point.
 pub const fn point(number: u16) -> Option<&'static Point> {

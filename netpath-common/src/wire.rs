@@ -199,9 +199,37 @@ pub struct CpuBuffer {
     pub left_idle_ns: u64,
     /// When the late packet that is being recorded was refused, ns.
     pub late_began_ns: u64,
+    /// What `skb` waited for on its way into a qdisc.
+    pub locks: Locks,
     pub header: ChunkHeader,
     pub cells: [Cell; CHUNK_CELLS],
 }
+
+/// The locks that a CPU had to wait for since a packet reached a device's transmit side.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Locks {
+    /// The packet.
+    pub skb: u64,
+    /// Waits that have ended.
+    pub count: u32,
+    /// Waits that have not: an interrupt can come to one, and wait itself.
+    pub depth: u32,
+    pub waits: [LockWait; LOCK_WAITS],
+}
+
+/// One wait.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct LockWait {
+    pub began_ns: u64,
+    pub waited_ns: u32,
+    /// The low half of the lock's address.
+    pub lock: u32,
+}
+
+/// Waits that are kept for a packet: two locks of a qdisc, and what interrupts wait for meanwhile.
+pub const LOCK_WAITS: usize = 4;
 
 /// The most bytes that a chunk takes.
 pub const CHUNK_BYTES: usize = size_of::<ChunkHeader>() + CHUNK_CELLS * size_of::<Cell>();
@@ -216,7 +244,8 @@ const _: () = {
     assert!(size_of::<Bytes>() == 16 && core::mem::offset_of!(Bytes, bytes) == 3);
     assert!(core::mem::offset_of!(Event, arg) == 8);
     assert!(core::mem::offset_of!(Skb, addr) == 8);
-    assert!(core::mem::offset_of!(CpuBuffer, header) == 72);
-    assert!(core::mem::offset_of!(CpuBuffer, cells) == 104);
-    assert!(size_of::<CpuBuffer>() == 104 + CHUNK_CELLS * 16);
+    assert!(size_of::<LockWait>() == 16 && size_of::<Locks>() == 80);
+    assert!(core::mem::offset_of!(CpuBuffer, header) == 152);
+    assert!(core::mem::offset_of!(CpuBuffer, cells) == 184);
+    assert!(size_of::<CpuBuffer>() == 184 + CHUNK_CELLS * 16);
 };

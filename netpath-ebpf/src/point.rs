@@ -5,7 +5,7 @@ use netpath_common::{place::DevId, point::NETIF_RX};
 
 use crate::{
     args::{Args, number, pointer, skb},
-    capture, memory,
+    capture, locks, memory,
     recorder::{self, Known, Look, record, record_ready},
     select, sending,
     skb::{Network, Ptr, dev_id, low_half, netns_of, offset},
@@ -131,12 +131,31 @@ pub(crate) fn enqueued<A: Args, const POINT: u16>(ctx: *const u64) {
     }
     let Some(here) = recorder::enter(skb, POINT) else { return };
     let qdisc = pointer::<A>(ctx, POINT as usize, 1);
-    record(here, skb, POINT, Known::Followed, handle(qdisc), fill(qdisc));
+    let known = Known::Held(here.waited(skb, qdisc));
+    record(here, skb, POINT, known, handle(qdisc), fill(qdisc));
 }
 
 #[inline(always)]
 pub(crate) fn dequeued<A: Args, const POINT: u16>(ctx: *const u64) {
-    enqueued::<A, POINT>(ctx);
+    let skb = skb::<A>(ctx, POINT as usize);
+    if skb.is_null() {
+        return;
+    }
+    let Some(here) = recorder::enter(skb, POINT) else { return };
+    let qdisc = pointer::<A>(ctx, POINT as usize, 1);
+    record(here, skb, POINT, Known::Followed, handle(qdisc), fill(qdisc));
+}
+
+#[inline(always)]
+pub(crate) fn contended<A: Args, const POINT: u16>(ctx: *const u64) {
+    let Some(cpu) = recorder::queueing() else { return };
+    locks::begin(cpu, low_half(number::<A>(ctx, POINT as usize, 0)));
+}
+
+#[inline(always)]
+pub(crate) fn acquired<A: Args, const POINT: u16>(_ctx: *const u64) {
+    let Some(cpu) = recorder::queueing() else { return };
+    locks::end(cpu);
 }
 
 #[inline(always)]

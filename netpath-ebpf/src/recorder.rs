@@ -16,8 +16,9 @@ use aya_ebpf::{
 use netpath_common::{
     place::{Bucket, DevId, WANTED_BUCKETS},
     point::{
-        HOOK_SLOT, IP_FINISH, IP_OUTPUT, IP6_XMIT, LATE, LEFT_IDLE, LOCAL_OUT, NET_DEV_START,
-        NETIF_RECEIVE, NETIF_RX, QDISC_ENQUEUE, ReadyArg, SEND_BEGIN, TRANSPORT,
+        HOOK_SLOT, IP_FINISH, IP_OUTPUT, IP6_XMIT, LATE, LEFT_IDLE, LOCAL_OUT, NET_DEV_QUEUE,
+        NET_DEV_START, NETIF_RECEIVE, NETIF_RX, QDISC_ENQUEUE, QDISC_LOCK, QDISC_LOCKED, ReadyArg,
+        SEND_BEGIN, TRANSPORT,
     },
     wire::{CELLS_PER_EVENT, CHUNK_CELLS, Cell, CpuBuffer, Event, KIND_SKB, Skb},
 };
@@ -25,6 +26,7 @@ use netpath_common::{
 use crate::{
     capture,
     chunk::{CPUS, count_lost, flush, send_alone},
+    locks::{self, Waited},
     memory::{self, Memory},
     select::{self, Lateness},
     sending,
@@ -64,6 +66,8 @@ pub(crate) enum Known {
     Born(DevId, Look),
     /// Only if it was recorded before.
     Followed,
+    /// Followed, and it has waited for a lock, unless that began at 0.
+    Held(Waited),
     /// Followed, and this is the last that is seen of it.
     Ended,
 }
@@ -185,7 +189,7 @@ unsafe fn judge(here: Here, skb: u64, point: u16, known: Known, now: &mut u64) -
                     }
                 }
             }
-            Known::Followed | Known::Ended => {
+            Known::Followed | Known::Held(_) | Known::Ended => {
                 if !memory::knows(skb) {
                     return Verdict::No;
                 }
@@ -310,10 +314,21 @@ pub(crate) fn record(
             cells.add(n).cast::<Event>().write(event);
             n += 1;
         }
+        if let Known::Held(Waited { began_ns, until_ns }) = known
+            && began_ns != 0
+        {
+            for (point, arg) in [(QDISC_LOCK, began_ns), (QDISC_LOCKED, until_ns)] {
+                cells.add(n).cast::<Event>().write(Event { point, aux: 0, dt_ns: dt as u32, arg });
+                n += 1;
+            }
+        }
         cells.add(n).cast::<Event>().write(Event { point, aux, dt_ns: dt as u32, arg });
         n += 1;
         (&raw mut (*cpu).header.cells).write_volatile(n as u16);
 
+        if point == NET_DEV_QUEUE {
+            locks::forget(cpu, skb);
+        }
         (*cpu).last_point = point;
         (*cpu).wanted = HAND_WANTED;
         (*cpu).skb = if let Known::Ended = known { 0 } else { skb };
@@ -384,6 +399,17 @@ fn at_hand() -> Option<(u64, u16)> {
     if skb != 0 && wanted == HAND_WANTED { Some((skb, last)) } else { None }
 }
 
+/// This CPU, where the packet that it has at hand is wanted and has just reached a device's transmit
+/// side.
+#[inline(always)]
+pub(crate) fn queueing() -> Option<*mut CpuBuffer> {
+    // SAFETY: no arguments.
+    let cpu = CPUS.get_ptr_mut(unsafe { bpf_get_smp_processor_id() })?;
+    // SAFETY: this CPU's own buffer.
+    let (skb, wanted, last) = unsafe { ((*cpu).skb, (*cpu).wanted, (*cpu).last_point) };
+    if skb != 0 && wanted == HAND_WANTED && last == NET_DEV_QUEUE { Some(cpu) } else { None }
+}
+
 /// Writes down that the packet which this CPU has at hand was put into the queue of `sk`, which
 /// holds `queued` datagrams. User space checks that `port` is the packet's: a socket can be woken
 /// for other reasons.
@@ -424,6 +450,12 @@ impl Here {
     pub(crate) fn last_was(self, point: u16) -> bool {
         // SAFETY: this CPU's own buffer.
         self.same && unsafe { (*self.cpu).last_point } == point
+    }
+
+    /// What this packet has waited for the qdisc's locks.
+    #[inline(always)]
+    pub(crate) fn waited(self, packet: Ptr, qdisc: Ptr) -> Waited {
+        locks::take(self.cpu, packet, qdisc).unwrap_or(Waited { began_ns: 0, until_ns: 0 })
     }
 
     /// Whether the packet has just come out of the host's IP stack.

@@ -15,6 +15,7 @@ use netpath_common::{
 
 use crate::{
     args::{Args, number, pointer, position, skb, span_row},
+    chunk::count_lost,
     netfilter::hook_of,
     opaque::opaque,
     recorder::{self, Known, record},
@@ -91,7 +92,14 @@ pub(crate) fn enter<A: Args, const INDEX: usize>(ctx: *const u64) {
         None => false,
     };
     // A kretprobe has no arguments to tell its packet by: there, all must be on the stack.
-    if (wanted || !A::TYPED) && depth < DEPTH as u32 {
+    if wanted || !A::TYPED {
+        // Only where exits were missed is it full: what it holds is of no more use.
+        let depth = if depth < DEPTH as u32 {
+            depth
+        } else {
+            count_lost(entry(INDEX) + 1);
+            0
+        };
         let skb = if wanted { packet.address() } else { 0 };
         // SAFETY: as above.
         unsafe {

@@ -4,7 +4,7 @@
 //! run of events of one sk_buff on one CPU. No I/O, no clock, no panic; what can't be read is
 //! counted and skipped.
 
-use netpath_common::point::{LATE, LEFT_IDLE, SEND_BEGIN};
+use netpath_common::point::{LEFT_IDLE, is_told_later};
 use netpath_common::wire::{
     ABI, ABI_OLDEST, CHUNK_CELLS, CHUNK_GAP, ChunkHeader, FRAGMENT, KIND_BYTES, KIND_FIRST,
     KIND_SEGMENT, KIND_SKB, KIND_TUPLE4, KIND_TUPLE6, following,
@@ -292,8 +292,8 @@ impl Reader<'_> {
             self.left_idle_ns = Some(event.arg);
             return Ok(());
         }
-        if matches!(event.point, SEND_BEGIN | LATE) {
-            // Written down when the packet was there; it happened before.
+        if is_told_later(event.point) {
+            // It happened before.
             event.at_ns = event.arg.min(event.at_ns);
         }
         if !self.open {
@@ -313,7 +313,7 @@ impl Reader<'_> {
             piece.count += 1;
             if let Some(bytes) = &mut piece.bytes
                 && bytes.at_ns == 0
-                && !matches!(event.point, SEND_BEGIN | LATE)
+                && !is_told_later(event.point)
             {
                 bytes.at_ns = event.at_ns;
             }

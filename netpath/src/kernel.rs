@@ -102,6 +102,8 @@ pub struct Tracer {
     /// Rules by address.
     rule_names: BTreeMap<u64, String>,
     options: Options,
+    /// What it took to read BTF, to load and to attach.
+    starting: Duration,
     /// What attaching took, the last time.
     attaching: Duration,
     /// What could not be attached again, and why.
@@ -170,6 +172,7 @@ impl Tracer {
         options: &Options,
         bench: Option<u32>,
     ) -> Result<Self, KernelError> {
+        let begun = Instant::now();
         let btf = KernelBtf::load()?;
         let layout = btf.layout()?;
         let choice = Choice::make(&btf, options);
@@ -198,6 +201,7 @@ impl Tracer {
             seen: late::Seen::default(),
             rule_names: BTreeMap::new(),
             options: options.clone(),
+            starting: Duration::ZERO,
             attaching: Duration::ZERO,
             missing: BTreeSet::new(),
         };
@@ -240,6 +244,7 @@ impl Tracer {
             this.logger = this.object.logger();
         }
         this.seen = late::Seen::now(&mut this.object, &namespaces, btf.modules());
+        this.starting = begun.elapsed();
         Ok(this)
     }
 
@@ -338,6 +343,11 @@ impl Tracer {
             self.missing.insert(error.to_string());
         }
         self.attaching = begun.elapsed();
+    }
+
+    /// What it took at the start to load and attach everything, calibration aside.
+    pub fn starting(&self) -> Duration {
+        self.starting
     }
 
     /// What attaching took, the last time; loading aside.

@@ -8,9 +8,11 @@ mod kernel {
     mod bad_input;
     mod capture;
     mod causes;
+    mod contention;
     mod lab;
     mod lifecycle;
     mod matrix;
+    mod modules;
     mod paths;
     mod selection;
 }

@@ -180,6 +180,8 @@ pub(crate) fn for_kernel(tools: &Tools) -> Command {
         .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", &tools.bpf_linker)
         .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_RUSTFLAGS", flags)
         .env("RUSTC_BOOTSTRAP", "1")
+        // Incremental code takes more stack than the kernel lets programs have.
+        .env("CARGO_INCREMENTAL", "0")
         .env_remove("RUSTFLAGS");
     match &tools.core {
         Core::Debian => {

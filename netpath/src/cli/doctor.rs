@@ -1,6 +1,6 @@
 //! `netpath doctor`: what can be measured here. It attaches everything once, to see.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use netpath_common::hop::HOPS;
 use serde_json::json;
@@ -21,12 +21,14 @@ pub(super) fn run(args: &args::Doctor) -> anyhow::Result<ExitCode> {
     let tracer = Tracer::start(&topology, &options)?;
     let host = HostFacts::read(&topology, tracer.plan());
     let serving = tracer.serving();
-    let text = if args.json { json_report(&host, serving)? } else { report(&host, serving) };
+    let took = tracer.starting();
+    let text =
+        if args.json { json_report(&host, serving, took)? } else { report(&host, serving, took) };
     print(&text)?;
     Ok(Status::Fine.into())
 }
 
-fn json_report(host: &HostFacts, serving: &Serving) -> anyhow::Result<String> {
+fn json_report(host: &HostFacts, serving: &Serving, took: Duration) -> anyhow::Result<String> {
     let hops: Vec<_> = HOPS
         .iter()
         .map(|hop| match serving.of(hop) {
@@ -41,11 +43,16 @@ fn json_report(host: &HostFacts, serving: &Serving) -> anyhow::Result<String> {
         .iter()
         .map(|backend| (backend.key().to_owned(), json!(state(*backend, serving))))
         .collect();
-    let report = json!({"host": host, "backends": backends, "hops": hops});
+    let report = json!({
+        "host": host,
+        "backends": backends,
+        "attaching_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        "hops": hops,
+    });
     Ok(format!("{}\n", serde_json::to_string_pretty(&report)?))
 }
 
-fn report(host: &HostFacts, serving: &Serving) -> String {
+fn report(host: &HostFacts, serving: &Serving, took: Duration) -> String {
     let mut text = format!(
         "Linux {} · {} · {} CPUs · clock {}\n\nbackends\n",
         host.kernel, host.cpu, host.cpus, host.clocksource
@@ -58,6 +65,7 @@ fn report(host: &HostFacts, serving: &Serving) -> String {
             state(backend, serving)
         );
     }
+    text += &format!("  loading and attaching all of it took {:.2} s\n", took.as_secs_f64());
     text += "\nhops\n";
     for hop in HOPS {
         match serving.of(hop) {

@@ -110,8 +110,9 @@ fn attach(args: &args::Gather, capture_headers: bool) -> anyhow::Result<(Tracer,
     session.capture_headers = capture_headers;
     tracer.select(selection(&session))?;
     tracing::info!(
-        "{} attached, {} devices in {} namespaces",
+        "{} attached in {:.0?}, {} devices in {} namespaces",
         tracer.attached(),
+        tracer.starting(),
         topology.devices().count(),
         topology.hosts.len()
     );

@@ -91,9 +91,10 @@ fn situations(out: &mut String) {
             None => "netfilter BPF link".to_owned(),
             Some(point) => {
                 let tracepoint = point.tracepoint.map(|t| format!("tracepoint `{t}`"));
-                let entry = (!point.functions.is_empty())
-                    .then(|| format!("entry of {}", functions(point.functions)));
-                let mut both: Vec<String> = tracepoint.into_iter().chain(entry).collect();
+                let end = if point.body.on_return() { "return" } else { "entry" };
+                let probed = (!point.functions.is_empty())
+                    .then(|| format!("{end} of {}", functions(point.functions)));
+                let mut both: Vec<String> = tracepoint.into_iter().chain(probed).collect();
                 if point.prefer == Prefer::Functions {
                     both.reverse();
                 }

@@ -200,6 +200,11 @@ const CASES: &[Case] = &[
         (row.times.p50_ns, row.times.p99_ns) = (150, 9000);
         add(s, row);
     }),
+    ("qdisc-lock", |s| {
+        let mut row = row("qdisc.lock", "up0", 3000.0);
+        row.count = PACKETS / 4;
+        add(s, row);
+    }),
     ("qdisc-drops", |s| host(s).qdiscs[1].drops = 12),
     ("hand-offs", |s| add(s, row("handoff", "up0", 600.0))),
     ("other-cpu", |s| {

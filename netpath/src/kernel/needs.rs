@@ -19,6 +19,7 @@ enum Need {
     V6,
     Bridge,
     Queue,
+    QueueLock,
     Driver,
     Hooks(Owner),
 }
@@ -29,6 +30,7 @@ impl Need {
             Self::V6 => "no device of the path has an IPv6 address beyond its link",
             Self::Bridge => "there is no bridge on the path",
             Self::Queue => "no device of the path has a queue",
+            Self::QueueLock => "no device of the path has a queue with a lock",
             Self::Driver => "every device of the path hands its packets on itself",
             Self::Hooks(Owner::Conntrack) => "connections are tracked nowhere on the path",
             Self::Hooks(Owner::Nat) => "there is no NAT on the path",
@@ -62,6 +64,7 @@ const GATED: &[(Need, &[&str])] = &[
         &["br_nf_pre_routing", "br_pass_frame_up", "__br_forward", "br_flood", "ebt_do_table"],
     ),
     (Need::Queue, &["sch_direct_xmit"]),
+    (Need::QueueLock, &["native_queued_spin_lock_slowpath", "__pv_queued_spin_lock_slowpath"]),
     (
         Need::Hooks(Owner::Conntrack),
         &["nf_conntrack_in", "resolve_normal_ct", "init_conntrack", "ipv4_confirm", "ipv6_confirm"],
@@ -74,7 +77,14 @@ const GATED: &[(Need, &[&str])] = &[
 ];
 
 /// Tracepoints that only some paths lead through, or that say nothing new on others.
-const GATED_TRACEPOINTS: &[(Need, &str)] = &[(Need::Driver, "net_dev_xmit")];
+const GATED_TRACEPOINTS: &[(Need, &str)] = &[
+    (Need::Driver, "net_dev_xmit"),
+    (Need::QueueLock, "contention_begin"),
+    (Need::QueueLock, "contention_end"),
+];
+
+/// Queueing disciplines that take no lock for a packet to enter.
+const LOCKLESS: &[&str] = &["noqueue", "pfifo_fast"];
 
 /// Devices whose transmit ends with the packet on a CPU's backlog, or with another device's.
 const HAND_ON: &[&str] = &["veth", "bridge"];
@@ -98,6 +108,7 @@ impl Lacking {
         unless(addresses().any(|ip| reaches_beyond(*ip)), Need::V6);
         unless(devices().any(|d| d.kind == "bridge"), Need::Bridge);
         unless(devices().any(|d| d.qdisc != "noqueue"), Need::Queue);
+        unless(devices().any(|d| !LOCKLESS.contains(&d.qdisc.as_str())), Need::QueueLock);
         unless(devices().any(|d| !HAND_ON.contains(&d.kind.as_str())), Need::Driver);
         if let Some(registered) = registered {
             for which in [Owner::Conntrack, Owner::Nat, Owner::Rules] {

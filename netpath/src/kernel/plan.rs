@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use netpath_common::{
     args::{Positions, Row, SPAN_ROWS},
-    point::{POINTS, Point},
+    point::{POINTS, Point, point},
     span::{SPANS, SpanRow},
 };
 
@@ -30,14 +30,20 @@ pub(super) enum What {
 }
 
 impl What {
-    /// The programs that serve it: at the entry, and at the exit where there is one.
-    pub(super) fn programs(self, way: Way) -> (String, Option<String>) {
+    /// The programs that serve it, and whether they do so where a function returns. An exit comes
+    /// before its entry: that without the other would look like a function that never returns.
+    pub(super) fn programs(self, way: Way) -> Vec<(String, bool)> {
         match (self, way) {
-            (Self::Point(n), Way::Tracepoint) => (format!("tp_{n}"), None),
-            (Self::Point(n), Way::Fentry) => (format!("fe_{n}"), None),
-            (Self::Point(n), _) => (format!("kp_{n}"), None),
-            (Self::Span(i), Way::Fentry) => (format!("se_{i}"), Some(format!("sx_{i}"))),
-            (Self::Span(i), _) => (format!("ke_{i}"), Some(format!("kx_{i}"))),
+            (Self::Point(n), Way::Tracepoint) => vec![(format!("tp_{n}"), false)],
+            (Self::Point(n), way) => {
+                let kind = if way == Way::Fentry { "fe" } else { "kp" };
+                let on_return = point(n).is_some_and(|p| p.body.on_return());
+                vec![(format!("{kind}_{n}"), on_return)]
+            }
+            (Self::Span(i), Way::Fentry) => {
+                vec![(format!("sx_{i}"), true), (format!("se_{i}"), false)]
+            }
+            (Self::Span(i), _) => vec![(format!("kx_{i}"), true), (format!("ke_{i}"), false)],
         }
     }
 }

@@ -153,13 +153,11 @@ fn attach_one(
     module: Option<&OwnedFd>,
 ) -> Result<Vec<Probe>, KernelError> {
     let Target { found, what, way } = target;
-    let (entry, exit) = what.programs(*way);
-    // The exit first: an entry without its exit would look like a function that never returns.
-    let wanted = exit.iter().map(|name| (name, true)).chain([(&entry, false)]);
     let symbol = CString::new(found.name.as_str()).unwrap_or_default();
-    wanted
+    what.programs(*way)
+        .into_iter()
         .map(|(name, on_return)| {
-            let program = source.load(name, way.kind(on_return, found, module))?;
+            let program = source.load(&name, way.kind(on_return, found, module))?;
             let mut probe = Probe {
                 what: *what,
                 on_return,

@@ -45,8 +45,8 @@ pub(super) struct Scratch {
 enum Frame {
     /// Past this step, which is a situation.
     Past(usize),
-    /// In a function.
-    In { span: usize, key: RowKey },
+    /// In a function, or, where it has no index, in a wait for a lock.
+    In { span: Option<usize>, key: RowKey },
 }
 
 /// What is known beside the flight itself.
@@ -93,10 +93,8 @@ fn next_situations(steps: &[Step], next: &mut Vec<usize>) {
 /// What a step does to where the packet is.
 fn enter(step: &Step, index: usize, frames: &mut Vec<Frame>) {
     match step.what {
-        What::At(at) => {
-            // Queued, the packet is in none of the functions any more that led it there, though
-            // they have yet to return.
-            if matches!(at, At::NetifRx | At::Enqueue | At::NeighQueue | At::Ready) {
+        What::At(_) => {
+            if step.is_queued() {
                 frames.clear();
             }
             if let Some(Frame::Past(_)) = frames.last() {
@@ -110,12 +108,21 @@ fn enter(step: &Step, index: usize, frames: &mut Vec<Frame>) {
                 Frame::Past(_) => None,
             });
             let key = span_key(step, hop, SPANS[span].span.note, outer);
-            frames.push(Frame::In { span, key });
+            frames.push(Frame::In { span: Some(span), key });
+        }
+        What::Wait(hop) => {
+            frames.push(Frame::In { span: None, key: RowKey::at(Some(hop), step.place) });
+        }
+        What::Waited => {
+            if let Some(Frame::In { span: None, .. }) = frames.last() {
+                frames.pop();
+            }
         }
         // An exit whose entry is not known changes nothing.
         What::Exit(left) => {
-            let entered =
-                frames.iter().rposition(|f| matches!(f, Frame::In { span, .. } if *span == left));
+            let entered = frames
+                .iter()
+                .rposition(|f| matches!(f, Frame::In { span, .. } if *span == Some(left)));
             if let Some(depth) = entered {
                 frames.truncate(depth);
             }
@@ -161,6 +168,8 @@ fn between(from: &Step, to: &Step, seen: &Seen<'_>) -> RowKey {
         {
             None
         }
+        // Another CPU had the lock, and took the packet over.
+        Some(HopId::QdiscEnqueue) if from.cpu != to.cpu => Some(HopId::QdiscLock),
         hop => hop,
     };
     let place = match hop {

@@ -1,7 +1,7 @@
 //! What each mark of a flight means, given the topology.
 
 use netpath_common::{
-    hop::{At, HopId, Note},
+    hop::{At, HopId, Note, edges},
     place::DevId,
     point::{Body, HOOK_SLOT, Hook, HookAux, LATE, point},
     span::{SPANS, of_point},
@@ -37,6 +37,10 @@ pub(super) enum What {
     Enter(HopId, usize),
     /// It was left.
     Exit(usize),
+    /// A wait of this hop begins, within whatever the packet is in.
+    Wait(HopId),
+    /// It is over.
+    Waited,
 }
 
 impl Step {
@@ -44,10 +48,21 @@ impl Step {
     pub(super) fn at(&self) -> Option<At> {
         match self.what {
             What::At(at) => Some(at),
-            What::Enter(..) | What::Exit(_) => None,
+            What::Enter(..) | What::Exit(_) | What::Wait(_) | What::Waited => None,
         }
     }
 }
+
+impl Step {
+    /// Whether the packet now lies in a queue: it is in none of the functions any more that led it
+    /// there, though they have yet to return.
+    pub(super) fn is_queued(&self) -> bool {
+        matches!(self.at(), Some(At::NetifRx | At::Enqueue | At::NeighQueue | At::Ready))
+    }
+}
+
+/// The hop of the time between these two, which interrupt others.
+const LOCK: Option<HopId> = edges()[At::Lock as usize][At::Locked as usize];
 
 /// Fills `steps` from the flight's marks; marks of unknown points are left out.
 pub(super) fn classify(flight: &Flight, topology: &Topology, steps: &mut Vec<Step>) {
@@ -71,7 +86,12 @@ pub(super) fn classify(flight: &Flight, topology: &Topology, steps: &mut Vec<Ste
                 At::Rx | At::Queue | At::In | At::Out | At::LocalOut => bridged = false,
                 _ => {}
             }
-            (What::At(at), hook)
+            let what = match (at, LOCK) {
+                (At::Lock, Some(hop)) => What::Wait(hop),
+                (At::Locked, Some(_)) => What::Waited,
+                _ => What::At(at),
+            };
+            (what, hook)
         };
         let Mark { at_ns, cpu, left_idle, arg, .. } = *mark;
         steps.push(Step { at_ns, cpu, left_idle, what, place, hook, arg });

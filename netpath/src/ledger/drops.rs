@@ -1,7 +1,9 @@
 //! Where a packet was dropped: the last place and situation that it was seen in, and what ran then.
 //!
 //! A packet that netfilter drops between two links was dropped by what lies between them; one that is
-//! dropped right after a function that walks rules, by those rules.
+//! dropped inside a function that runs in a hook, or right after one, by that function and by the rules
+//! that it walks. (Since Linux 6.8 a chain frees what it drops; before, the hook does, once the chain has
+//! said so.)
 
 use netpath_common::{
     hop::{At, HopId, Note, RuleSet},
@@ -47,11 +49,17 @@ pub(super) fn key(reason: u16, steps: &[Step], hooks: &HookPlan) -> DropKey {
         all => all,
     };
     let place = before.iter().rev().find(|s| s.place.ifindex != 0).map(|s| s.place);
-    let within = match before.last().map(|last| (last, last.what)) {
-        Some((last, What::At(_))) => last.hook.and_then(|hook| stage(last.place, hook, hooks)),
-        Some((_, What::Exit(span))) => function(before, span),
-        _ => None,
-    };
+    let within = open(before).or_else(|| {
+        let last = before.last()?;
+        match last.what {
+            What::At(_) => stage(last.place, last.hook?, hooks),
+            What::Exit(span) => {
+                let entered = |s: &&Step| matches!(s.what, What::Enter(_, i) if i == span);
+                function(before.iter().rev().find(entered)?)
+            }
+            _ => None,
+        }
+    });
     DropKey {
         reason,
         place: place.unwrap_or_default(),
@@ -73,16 +81,36 @@ fn stage(place: Place, link: HookAux, hooks: &HookPlan) -> Option<Within> {
     })
 }
 
-/// A function that the packet has just left, if it walks rules.
-fn function(before: &[Step], left: usize) -> Option<Within> {
-    let Note::Rules(kind) = SPANS[left].span.note else { return None };
-    let entry = before.iter().rev().find(|s| matches!(s.what, What::Enter(_, i) if i == left))?;
-    let What::Enter(hop, _) = entry.what else { return None };
+/// The innermost function that the packet is in, of those that run in a hook.
+fn open(before: &[Step]) -> Option<Within> {
+    let mut open: Vec<(usize, &Step)> = Vec::new();
+    for step in before {
+        match step.what {
+            What::At(_) if step.is_queued() => open.clear(),
+            What::Enter(_, span) => open.push((span, step)),
+            What::Exit(span) => {
+                if let Some(depth) = open.iter().rposition(|(of, _)| *of == span) {
+                    open.truncate(depth);
+                }
+            }
+            _ => {}
+        }
+    }
+    open.iter().rev().find_map(|(_, entry)| function(entry))
+}
+
+/// A function by the step that enters it, if it runs in a hook.
+fn function(entry: &Step) -> Option<Within> {
+    let What::Enter(hop, span) = entry.what else { return None };
+    let hook = entry.hook?;
     Some(Within {
         hop,
-        hook: entry.hook.and_then(|hook| Hook::from_number(hook.hook)),
-        family: entry.hook.map_or(0, |hook| hook.family),
+        hook: Hook::from_number(hook.hook),
+        family: hook.family,
         priority: None,
-        rules: (entry.arg != 0).then_some((kind, entry.arg)),
+        rules: match SPANS[span].span.note {
+            Note::Rules(kind) if entry.arg != 0 => Some((kind, entry.arg)),
+            _ => None,
+        },
     })
 }

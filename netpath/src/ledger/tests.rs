@@ -3,9 +3,10 @@
 use netpath_common::{
     hop::{At, HopId},
     point::{
-        GRO_RECEIVE, Hook, KFREE_SKB, LATE, LEFT_IDLE, NET_DEV_QUEUE, NET_DEV_START, NETIF_RECEIVE,
-        NETIF_RX,
+        GRO_RECEIVE, Hook, HookAux, KFREE_SKB, LATE, LEFT_IDLE, NET_DEV_QUEUE, NET_DEV_START,
+        NETIF_RECEIVE, NETIF_RX, QDISC_DEQUEUE, QDISC_ENQUEUE, QDISC_LOCK, QDISC_LOCKED,
     },
+    span::{SPANS, entry},
 };
 use proptest::prelude::*;
 
@@ -292,6 +293,78 @@ fn what_netfilter_drops_is_its_stages() {
     assert_eq!(key.after, Some(At::Fwd));
     // The last link: the hook had let it pass.
     assert_eq!(dropped_after(1).within, None);
+}
+
+/// Entry and exit of the first span of a hop, in FORWARD, with these rules.
+fn function(hop: HopId, rules: u64) -> [crate::testing::Ev; 2] {
+    let index = SPANS.iter().position(|row| row.hop == hop).expect("the hop has spans");
+    let (slot, hook) = (HookAux::NO_SLOT, Hook::Forward as u8);
+    let aux = HookAux { slot, hook, family: 0, ctinfo: None }.pack();
+    [(entry(index), aux, rules), (entry(index) + 1, 0, 0)]
+}
+
+#[test]
+fn what_a_function_drops_is_its_rules() {
+    let received = || {
+        Chunk::new(0, 0, 1_000)
+            .skb(0xa0, Some(&headers(1)))
+            .event(at_dev(NETIF_RECEIVE, VETH0), 100)
+            .event(at_dev(NETIF_RECEIVE, BR0), 100)
+    };
+    let within = |chunk: Chunk| {
+        let chunk = chunk.event((KFREE_SKB, 8, 0), 0);
+        ledger_of(&[chunk]).drops.into_keys().next().unwrap().within
+    };
+    let [walks, walked] = function(HopId::Rules, 0xc4a1);
+    let [looks, looked] = function(HopId::ConntrackLookup, 0);
+    // The chain frees it, or its hook does afterwards.
+    let inside = within(received().event(walks, 100)).expect("the rules had it");
+    assert_eq!((inside.hop, inside.hook), (HopId::Rules, Some(Hook::Forward)));
+    assert_eq!(inside.rules.map(|(_, at)| at), Some(0xc4a1));
+    assert_eq!(within(received().events(&[walks, walked], 100)), Some(inside));
+    // Other rules ran before; functions inside say nothing of the hook.
+    let (point, aux, _) = walks;
+    let nested = received().events(&[walks, walked, (point, aux, 0xbeef), looks, looked], 100);
+    assert_eq!(within(nested).and_then(|w| w.rules).map(|(_, at)| at), Some(0xbeef));
+    // The rules had let it pass, and something else had it.
+    assert_eq!(within(received().events(&[walks, walked, looks, looked], 100)), None);
+    // In a queue it is in no function, though none has returned.
+    let queued = received().event(walks, 100).event((QDISC_ENQUEUE, 0, 1 << 32), 100);
+    assert_eq!(within(queued), None);
+}
+
+/// A packet through a queue: its hops, each with its sum.
+fn queued(cpu: u16, waits: &[crate::testing::Ev]) -> Vec<(HopId, i128)> {
+    let first = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&headers(1)))
+        .event(at_dev(NETIF_RECEIVE, VETH0), 100)
+        .event(at_dev(NET_DEV_QUEUE, UP0), 0);
+    let second = Chunk::new(cpu, u32::from(cpu == 0), 2_000)
+        .skb(0xa0, None)
+        .events(waits, 0)
+        .event((QDISC_ENQUEUE, 0, 1 << 32), 50)
+        .event((QDISC_DEQUEUE, 0, 0), 60)
+        .event(at_dev(NET_DEV_START, UP0), 70)
+        .event(at_dev(NETIF_RECEIVE, SERVER_ETH0), 0);
+    let ledger = ledger_of(&[first, second]);
+    let path = &ledger.paths()[0];
+    assert_eq!(path.unattributed.sum_ns(), 100, "the bridge ahead of it is not seen");
+    path.rows.iter().filter_map(|r| Some((r.key.hop?, r.times.sum_ns()))).collect()
+}
+
+#[test]
+fn waiting_for_a_qdiscs_lock_is_no_part_of_its_enqueue() {
+    let queue = |rest: &[(HopId, i128)]| {
+        let after = [(HopId::QdiscWait, 50), (HopId::QdiscSend, 60), (HopId::Device, 70)];
+        [rest, &after].concat()
+    };
+    assert_eq!(queued(0, &[]), queue(&[(HopId::QdiscEnqueue, 900)]));
+    // From 1,100 to 2,000, of which it waited from 1,300 to 1,950; told at 2,000.
+    let waits = [(QDISC_LOCK, 0, 1_300), (QDISC_LOCKED, 0, 1_950)];
+    let apart = queue(&[(HopId::QdiscEnqueue, 250), (HopId::QdiscLock, 650)]);
+    assert_eq!(queued(0, &waits), apart);
+    // Another CPU had the lock, and has enqueued it.
+    assert_eq!(queued(1, &[]), queue(&[(HopId::QdiscLock, 900)]));
 }
 
 fn any_event() -> impl Strategy<Value = (u8, u8, u8, u64)> {

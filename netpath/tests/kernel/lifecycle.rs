@@ -21,7 +21,7 @@ use super::support::{bridge_nat, loaded, netpath, run, trace, wait_for};
 use crate::need_kernel;
 
 /// A trace that goes on until it is stopped, and that has attached.
-fn trace_on(lab: &Lab, arguments: &[&str]) -> Child {
+pub(crate) fn trace_on(lab: &Lab, arguments: &[&str]) -> Child {
     let focus = lab.topology().focus;
     let netns = lab.full_name(focus.0);
     let mut all = vec!["-v", "trace", "--iface", focus.1, "--netns", &netns, "--json"];
@@ -37,7 +37,7 @@ fn trace_on(lab: &Lab, arguments: &[&str]) -> Child {
     child
 }
 
-fn signal(child: &Child, signal: Signal) {
+pub(crate) fn signal(child: &Child, signal: Signal) {
     kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
 }
 

@@ -2,7 +2,8 @@
 
 use std::{
     ffi::OsString,
-    process::{Command, Output, Stdio},
+    io::Read,
+    process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -114,6 +115,26 @@ pub(crate) fn loaded() -> Vec<String> {
         .filter_map(|p| p.name_as_str().map(str::to_owned))
         .filter(|name| numbered(name))
         .collect()
+}
+
+/// Reads what netpath says until it has said this; says what it was.
+pub(crate) fn told(stderr: &mut impl Read, what: &str) -> String {
+    let mut told = String::new();
+    let mut byte = [0];
+    while !(told.contains(what) && told.ends_with('\n')) {
+        let read = stderr.read(&mut byte).expect("it can be read");
+        assert!(read > 0, "it ended without a word of {what}: {told}");
+        told.push(char::from(byte[0]));
+    }
+    told
+}
+
+/// The report of a netpath that has been told to end.
+pub(crate) fn end_of(mut child: Child) -> Snapshot {
+    let mut text = String::new();
+    child.stdout.as_mut().expect("it was piped").read_to_string(&mut text).expect("it is text");
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    serde_json::from_str(&text).expect("a report")
 }
 
 /// Waits until `done`, a minute at most: emulated machines are slow.

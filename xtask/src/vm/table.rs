@@ -28,6 +28,8 @@ struct Column {
     release: String,
     whose: String,
     hops: BTreeMap<String, String>,
+    /// What attaching took, by the way's letter, s.
+    took: BTreeMap<char, f64>,
 }
 
 /// Asks each kernel, and this machine's, and writes the table.
@@ -69,9 +71,11 @@ fn column(
     order: &mut Vec<String>,
 ) -> anyhow::Result<Column> {
     let mut hops: BTreeMap<String, String> = BTreeMap::new();
+    let mut took = BTreeMap::new();
     for (letter, ..) in WAYS {
         let Some(text) = said(*letter) else { continue };
         let report: Value = serde_json::from_str(&text).context("doctor's JSON")?;
+        took.extend(report["attaching_ms"].as_f64().map(|ms| (*letter, ms / 1e3)));
         for row in report["hops"].as_array().into_iter().flatten() {
             let hop = row["hop"].as_str().unwrap_or_default();
             if !order.iter().any(|known| known == hop) {
@@ -82,7 +86,7 @@ fn column(
             }
         }
     }
-    Ok(Column { release: release.to_owned(), whose: whose.to_owned(), hops })
+    Ok(Column { release: release.to_owned(), whose: whose.to_owned(), hops, took })
 }
 
 fn markdown(columns: &[Column], order: &[String]) -> String {
@@ -104,6 +108,18 @@ fn markdown(columns: &[Column], order: &[String]) -> String {
     text.push('\n');
     for (letter, _, what) in WAYS {
         text += &format!("- **{letter}**: {what}\n");
+    }
+    text += "\nLoading and attaching all of it took, in seconds (the kernels of packages in emulation):\n\n| kernel |";
+    for (letter, ..) in WAYS {
+        text += &format!(" {letter} |");
+    }
+    text += &format!("\n| --- |{}\n", " --- |".repeat(WAYS.len()));
+    for column in columns {
+        text += &format!("| {} |", column.release);
+        for (letter, ..) in WAYS {
+            text += &column.took.get(letter).map_or(" – |".to_owned(), |s| format!(" {s:.2} |"));
+        }
+        text.push('\n');
     }
     text += "\n| hop |";
     for column in columns {
@@ -132,9 +148,10 @@ mod tests {
 
     #[test]
     fn letters_say_which_way_sees_a_hop() {
-        let said = |letter: char| match letter {
+        let said = |letter: char| {
+            match letter {
             't' => Some(
-                r#"{"hops":[{"hop":"a","backends":["tracepoint"]},{"hop":"b","absent":"no"}]}"#
+                r#"{"attaching_ms":340,"hops":[{"hop":"a","backends":["tracepoint"]},{"hop":"b","absent":"no"}]}"#
                     .to_owned(),
             ),
             'k' => Some(
@@ -142,12 +159,14 @@ mod tests {
                     .to_owned(),
             ),
             _ => None,
+        }
         };
         let mut order = Vec::new();
         let column = column("6.1", "mine", said, &mut order).unwrap();
         assert_eq!(order, ["a", "b"]);
         let text = markdown(&[column], &order);
         assert!(text.contains("| 6.1 | mine | 1 of 2 | – | 2 of 2 | – |"), "{text}");
+        assert!(text.contains("| 6.1 | 0.34 | – | – | – |"), "{text}");
         assert!(text.contains("| `a` | t k |\n| `b` | k |\n"), "{text}");
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn other_cpu(scene: &Scene) -> Option<Hit> {
         let (same, other) = (tally(hop, "same_cpu"), tally(hop, "other_cpu"));
         other.count >= ELSEWHERE * (same.count + other.count) && other.count > 0.0
     };
-    let waits = scene.path.hops.iter().filter(|h| h.kind == "wait" && h.hop != "qdisc.wait");
+    let waits = scene.path.hops.iter().filter(|h| h.kind == "wait" && h.group != "qdisc");
     let hop = waits.filter(moved).max_by(|a, b| scene.cost(a).total_cmp(&scene.cost(b)))?;
     let (same, other) = (tally(hop, "same_cpu"), tally(hop, "other_cpu"));
     let share = other.count / (same.count + other.count);

@@ -17,6 +17,8 @@ const SHAPERS: &[&str] = &["tbf", "htb", "hfsc", "netem", "cake", "ets", "taprio
 /// An enqueue is contended if its 99th percentile is so many times its median, and this long.
 const CONTENDED: u64 = 10;
 const CONTENDED_NS: u64 = 2_000;
+/// The share of packets from which finding a lock taken is no accident.
+const LOCKED_OUT: f64 = 0.01;
 
 fn kind<'a>(scene: &Scene<'a>, hop: &'a HopReport) -> &'a str {
     scene
@@ -74,7 +76,7 @@ pub(super) fn shaped(scene: &Scene) -> Option<Hit> {
 }
 
 pub(super) fn on_veth(scene: &Scene) -> Option<Hit> {
-    let rows = ["qdisc.enqueue", "qdisc.wait", "qdisc.send", "qdisc.bypass"];
+    let rows = ["qdisc.enqueue", "qdisc.lock", "qdisc.wait", "qdisc.send", "qdisc.bypass"];
     let on_veth = |h: &&HopReport| {
         rows.contains(&h.hop.as_str())
             && scene.qdisc(h).is_some_and(|q| {
@@ -90,6 +92,36 @@ pub(super) fn on_veth(scene: &Scene) -> Option<Hit> {
 }
 
 pub(super) fn lock(scene: &Scene) -> Option<Hit> {
+    lock_seen(scene).or_else(|| lock_suspected(scene))
+}
+
+/// The longest wait for a qdisc's lock.
+fn lock_seen(scene: &Scene) -> Option<Hit> {
+    let all = scene.path.hops.iter().filter(|h| h.hop == "qdisc.lock");
+    let (hop, cost) = all.map(|h| (h, scene.cost(h))).max_by(|a, b| a.1.total_cmp(&b.1))?;
+    let share = hop.count as f64 / scene.path.packets.max(1) as f64;
+    if share < LOCKED_OUT || (hop.times.p99_ns < CONTENDED_NS && scene.share(cost) < MATTERS) {
+        return None;
+    }
+    let text = format!(
+        "{} of the packets find the lock of {} on {} taken, and wait {} for it, {} for one in a hundred of them",
+        percent(share),
+        kind(scene, hop),
+        hop.place(),
+        time(hop.times.mean_ns),
+        time(hop.times.p99_ns as f64)
+    );
+    Some(
+        Hit::new(cost, text)
+            .with("share", share)
+            .with("mean_ns", hop.times.mean_ns)
+            .with("p99_ns", hop.times.p99_ns)
+            .with("place", hop.place()),
+    )
+}
+
+/// Where waiting is not seen apart, it shows in the enqueue.
+fn lock_suspected(scene: &Scene) -> Option<Hit> {
     let hop = scene.path.hops.iter().find(|h| {
         h.hop == "qdisc.enqueue"
             && h.times.p99_ns >= CONTENDED_NS
