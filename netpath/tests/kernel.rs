@@ -12,5 +12,6 @@ mod kernel {
     mod lifecycle;
     mod matrix;
     mod paths;
+    mod recording;
     mod selection;
 }
