@@ -77,7 +77,13 @@ fn subject(left: &str) -> Result<(Subject, Figure), (usize, String)> {
         None => (left, None),
     };
     let Some(subject) = find(name) else {
-        let close = close_names(name, names());
+        let close = match name.strip_prefix(GROUP) {
+            Some(name) => close_names(name, names().filter(|n| group(n).is_some()))
+                .into_iter()
+                .map(|n| format!("{GROUP}{n}"))
+                .collect(),
+            None => close_names(name, names()),
+        };
         let hint = if close.is_empty() {
             "`netpath hops` lists hops and groups".to_owned()
         } else {
