@@ -5,12 +5,16 @@
 //!
 //! ```text
 //! CONDITION := SUBJECT [ '.' FIGURE ] OPERATOR VALUE
-//! SUBJECT   := a hop's key | a group | total | unattributed
+//! SUBJECT   := a hop's key | a group | group:NAME | total | unattributed
 //!            | lost | drops | incomplete | vanished | negative
 //! FIGURE    := mean | p50 | p90 | p99 | p999 | max | count | share
 //! OPERATOR  := > | >= | < | <=
 //! VALUE     := a number, with ns, us, µs, ms or s for a time, and % for a share
 //! ```
+//!
+//! A name that a hop and a group share is the hop's, judged at each of its places:
+//! `conntrack.p99` is that of conntrack in PREROUTING, and that of it in OUTPUT. What a packet
+//! spends in all of a group's hops together is `group:conntrack.p99`.
 
 mod judge;
 mod parse;

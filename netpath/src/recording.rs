@@ -4,9 +4,10 @@
 //! File  := "NETPATH\n" version:u16 Frame*
 //! Frame := kind:u8 flags:u8 reserved:u16 length:u32 crc32:u32 payload[length]
 //! ```
-//! Integers are little endian; the checksum (CRC-32, IEEE 802.3) covers the payload as it stands
-//! in the file. Payloads are zstd-compressed. Every frame is written whole and at once, so that a
-//! file whose writer was killed is good up to its last whole frame.
+//! Integers are little endian; the checksum (CRC-32, IEEE 802.3) covers the eight bytes before it
+//! and the payload as it stands in the file; in version 1 the payload alone. Payloads are
+//! zstd-compressed. Every frame is written whole and at once, so that a file whose writer was killed,
+//! or whose disk was full, is good up to its last whole frame.
 //!
 //! | kind | payload |
 //! | --- | --- |
@@ -31,10 +32,24 @@ pub use write::Writer;
 
 const MAGIC: [u8; 8] = *b"NETPATH\n";
 /// The version of the file's form.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
+/// The oldest one that can be read.
+const VERSION_OLDEST: u16 = 1;
 const FRAME_HEADER: usize = 12;
+/// Of these, how many stand before the checksum.
+const SUMMED: usize = 8;
 /// A frame is never longer than this when it is unpacked, bytes.
 const FRAME_MAX: usize = 64 << 20;
+
+/// The checksum of a frame with this header.
+fn checksum(version: u16, header: &[u8; FRAME_HEADER], packed: &[u8]) -> u32 {
+    let mut sum = crc32fast::Hasher::new();
+    if version > 1 {
+        sum.update(&header[..SUMMED]);
+    }
+    sum.update(packed);
+    sum.finalize()
+}
 
 /// Whether a file begins like a recording.
 pub fn is_one(path: &Path) -> Result<bool, RecordingError> {
@@ -66,7 +81,7 @@ pub enum RecordingError {
     Io { what: &'static str, path: PathBuf, source: io::Error },
     #[error("{path} is not a netpath recording (it begins with other bytes)")]
     NotOne { path: PathBuf },
-    #[error("{path} has version {found}; this netpath reads version {VERSION}")]
+    #[error("{path} has version {found}; this netpath reads {VERSION_OLDEST} to {VERSION}")]
     Version { path: PathBuf, found: u16 },
     #[error("{path} is damaged at byte {offset}: {what}")]
     Damaged { path: PathBuf, offset: u64, what: String },
@@ -79,3 +94,6 @@ pub enum RecordingError {
     )]
     Abi { path: PathBuf, found: u16 },
 }
+
+#[cfg(test)]
+mod tests;

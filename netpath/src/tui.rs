@@ -7,7 +7,7 @@
 //! - `state`: what the viewer has chosen; keys and snapshots change it;
 //! - `draw`: a screen of a state, as cells;
 //! - [`look`]: what the terminal can show of them;
-//! - [`terminal`]: taking the terminal over, and giving it back.
+//! - [`terminal`]: taking the terminal over, and giving it back; [`Offscreen`]: doing without one.
 
 mod columns;
 mod draw;
@@ -15,6 +15,7 @@ mod held;
 mod help;
 pub mod keys;
 pub mod look;
+mod offscreen;
 mod palette;
 mod rows;
 mod state;
@@ -33,6 +34,7 @@ use ratatui::{
 
 pub use held::Stderr;
 pub use look::{Depth, Look};
+pub use offscreen::Offscreen;
 
 use crate::{
     live::{Live, News},

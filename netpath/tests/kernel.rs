@@ -14,5 +14,6 @@ mod kernel {
     mod matrix;
     mod modules;
     mod paths;
+    mod recording;
     mod selection;
 }

@@ -1,11 +1,14 @@
 //! Conditions against a snapshot.
 
-use netpath_common::hop::HopId;
+use netpath_common::{
+    group::Group,
+    hop::{HOPS, HopId},
+};
 
 use super::{Condition, Counter, Figure, Subject};
 use crate::{
     report::words,
-    snapshot::{HopReport, PathReport, Snapshot, Summary},
+    snapshot::{PathReport, Snapshot, Summary},
     view::units::{count, percent, time},
 };
 
@@ -34,11 +37,10 @@ pub fn judge(conditions: &[Condition], snapshot: &Snapshot) -> Verdict {
                 verdict.unjudged.push(format!("{}: {why}", condition.text));
             }
             Subject::Hop(id) => hop(condition, id, snapshot, &mut verdict),
-            Subject::Group(_) | Subject::Total | Subject::Unattributed => {
+            Subject::Group(id) => group(condition, id, snapshot, &mut verdict),
+            Subject::Total | Subject::Unattributed => {
                 for path in &snapshot.paths {
-                    if let Some(value) = of_path(condition, path) {
-                        compare(condition, value, &path_words(path), &mut verdict);
-                    }
+                    compare(condition, of_path(condition, path), &path_words(path), &mut verdict);
                 }
             }
         }
@@ -64,48 +66,60 @@ fn hop(condition: &Condition, id: HopId, s: &Snapshot, verdict: &mut Verdict) {
     }
     for path in &s.paths {
         for hop in path.hops.iter().filter(|h| h.hop == key) {
-            let value = of_hop(condition.figure, hop);
+            let value = figure(condition.figure, hop.count, hop.share, &hop.times);
             let place = format!("{} at {}, {}", words::what(hop), hop.place(), path_words(path));
             compare(condition, value, &place, verdict);
         }
     }
 }
 
-fn of_hop(figure: Figure, hop: &HopReport) -> f64 {
-    match figure {
-        Figure::Count => hop.count as f64,
-        Figure::Share => hop.share,
-        figure => of_times(figure, &hop.times),
+/// A group's own figures: what packets spent in all of its hops.
+fn group(condition: &Condition, id: Group, s: &Snapshot, verdict: &mut Verdict) {
+    let key = id.key();
+    let mut met = false;
+    for path in &s.paths {
+        let hops = path.hops.iter().filter(|h| h.group == key).count();
+        let Some(group) = path.groups.iter().find(|g| g.group == key) else {
+            if hops > 0 {
+                // A report that an older netpath has written.
+                let why = format!("{} has no figures of its groups", path_words(path));
+                verdict.unjudged.push(format!("{}: {why}", condition.text));
+                met = true;
+            }
+            continue;
+        };
+        met = true;
+        let value = figure(condition.figure, group.count, group.share, &group.times);
+        let hops = words::counted(hops as u64, "hop");
+        let place = format!("{} ({hops}), {}", id.label(), path_words(path));
+        compare(condition, value, &place, verdict);
+    }
+    let mut all = HOPS.iter().filter(|h| h.group == id);
+    if !met && all.all(|h| s.absent.contains_key(h.key)) {
+        verdict.unjudged.push(format!("{}: none of {key}'s hops was measured", condition.text));
     }
 }
 
-fn of_times(figure: Figure, times: &Summary) -> f64 {
+fn figure(figure: Figure, count: u64, share: f64, times: &Summary) -> f64 {
     match figure {
+        Figure::Count => count as f64,
+        Figure::Share => share,
+        Figure::Mean => times.mean_ns,
         Figure::P50 => times.p50_ns as f64,
         Figure::P90 => times.p90_ns as f64,
         Figure::P99 => times.p99_ns as f64,
         Figure::P999 => times.p999_ns as f64,
         Figure::Max => times.max_ns as f64,
-        Figure::Mean | Figure::Count | Figure::Share => times.mean_ns,
     }
 }
 
-/// What a condition asks of a path; `None` where the path has no such hop.
-fn of_path(condition: &Condition, path: &PathReport) -> Option<f64> {
-    let mean = match condition.subject {
-        Subject::Total => {
-            return Some(match condition.figure {
-                Figure::Count => path.packets as f64,
-                figure => of_times(figure, &path.total),
-            });
-        }
-        Subject::Unattributed => path.unattributed_ns,
-        Subject::Group(group) => {
-            words::by_group(path).into_iter().find(|(info, _)| info.group == group)?.1
-        }
-        Subject::Hop(_) | Subject::Counter(_) => return None,
-    };
-    Some(if condition.figure == Figure::Share { words::share(path, mean) } else { mean })
+/// What a condition on all of a path asks for.
+fn of_path(condition: &Condition, path: &PathReport) -> f64 {
+    match (condition.subject, condition.figure) {
+        (Subject::Unattributed, Figure::Share) => words::share(path, path.unattributed_ns),
+        (Subject::Unattributed, _) => path.unattributed_ns,
+        (_, of) => figure(of, path.packets, 1.0, &path.total),
+    }
 }
 
 fn path_words(path: &PathReport) -> String {

@@ -11,6 +11,9 @@ use thiserror::Error;
 use super::{COUNTERS, Condition, FIGURES, Figure, OPERATORS, Subject};
 use crate::netns::close_names;
 
+/// Before a group's name, where a hop may have the same.
+const GROUP: &str = "group:";
+
 /// Why a condition can't be understood.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{what} at character {at}{}", marked(.text, *.at))]
@@ -74,7 +77,13 @@ fn subject(left: &str) -> Result<(Subject, Figure), (usize, String)> {
         None => (left, None),
     };
     let Some(subject) = find(name) else {
-        let close = close_names(name, names());
+        let close = match name.strip_prefix(GROUP) {
+            Some(name) => close_names(name, names().filter(|n| group(n).is_some()))
+                .into_iter()
+                .map(|n| format!("{GROUP}{n}"))
+                .collect(),
+            None => close_names(name, names()),
+        };
         let hint = if close.is_empty() {
             "`netpath hops` lists hops and groups".to_owned()
         } else {
@@ -98,18 +107,12 @@ fn check(
         }
         (_, None) => Err(format!(
             "expected a figure after `{name}`, such as {name}.mean{}",
-            if matches!(subject, Subject::Group(_) | Subject::Unattributed) {
-                ""
-            } else {
-                " or .p99"
-            }
+            if subject == Subject::Unattributed { "" } else { " or .p99" }
         )),
-        (Subject::Group(_) | Subject::Unattributed, Some(figure))
+        (Subject::Unattributed, Some(figure))
             if !matches!(figure, Figure::Mean | Figure::Share) =>
         {
-            Err(format!(
-                "`{name}` has a mean and a share only: percentiles of several hops don't add up"
-            ))
+            Err(format!("`{name}` has a mean and a share only: no packet's own is kept"))
         }
         (Subject::Total, Some(Figure::Share)) => {
             Err("the total's share is always 100 %".to_owned())
@@ -118,23 +121,30 @@ fn check(
     }
 }
 
-/// A subject by its name. Hops come first: `nat` is the hop, `netfilter/nat` the group.
+/// A subject by its name. Hops come first: `nat` is the hop, `group:nat` the group.
 fn find(name: &str) -> Option<Subject> {
+    if let Some(group) = name.strip_prefix(GROUP) {
+        return self::group(group);
+    }
     let hop = || HopId::from_key(name).map(Subject::Hop);
     let counter = || COUNTERS.iter().find(|(_, key)| *key == name).map(|c| Subject::Counter(c.0));
-    let group = || {
-        let row = GROUPS.iter().find(|g| g.key == name || g.label == name)?;
-        (row.group != Group::Probe).then_some(Subject::Group(row.group))
-    };
     match name {
         "total" => Some(Subject::Total),
         "unattributed" => Some(Subject::Unattributed),
-        _ => hop().or_else(counter).or_else(group),
+        _ => hop().or_else(counter).or_else(|| group(name)),
     }
 }
 
+/// A group by its key, or by its label.
+fn group(name: &str) -> Option<Subject> {
+    let row = GROUPS.iter().find(|g| g.key == name || g.label == name)?;
+    // No packet has a time in these: what probes take is a mean, what is unattributed the rest.
+    let summed = !matches!(row.group, Group::Probe | Group::Unattributed);
+    summed.then_some(Subject::Group(row.group))
+}
+
 fn names() -> impl Iterator<Item = &'static str> {
-    let groups = GROUPS.iter().flat_map(|g| [g.key, g.label]);
+    let groups = GROUPS.iter().flat_map(|g| [g.key, g.label]).filter(|name| group(name).is_some());
     let others = ["total", "unattributed"].into_iter().chain(COUNTERS.iter().map(|c| c.1));
     HOPS.iter().map(|h| h.key).chain(groups).chain(others)
 }

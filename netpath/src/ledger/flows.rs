@@ -1,8 +1,11 @@
 //! Flows: packets of one tuple, in a direction.
 
-use std::cmp::Reverse;
+use std::{
+    cmp::{Ordering, Reverse},
+    collections::BinaryHeap,
+};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Direction;
 use crate::packet::Tuple;
@@ -64,21 +67,80 @@ impl Flows {
 
     /// The `n` flows with the most packets, and of the others the `n` with the slowest packet; most
     /// packets first.
+    ///
+    /// One pass over all of them, as the live view asks several times a second.
     pub fn top(&self, n: usize) -> Vec<(&Tuple, Direction, &Flow)> {
-        let mut all: Vec<_> = self.by_tuple.iter().map(|((t, d), f)| (t, *d, f)).collect();
-        let order = |f: &(&Tuple, Direction, &Flow)| (Reverse(f.2.packets), *f.0, f.1);
-        if all.len() > n {
-            all.select_nth_unstable_by_key(n, order);
-            let rest = &mut all[n..];
-            if rest.len() > n {
-                rest.select_nth_unstable_by_key(n, |f| (Reverse(f.2.max_ns), *f.0, f.1));
-            }
-            all.truncate(2 * n);
+        let mut busiest = Least::new(n);
+        // As many of these can be among the busiest.
+        let mut slowest = Least::new(2 * n);
+        for ((tuple, direction), flow) in &self.by_tuple {
+            busiest.add((Reverse(flow.packets), tuple, *direction), flow);
+            slowest.add((Reverse(flow.max_ns), tuple, *direction), flow);
         }
-        all.sort_by_key(order);
-        all
+        let mut top = busiest.sorted();
+        let known: FxHashSet<_> = top.iter().map(|(t, d, _)| (*t, *d)).collect();
+        let others = slowest.sorted().into_iter().filter(|(t, d, _)| !known.contains(&(*t, *d)));
+        top.extend(others.take(n));
+        top.sort_by_key(|(t, d, f)| (Reverse(f.packets), *t, *d));
+        top
     }
 }
+
+/// A flow's place among others: a figure, the largest first; among equals it is the same each time.
+type Place<'a, T> = (Reverse<T>, &'a Tuple, Direction);
+
+/// The flows with the least places of all that were added.
+struct Least<'a, T> {
+    most: usize,
+    /// The greatest place is on top.
+    heap: BinaryHeap<Placed<'a, T>>,
+}
+
+struct Placed<'a, T> {
+    place: Place<'a, T>,
+    flow: &'a Flow,
+}
+
+impl<'a, T: Ord> Least<'a, T> {
+    fn new(most: usize) -> Self {
+        Self { most, heap: BinaryHeap::with_capacity(most + 1) }
+    }
+
+    fn add(&mut self, place: Place<'a, T>, flow: &'a Flow) {
+        if self.heap.len() < self.most {
+            self.heap.push(Placed { place, flow });
+        } else if let Some(mut greatest) = self.heap.peek_mut()
+            && place < greatest.place
+        {
+            *greatest = Placed { place, flow };
+        }
+    }
+
+    fn sorted(self) -> Vec<(&'a Tuple, Direction, &'a Flow)> {
+        let sorted = self.heap.into_sorted_vec().into_iter();
+        sorted.map(|p| (p.place.1, p.place.2, p.flow)).collect()
+    }
+}
+
+impl<T: Ord> Ord for Placed<'_, T> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.place.cmp(&other.place)
+    }
+}
+
+impl<T: Ord> PartialOrd for Placed<'_, T> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T: Ord> PartialEq for Placed<'_, T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.place == other.place
+    }
+}
+
+impl<T: Ord> Eq for Placed<'_, T> {}
 
 #[cfg(test)]
 mod tests {
@@ -96,6 +158,11 @@ mod tests {
         }
         let top: Vec<u64> = flows.top(2).iter().map(|(_, _, f)| f.packets).collect();
         assert_eq!(top, [100, 99, 2, 1]);
+        // One that is among the busiest and the slowest is there once, and two others are as slow.
+        flows.add(tuple(99), None, Direction::Outbound, 5_000);
+        let top: Vec<u64> = flows.top(2).iter().map(|(_, _, f)| f.packets).collect();
+        assert_eq!(top, [101, 99, 2, 1]);
+        assert_eq!(flows.top(0).len(), 0);
         assert_eq!(flows.top(1000).len(), 100);
     }
 }

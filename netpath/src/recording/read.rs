@@ -8,7 +8,9 @@ use std::{
 
 use netpath_common::wire::{ABI, ABI_OLDEST};
 
-use super::{FRAME_HEADER, FRAME_MAX, Kind, MAGIC, RecordingError, VERSION};
+use super::{
+    FRAME_HEADER, FRAME_MAX, Kind, MAGIC, RecordingError, VERSION, VERSION_OLDEST, checksum,
+};
 use crate::session::{Ending, Session};
 
 /// A recording that is being read.
@@ -17,6 +19,8 @@ pub struct Reader {
     path: PathBuf,
     file: BufReader<File>,
     offset: u64,
+    /// Of the file's form.
+    version: u16,
     pub session: Session,
     /// What the recording says of its end; `None` until it is reached, or where it is missing.
     pub ending: Option<Ending>,
@@ -68,13 +72,14 @@ impl Reader {
             return Err(RecordingError::NotOne { path: owned });
         }
         let found = u16::from_le_bytes([head[MAGIC.len()], head[MAGIC.len() + 1]]);
-        if found != VERSION {
+        if !(VERSION_OLDEST..=VERSION).contains(&found) {
             return Err(RecordingError::Version { path: owned, found });
         }
         let mut reader = Self {
             path: owned,
             file,
             offset: head.len() as u64,
+            version: found,
             session: Session::default(),
             ending: None,
             damage: None,
@@ -134,9 +139,6 @@ impl Reader {
         if got < FRAME_HEADER {
             return Err(self.damaged("a frame's header is cut off"));
         }
-        let Some(kind) = Kind::from_number(header[0]) else {
-            return Err(self.damaged(&format!("unknown kind of frame {}", header[0])));
-        };
         let word = |at: usize| {
             u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
         };
@@ -152,9 +154,12 @@ impl Reader {
         if got < length {
             return Err(self.damaged(&format!("a frame of {length} bytes is cut off after {got}")));
         }
-        if crc32fast::hash(&packed) != sum {
+        if checksum(self.version, &header, &packed) != sum {
             return Err(self.damaged("a frame's checksum is wrong"));
         }
+        let Some(kind) = Kind::from_number(header[0]) else {
+            return Err(self.damaged(&format!("unknown kind of frame {}", header[0])));
+        };
         let payload = zstd::bulk::decompress(&packed, FRAME_MAX)
             .map_err(|e| self.damaged(&format!("a frame can't be unpacked: {e}")))?;
         self.offset += (FRAME_HEADER + length) as u64;

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{FRAME_HEADER, Kind, MAGIC, RecordingError, VERSION};
+use super::{FRAME_HEADER, Kind, MAGIC, RecordingError, SUMMED, VERSION, checksum};
 use crate::session::{Ending, Session};
 
 /// Events are packed into a frame once they have this many bytes.
@@ -97,12 +97,16 @@ impl Writer {
 
     fn frame(&mut self, kind: Kind, payload: &[u8]) -> Result<(), RecordingError> {
         let packed = zstd::bulk::compress(payload, LEVEL).map_err(|e| self.failed(e))?;
+        let mut header = [0; FRAME_HEADER];
+        header[0] = kind as u8;
+        let length = u32::try_from(packed.len()).unwrap_or(u32::MAX);
+        header[4..SUMMED].copy_from_slice(&length.to_le_bytes());
+        let sum = checksum(VERSION, &header, &packed);
+        header[SUMMED..].copy_from_slice(&sum.to_le_bytes());
         let mut frame = std::mem::take(&mut self.frame);
         frame.clear();
         frame.reserve(FRAME_HEADER + packed.len());
-        frame.extend_from_slice(&[kind as u8, 0, 0, 0]);
-        frame.extend_from_slice(&u32::try_from(packed.len()).unwrap_or(u32::MAX).to_le_bytes());
-        frame.extend_from_slice(&crc32fast::hash(&packed).to_le_bytes());
+        frame.extend_from_slice(&header);
         frame.extend_from_slice(&packed);
         let result = self.file.write_all(&frame);
         self.written += frame.len() as u64;

@@ -127,12 +127,15 @@ fn findings(out: &mut String, s: &Snapshot) {
     }
     out.push_str("\n## Findings\n\n");
     for f in &s.findings {
+        let cost = if f.cost_ns > 0.0 {
+            format!(" ({}, {})", time(f.cost_ns), percent(f.share))
+        } else {
+            String::new()
+        };
         let _ = writeln!(
             out,
-            "- **{}** ({}, {}): {}. *What would help:* {}",
+            "- **{}**{cost}: {}. *What would help:* {}",
             text(&f.title),
-            time(f.cost_ns),
-            percent(f.share),
             text(&f.summary),
             text(&f.advice)
         );

@@ -1,10 +1,11 @@
-//! A profile for speedscope: one sampled profile per path, weighted by nanoseconds.
+//! Profiles for speedscope, weighted by nanoseconds: of each path a mean packet, hop by hop, and its
+//! single packets as they passed in time (speedscope's *Time Order*).
 //!
 //! The form is speedscope's own (`https://www.speedscope.app/file-format-schema.json`).
 
 use serde::Serialize;
 
-use super::stack;
+use super::stack::{self, Line};
 use crate::snapshot::Snapshot;
 
 /// The file.
@@ -41,7 +42,7 @@ struct Profile {
     weights: Vec<u64>,
 }
 
-/// All paths, a mean packet of each: the profile's length is its mean total, in ns.
+/// All paths: the profiles' length is the mean total, or the single packet's, in ns.
 pub(super) fn profile(snapshot: &Snapshot) -> File {
     let mut frames: Vec<FrameName> = Vec::new();
     let mut index = |name: &str| {
@@ -51,20 +52,27 @@ pub(super) fn profile(snapshot: &Snapshot) -> File {
         })
     };
     let mut profiles = Vec::new();
-    for path in &snapshot.paths {
-        let lines = stack::path_lines(path, 1.0);
+    let mut add = |name: String, lines: &[Line]| {
         let samples =
             lines.iter().map(|l| l.names.iter().map(|name| index(name)).collect()).collect();
         let weights: Vec<u64> = lines.iter().map(|l| l.ns).collect();
         profiles.push(Profile {
             r#type: "sampled",
-            name: format!("{} {}", path.direction, path.name),
+            name,
             unit: "nanoseconds",
             start_value: 0,
             end_value: weights.iter().sum(),
             samples,
             weights,
         });
+    };
+    for path in &snapshot.paths {
+        let name = format!("{} {}", path.direction, path.name);
+        add(format!("{name}: mean packet"), &stack::path_lines(path, 1.0));
+        for packet in &path.packets_shown {
+            let title = format!("{name}: {} packet", packet.label);
+            add(title, &stack::packet_lines(path, packet));
+        }
     }
     File {
         schema: "https://www.speedscope.app/file-format-schema.json",

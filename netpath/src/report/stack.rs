@@ -6,7 +6,7 @@
 use netpath_common::group::Group;
 
 use super::words;
-use crate::snapshot::{PathReport, Snapshot};
+use crate::snapshot::{HopReport, PacketReport, PathReport, PieceReport, Snapshot};
 
 /// A frame with what is inside it.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,29 +52,14 @@ pub(crate) fn path_lines(path: &PathReport, packets: f64) -> Vec<Line> {
     let root = path_frame(path);
     let mut lines: Vec<Line> = Vec::new();
     for hop in &path.hops {
-        let group = words::group(hop);
-        let wait = words::is_wait(hop);
-        let place = hop.hook.as_ref().or(hop.dev.as_ref());
-        let leaf = format!(
-            "{}{}{}",
-            words::part(hop),
-            place.map_or_else(String::new, |at| format!(" {at}")),
-            if wait { WAITING } else { "" }
-        );
-        let names = [&root, &hop.netns, group.label, &leaf].map(plain).to_vec();
         let ns = rounded(words::of_packet(hop, path) * packets);
-        let paint = if wait { Paint::Wait(group.group) } else { Paint::Work(group.group) };
+        let (names, paint) = frames(&root, hop);
         match lines.iter_mut().find(|line| line.names == names) {
             Some(line) => line.ns += ns,
             None => lines.push(Line { names, ns, paint }),
         }
     }
-    let group = Group::Unattributed;
-    lines.push(Line {
-        names: [&root, group.label()].map(plain).to_vec(),
-        ns: rounded(path.unattributed_ns * packets),
-        paint: Paint::Work(group),
-    });
+    lines.push(unattributed(&root, rounded(path.unattributed_ns * packets)));
     lines.retain(|line| line.ns > 0);
     let first = |line: &Line, depth: usize| {
         lines.iter().position(|other| other.names.get(..depth) == line.names.get(..depth))
@@ -83,6 +68,43 @@ pub(crate) fn path_lines(path: &PathReport, packets: f64) -> Vec<Line> {
     let mut sorted: Vec<_> = order.into_iter().zip(lines.iter().cloned()).collect();
     sorted.sort_by_key(|(order, _)| *order);
     sorted.into_iter().map(|(_, line)| line).collect()
+}
+
+/// A single packet's pieces in the order of time, a line each. A piece that took no time, or less
+/// (between two CPUs' clocks), has no width.
+pub(crate) fn packet_lines(path: &PathReport, packet: &PacketReport) -> Vec<Line> {
+    let root = path_frame(path);
+    let line = |piece: &PieceReport| {
+        let ns = u64::try_from(piece.ns).ok().filter(|ns| *ns > 0)?;
+        Some(match piece.hop.and_then(|h| path.hops.get(h)) {
+            Some(hop) => {
+                let (names, paint) = frames(&root, hop);
+                Line { names, ns, paint }
+            }
+            None => unattributed(&root, ns),
+        })
+    };
+    packet.pieces.iter().filter_map(line).collect()
+}
+
+/// The frames that a hop's time is in, from the outside in.
+fn frames(root: &str, hop: &HopReport) -> (Vec<String>, Paint) {
+    let group = words::group(hop);
+    let wait = words::is_wait(hop);
+    let place = hop.hook.as_ref().or(hop.dev.as_ref());
+    let leaf = format!(
+        "{}{}{}",
+        words::part(hop),
+        place.map_or_else(String::new, |at| format!(" {at}")),
+        if wait { WAITING } else { "" }
+    );
+    let names = [root, &hop.netns, group.label, &leaf].map(plain).to_vec();
+    (names, if wait { Paint::Wait(group.group) } else { Paint::Work(group.group) })
+}
+
+fn unattributed(root: &str, ns: u64) -> Line {
+    let group = Group::Unattributed;
+    Line { names: [root, group.label()].map(plain).to_vec(), ns, paint: Paint::Work(group) }
 }
 
 /// A name that can be a frame's: semicolons divide frames.

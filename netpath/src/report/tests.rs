@@ -1,5 +1,7 @@
 //! All forms, from a recording of real events.
 
+mod formats;
+
 use std::path::{Path, PathBuf};
 
 use super::*;
@@ -74,48 +76,6 @@ fn frames_of_a_path_are_as_wide_as_what_is_in_them() {
     let frames = stack::nest(&stack::lines(&fixture()));
     assert_eq!(frames.len(), fixture().paths.len());
     frames.iter().for_each(check);
-}
-
-#[test]
-fn a_speedscope_profile_is_as_its_schema_says() {
-    let file: serde_json::Value = serde_json::from_str(&text(Format::Speedscope)).unwrap();
-    let frames = file["shared"]["frames"].as_array().unwrap();
-    let profiles = file["profiles"].as_array().unwrap();
-    assert_eq!(profiles.len(), fixture().paths.len());
-    for profile in profiles {
-        let samples = profile["samples"].as_array().unwrap();
-        let weights = profile["weights"].as_array().unwrap();
-        assert_eq!(samples.len(), weights.len());
-        let sum: u64 = weights.iter().map(|w| w.as_u64().unwrap()).sum();
-        assert_eq!(profile["endValue"].as_u64(), Some(sum));
-        let indices = samples.iter().flat_map(|s| s.as_array().unwrap());
-        assert!(indices.map(|i| i.as_u64().unwrap()).all(|i| i < frames.len() as u64));
-    }
-}
-
-#[test]
-fn a_time_line_has_a_track_for_every_slice_and_both_ends_of_every_arrow() {
-    let trace: serde_json::Value = serde_json::from_str(&text(Format::Perfetto)).unwrap();
-    let events = trace["traceEvents"].as_array().unwrap();
-    let of = |ph: &str| events.iter().filter(|e| e["ph"] == ph).collect::<Vec<_>>();
-    let tracks: Vec<_> = of("M")
-        .iter()
-        .filter(|e| e["name"] == "thread_name")
-        .map(|e| (e["pid"].clone(), e["tid"].clone()))
-        .collect();
-    let slices = of("X");
-    assert!(!slices.is_empty());
-    for slice in &slices {
-        assert!(tracks.contains(&(slice["pid"].clone(), slice["tid"].clone())), "{slice}");
-        assert!(slice["dur"].as_f64().unwrap() >= 0.0, "{slice}");
-    }
-    let (begins, ends) = (of("s"), of("f"));
-    assert!(!begins.is_empty(), "packets cross namespaces");
-    assert_eq!(begins.len(), ends.len());
-    for (begin, end) in begins.iter().zip(ends) {
-        assert_eq!(begin["id"], end["id"]);
-        assert!(begin["ts"].as_f64() <= end["ts"].as_f64());
-    }
 }
 
 #[test]

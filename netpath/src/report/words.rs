@@ -10,7 +10,7 @@ use netpath_common::{
 };
 use serde_json::Value;
 
-pub(crate) use trust::trust;
+pub(crate) use trust::{complete, trust};
 
 use crate::{
     snapshot::{Finding, HopReport, NamedPlace, PathReport, Snapshot, TransactionReport},

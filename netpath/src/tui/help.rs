@@ -6,6 +6,7 @@ use super::{columns::COLUMNS, keys::KEYS};
 const GLYPHS: &[(&str, &str)] = &[
     ("█ ▌", "work: a CPU worked on the packet; the colour is the cost group"),
     ("░", "waiting: the packet sat in a queue"),
+    ("+ −", "a group that unfolds, and one that is unfolded"),
     ("─▶", "on the same CPU, one after the other"),
     ("┄▷", "through a queue"),
     ("‥▶", "past hops that did not fit on the picture"),

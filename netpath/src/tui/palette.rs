@@ -57,6 +57,29 @@ pub(crate) fn group(key: &str) -> Style {
     Style::new().fg(Color::Rgb(r, g, b))
 }
 
+/// How bright a name may be: as far from white as it needs to be read on it.
+const TEXT_LUMINANCE: f64 = 0.3;
+
+/// The same for a name in it: a pale group's is darker, so that it can be read on white as well.
+pub(crate) fn group_text(key: &str) -> Style {
+    let rgb = info(key).map_or([0x85; 3], |g| g.rgb);
+    // Luminance goes about with the power of 2.2 of sRGB's values.
+    let scale = (TEXT_LUMINANCE / luminance(rgb)).min(1.0).powf(1.0 / 2.2);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 255")]
+    let [r, g, b] = rgb.map(|v| (f64::from(v) * scale).round() as u8);
+    Style::new().fg(Color::Rgb(r, g, b))
+}
+
+/// Relative luminance, 0 to 1, as WCAG 2 has it.
+fn luminance(rgb: [u8; 3]) -> f64 {
+    let linear = |v: u8| {
+        let v = f64::from(v) / 255.0;
+        if v <= 0.04045 { v / 12.92 } else { ((v + 0.055) / 1.055).powf(2.4) }
+    };
+    let [r, g, b] = rgb.map(linear);
+    0.2126 * r + 0.7152 * g + 0.0722 * b
+}
+
 /// A cost group, by its key.
 pub(crate) fn info(key: &str) -> Option<&'static GroupInfo> {
     GROUPS.iter().find(|g| g.key == key)
@@ -65,6 +88,21 @@ pub(crate) fn info(key: &str) -> Option<&'static GroupInfo> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_can_be_read_on_dark_and_on_light_ground() {
+        let contrast = |a: f64, b: f64| (a.max(b) + 0.05) / (a.min(b) + 0.05);
+        let names = GROUPS.iter().map(|g| (g.key, group_text(g.key)));
+        let roles = ROLES.iter().map(|(role, ..)| ("role", role.style()));
+        for (key, style) in names.chain(roles) {
+            let Some(Color::Rgb(r, g, b)) = style.fg else { continue };
+            let own = luminance([r, g, b]);
+            // 3 is what WCAG 2 asks of graphics and large text.
+            for ground in [0.0, luminance([0x1e, 0x1e, 0x1e]), 1.0] {
+                assert!(contrast(own, ground) >= 2.4, "{key}: {}", contrast(own, ground));
+            }
+        }
+    }
 
     #[test]
     fn rows_stand_in_the_order_of_the_enum() {

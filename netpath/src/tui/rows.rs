@@ -44,6 +44,8 @@ pub(crate) struct Row {
     pub(crate) times: Option<Summary>,
     /// Inside an unfolded group.
     pub(crate) inner: bool,
+    /// Of a group: whether it shows its hops.
+    pub(crate) unfolded: Option<bool>,
 }
 
 impl Row {
@@ -98,6 +100,7 @@ fn hop_row(index: usize, hop: &HopReport) -> Row {
         mean_ns: hop.times.mean_ns,
         times: Some(hop.times),
         inner: false,
+        unfolded: None,
     }
 }
 
@@ -128,6 +131,7 @@ pub(crate) fn rows(path: &PathReport, folding: &Folding, before: Option<&Before>
         }
     }
     for (group, members) in &mut groups {
+        group.unfolded = Some(folding.unfolded.contains(&group.group));
         let all = path.hops.iter().filter(|h| h.group == group.group).count();
         if let Some(sum) = path.groups.iter().find(|g| g.group == group.group)
             && members.len() == all
@@ -146,7 +150,7 @@ pub(crate) fn rows(path: &PathReport, folding: &Folding, before: Option<&Before>
     groups
         .into_iter()
         .flat_map(|(group, members)| {
-            let shown = folding.unfolded.contains(&group.group);
+            let shown = group.unfolded == Some(true);
             std::iter::once(group).chain(members.into_iter().filter(move |_| shown))
         })
         .collect()

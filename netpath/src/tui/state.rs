@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     ledger::Direction,
+    report::words,
     snapshot::{HopReport, PathReport, Snapshot},
 };
 
@@ -234,7 +235,7 @@ impl State {
             Panel::Hop | Panel::History => usize::from(self.path().is_some()),
             Panel::Packets => self.path().map_or(0, |p| p.packets_shown.len()),
             Panel::Trips => snapshot.transactions.len(),
-            Panel::Findings => snapshot.findings.len(),
+            Panel::Findings => words::findings(snapshot).len(),
             Panel::Flows => snapshot.flows.len(),
             Panel::Drops => snapshot.drops.len(),
         }

@@ -83,7 +83,7 @@ fn head(s: &Snapshot) -> String {
         time(s.duration_ns as f64),
         s.host.kernel,
         words::counted(s.packets.seen, "packet"),
-        percent(s.complete_share()),
+        words::complete(s),
         words::counted(s.lost_events, "event"),
     )
 }

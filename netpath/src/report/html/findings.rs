@@ -25,7 +25,12 @@ fn one(finding: &Finding) -> Markup {
         li class=(class(group.group)) {
             h3 {
                 (finding.title) " "
-                small { (time(finding.cost_ns)) ", " (percent(finding.share)) " · " (group.label) }
+                small {
+                    @if finding.cost_ns > 0.0 {
+                        (time(finding.cost_ns)) ", " (percent(finding.share)) " · "
+                    }
+                    (group.label)
+                }
             }
             p { (finding.summary) }
             p { "What would help: " (finding.advice) }

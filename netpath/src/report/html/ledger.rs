@@ -63,7 +63,7 @@ fn table(path: &PathReport, snapshot: &Snapshot) -> Markup {
     let parts = [("work", work), ("waiting", waiting), ("unattributed", path.unattributed_ns)];
     html! {
         div.wide tabindex="0" {
-            table.ledger data-sortable {
+            table.ledger.hops data-sortable {
                 thead { tr { @for (title, number) in COLUMNS { th scope="col" .n[number] { (title) } } } }
                 tbody { @for hop in &path.hops { (row(hop, dearest)) } }
                 tfoot {
@@ -128,6 +128,7 @@ fn row(hop: &HopReport, dearest: f64) -> Markup {
             th scope="row" {
                 i class={ "swatch " (colour) } {}
                 (words::what(hop))
+                small.at { (hop.place()) }
                 @if !hop.causes.is_empty() { small.causes { (words::causes(&hop.causes)) } }
             }
             td { (hop.place()) }

@@ -13,9 +13,13 @@ use crate::{
     view::units::time,
 };
 
-pub(super) const LEGEND: &str = "Two packets that were really seen, on one scale: one that took \
-    the median, and the kept one that is nearest to the 99th percentile. Below, the same hop by hop: a bar stands \
-    where in the packet's time it was there, the typical packet's above the slow one's.";
+pub(super) const LEGEND: &str = "Two packets that were really seen: one that took the median, and \
+    the kept one that is nearest to the 99th percentile; on one scale, unless one is so much slower that \
+    nothing of the other could be seen. Below, the same hop by hop: a bar stands where in the packet's \
+    time it was there, the typical packet's above the slow one's.";
+
+/// How many times slower a packet can be for both to be on one scale.
+const APART: f64 = 30.0;
 
 /// Marks on the scale, at most.
 const TICKS: f64 = 6.0;
@@ -44,18 +48,24 @@ fn slow(path: &PathReport) -> Option<&PacketReport> {
 }
 
 fn pair(path: &PathReport, typical: &PacketReport, slow: &PacketReport) -> Markup {
-    let scale = typical.total_ns.max(slow.total_ns).max(1) as f64;
+    let scale = |packet: &PacketReport| packet.total_ns.max(1) as f64;
+    let one = scale(typical).max(scale(slow));
+    let apart = one > APART * scale(typical).min(scale(slow));
+    let scale = |packet: &PacketReport| if apart { scale(packet) } else { one };
     let both = [("typical", typical), ("slow", slow)];
     html! {
-        p { (difference(path, typical, slow)) }
+        p {
+            (difference(path, typical, slow))
+            @if apart { " Each has a scale of its own." }
+        }
         div.falls {
             @for (name, packet) in both {
                 div.fall {
                     b { (name) " " span.ns { (time(packet.total_ns as f64)) } }
-                    div.strip { @for piece in &packet.pieces { (bar(path, piece, scale)) } }
+                    div.strip { @for piece in &packet.pieces { (bar(path, piece, scale(packet))) } }
                 }
+                @if apart || name == "slow" { div.fall { b {} (ticks(scale(packet))) } }
             }
-            div.fall { b {} (ticks(scale)) }
             table.pieces {
                 thead { tr {
                     th scope="col" { "hop" }
@@ -63,13 +73,14 @@ fn pair(path: &PathReport, typical: &PacketReport, slow: &PacketReport) -> Marku
                     th.n scope="col" { "slow" }
                     th scope="col" { "when" }
                 } }
-                tbody { @for hop in hops(typical, slow) { (row(path, both.map(|b| b.1), hop, scale)) } }
+                tbody { @for hop in hops(typical, slow) { (row(path, both.map(|(_, packet)| (packet, scale(packet))), hop)) } }
             }
         }
     }
 }
 
-fn row(path: &PathReport, both: [&PacketReport; 2], hop: Option<usize>, scale: f64) -> Markup {
+/// A hop in both packets, each with its scale.
+fn row(path: &PathReport, both: [(&PacketReport, f64); 2], hop: Option<usize>) -> Markup {
     let named = hop.and_then(|h| path.hops.get(h));
     html! {
         tr {
@@ -79,9 +90,9 @@ fn row(path: &PathReport, both: [&PacketReport; 2], hop: Option<usize>, scale: f
                     None => { "unattributed" }
                 }
             }
-            @for packet in both { td.n { (spent(packet, hop)) } }
+            @for (packet, _) in both { td.n { (spent(packet, hop)) } }
             td.when {
-                @for packet in both {
+                @for (packet, scale) in both {
                     div.strip {
                         @for piece in packet.pieces.iter().filter(|p| p.hop == hop) {
                             (bar(path, piece, scale))

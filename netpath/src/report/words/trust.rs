@@ -19,7 +19,7 @@ pub(crate) fn trust(s: &Snapshot) -> Vec<(&'static str, String)> {
                 count(p.seen),
                 count(p.sampled),
                 count(p.complete),
-                percent(s.complete_share()),
+                complete(s),
                 match p.merged {
                     0 => String::new(),
                     n => format!("; {} of them merged into another by GRO", count(n)),
@@ -117,6 +117,15 @@ fn late(late: &LateReport) -> String {
         );
     }
     out
+}
+
+/// Which share of the packets was followed to the end: 100 % only where none was lost sight of.
+pub(crate) fn complete(s: &Snapshot) -> String {
+    let share = s.complete_share();
+    if share < 0.995 || s.packets.incomplete + s.packets.vanished == 0 {
+        return percent(share);
+    }
+    format!("{:.1} %", (share * 1000.0).floor() / 10.0)
 }
 
 /// Events lost, and where.

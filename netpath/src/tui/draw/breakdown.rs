@@ -39,11 +39,8 @@ pub(super) fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     if inner.height == 0 {
         return;
     }
-    let need = |of: fn(&Row) -> &str, more: u16| {
-        rows.iter().map(|r| width(of(r)) + more).max().unwrap_or(0)
-    };
-    // The marks before the name: cursor, group's colour, waiting.
-    let columns = fit(inner.width, &[need(|r| &r.what, 4), need(|r| &r.place, 0)]);
+    let need = |of: fn(&Row) -> u16| rows.iter().map(of).max().unwrap_or(0);
+    let columns = fit(inner.width, &[need(|r| before(r) + width(&r.what)), need(|r| width(&r.place))]);
     heads(state, &columns, inner, buffer);
     let longest = rows.iter().map(Row::share).fold(0.0, f64::max);
     for (i, row) in rows[shown.clone()].iter().enumerate() {
@@ -122,7 +119,11 @@ fn line(
                 let (mark, style) = mark(row);
                 text(buffer, x + 2 + indent, y, 1, mark, style);
                 let style = if at { base.add_modifier(Modifier::UNDERLINED) } else { base };
-                text(buffer, x + 4 + indent, y, w.saturating_sub(4 + indent), &cell, style);
+                let name = before(row);
+                if let Some(fold) = fold(row) {
+                    text(buffer, x + name - 2, y, 1, fold, Role::Dim.style());
+                }
+                text(buffer, x + name, y, w.saturating_sub(name), &cell, style);
             }
             Width::Text(..) => {
                 text(buffer, x, y, *w, &cell, if at { base } else { Role::Dim.style() });
@@ -132,6 +133,16 @@ fn line(
         }
         x += w + 1;
     }
+}
+
+/// Columns before a row's name: cursor, group's colour or waiting, whether it unfolds.
+fn before(row: &Row) -> u16 {
+    4 + if row.inner || row.unfolded.is_some() { 2 } else { 0 }
+}
+
+/// Whether there is more inside a row.
+fn fold(row: &Row) -> Option<&'static str> {
+    row.unfolded.map(|unfolded| if unfolded { "−" } else { "+" })
 }
 
 /// The group's colour; waiting is light.
@@ -168,6 +179,7 @@ fn total(path: &PathReport, columns: &[(usize, u16)], inner: Rect, y: u16, buffe
         mean_ns: path.total.mean_ns,
         times: Some(path.total),
         inner: false,
+        unfolded: None,
     };
     for (i, w) in columns {
         let column = &COLUMNS[*i];

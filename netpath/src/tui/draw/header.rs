@@ -11,6 +11,7 @@ use super::{
     text, width,
 };
 use crate::{
+    report::words,
     snapshot::{SamplingReport, Snapshot},
     view::units::{count, percent},
 };
@@ -62,8 +63,7 @@ fn facts(state: &State, s: &Snapshot) -> Vec<Piece> {
     if let Some(sampling) = &s.sampling {
         pieces.push((0, sampled(sampling), plain));
     }
-    let complete = s.complete_share();
-    let coverage = format!("{} complete", percent(complete));
+    let coverage = format!("{} complete", words::complete(s));
     // A dropped packet was followed to its end.
     let p = &s.packets;
     let unknown = (p.incomplete + p.vanished) as f64 / p.sampled.max(1) as f64;

@@ -22,7 +22,8 @@ pub(super) fn draw(from: usize, area: Rect, buffer: &mut Buffer) {
     }
     let all = lines.len().max(more.len());
     let height = u16::try_from(all).unwrap_or(u16::MAX).saturating_add(2);
-    let wanted = if two { 2 * one + 2 } else { one + 2 };
+    // Beside a single column there is nothing of use.
+    let wanted = if two { 2 * one + 2 } else { area.width };
     let box_ = Rect { width: wanted.min(area.width), height: height.min(area.height), ..area };
     let x = area.x + (area.width - box_.width) / 2;
     let y = area.y + (area.height - box_.height) / 2;

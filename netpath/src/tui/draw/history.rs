@@ -7,7 +7,7 @@ use super::{
         palette::Role,
         state::{Panel, State},
     },
-    chart, cut, frame, text,
+    chart, cut, frame, text, width,
 };
 use crate::view::units::time;
 
@@ -45,7 +45,9 @@ pub(super) fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
             || "no second is over yet".to_owned(),
             |last| {
                 let (lowest, most) = (time(lowest), time(most));
-                format!("last {} · {lowest} to {most}, logarithmic", time(last))
+                let range = format!("last {} · {lowest} to {most}", time(last));
+                let whole = format!("{range}, logarithmic");
+                if width(&whole) <= foot.width { whole } else { range }
             },
         );
         text(buffer, foot.x, foot.y, foot.width, &line, Role::Dim.style());

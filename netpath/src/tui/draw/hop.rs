@@ -11,7 +11,7 @@ use super::{
     chart, frame, text, width, wrap,
 };
 use crate::{
-    report::words::what,
+    report::words::{self, what},
     snapshot::{Bucket, HopReport, Snapshot, Summary},
     view::units::{count, micros, percent, time},
 };
@@ -89,11 +89,8 @@ fn facts(hop: &HopReport, snapshot: &Snapshot, width: u16) -> Vec<(String, Strin
     add("packets", &count(hop.count));
     add("mean", &format!("{}, standard deviation {}", time(t.mean_ns), time(t.stddev_ns)));
     for (cause, value) in &hop.causes {
-        let value = match value {
-            serde_json::Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        add(&cause.replace('_', " "), &value);
+        let (name, value) = words::evidence(cause, value);
+        add(&name, &value);
     }
     facts
 }

@@ -9,12 +9,16 @@ use super::{
     },
     frame, right, text, window, wrap,
 };
-use crate::view::units::{count, micros, percent, time};
+use crate::{
+    report::words,
+    snapshot::TransactionPart,
+    view::units::{count, micros, percent, time},
+};
 
 pub(super) fn findings(state: &State, area: Rect, buffer: &mut Buffer) {
     let Some(snapshot) = state.snapshot() else { return };
     let inner = frame(state, Panel::Findings, None, "", area, buffer);
-    let all = &snapshot.findings;
+    let all = words::findings(snapshot);
     let cursor = state.line(Panel::Findings, all.len());
     let focused = state.focus == Panel::Findings;
     let whole = focused && state.zoom;
@@ -28,16 +32,19 @@ pub(super) fn findings(state: &State, area: Rect, buffer: &mut Buffer) {
             text(buffer, inner.x, y, 1, "▸", Role::Focus.style());
         }
         let style = if at { Role::Cursor.style() } else { Role::Text.style() };
-        right(buffer, inner.x + 2, y, 8, &time(finding.cost_ns), style);
+        // What is known to be so, but not what it costs.
+        let cost = if finding.cost_ns > 0.0 { time(finding.cost_ns) } else { "–".to_owned() };
+        right(buffer, inner.x + 2, y, 8, &cost, style);
         text(buffer, inner.x + 11, y, 1, "▌", palette::group(&finding.group));
         let room = inner.width.saturating_sub(14);
-        let path = snapshot.paths.iter().find(|p| p.name == finding.path);
-        let on = path.map_or_else(String::new, |p| format!(" ({})", p.direction));
-        text(buffer, inner.x + 13, y, room, &format!("{}{on}", finding.title), style);
+        text(buffer, inner.x + 13, y, room, &finding.title, style);
         y += 1;
-        let advice = wrap(&finding.advice, usize::from(room));
-        let lines = if whole { advice.len() } else { 1 };
-        for line in advice.iter().take(lines) {
+        let advice = if whole {
+            wrap(&finding.advice, usize::from(room))
+        } else {
+            vec![finding.advice.clone()]
+        };
+        for line in &advice {
             if y >= inner.bottom() {
                 return;
             }
@@ -47,12 +54,8 @@ pub(super) fn findings(state: &State, area: Rect, buffer: &mut Buffer) {
         if whole && at {
             y += 1;
             for (what, value) in &finding.evidence {
-                let value = match value {
-                    serde_json::Value::String(text) => text.clone(),
-                    other => other.to_string(),
-                };
-                let line = format!("{}: {value}", what.replace('_', " "));
-                text(buffer, inner.x + 13, y, room, &line, Role::Text.style());
+                let (what, value) = words::evidence(what, value);
+                text(buffer, inner.x + 13, y, room, &format!("{what}: {value}"), Role::Text.style());
                 y += 1;
             }
             let share =
@@ -85,15 +88,22 @@ pub(super) fn trips(state: &State, area: Rect, buffer: &mut Buffer) {
         let style = if at { Role::Cursor.style() } else { Role::Text.style() };
         let size = super::width(&figures);
         let room = inner.width.saturating_sub(size + 4);
-        text(buffer, inner.x + 2, y, room, &trip.name, style);
+        // The protocol first: it is what tells two round trips between the same ends apart.
+        let ends = trip.name.strip_suffix(&trip.protocol).unwrap_or(&trip.name).trim_end();
+        text(buffer, inner.x + 2, y, room, &format!("{} {ends}", trip.protocol), style);
         right(buffer, inner.x + 2, y, inner.width.saturating_sub(3), &figures, style);
-        let parts: Vec<String> = trip
-            .parts
-            .iter()
-            .map(|p| format!("{} {} ({})", p.part, micros(p.times.mean_ns), percent(p.share)))
-            .collect();
-        let line = format!("mean {} = {}", micros(t.mean_ns), parts.join(" + "));
-        text(buffer, inner.x + 2, y + 1, inner.width - 3, &line, Role::Dim.style());
+        let parts = |shares: bool| {
+            let part = |p: &TransactionPart| {
+                let share = if shares { format!(" ({})", percent(p.share)) } else { String::new() };
+                format!("{} {}{share}", p.part, micros(p.times.mean_ns))
+            };
+            let parts: Vec<String> = trip.parts.iter().map(part).collect();
+            format!("mean {} = {}", micros(t.mean_ns), parts.join(" + "))
+        };
+        let room = inner.width.saturating_sub(3);
+        let line = Some(parts(true)).filter(|l| super::width(l) <= room);
+        let line = line.unwrap_or_else(|| parts(false));
+        text(buffer, inner.x + 2, y + 1, room, &line, Role::Dim.style());
         y += 2;
     }
 }
@@ -101,7 +111,7 @@ pub(super) fn trips(state: &State, area: Rect, buffer: &mut Buffer) {
 pub(super) fn drops(state: &State, area: Rect, buffer: &mut Buffer) {
     let Some(snapshot) = state.snapshot() else { return };
     let total: u64 = snapshot.drops.iter().map(|d| d.count).sum();
-    let right_side = format!("{} packets", count(total));
+    let right_side = words::counted(total, "packet");
     let inner = frame(state, Panel::Drops, None, &right_side, area, buffer);
     let all = &snapshot.drops;
     let cursor = state.line(Panel::Drops, all.len());

@@ -14,8 +14,9 @@ use super::{
     right, rule, text, width,
 };
 use crate::{
+    report::words,
     snapshot::{HopReport, PathReport},
-    view::units::{count, micros},
+    view::units::micros,
 };
 
 /// Lines of the picture with its title.
@@ -74,7 +75,7 @@ pub(super) fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
             let style = Role::Dim.style().add_modifier(Modifier::ITALIC);
             text(buffer, x, spaces, room, netns, style);
         }
-        let mut style = palette::group(&station.hop.group);
+        let mut style = palette::group_text(&station.hop.group);
         let mut figure = if station.wait { Role::Wait.style() } else { Role::Text.style() };
         if Some(station.index) == cursor {
             style = style.add_modifier(Modifier::BOLD | Modifier::REVERSED);
@@ -91,22 +92,18 @@ fn title(state: &State, path: &PathReport, area: Rect, buffer: &mut Buffer) {
     let which = state.path_index().map_or(0, |i| i + 1);
     let total = &path.total;
     let p = |ns: u64| micros(ns as f64);
-    let figures = format!(
-        "{} packets  p50 {}  p99 {} µs",
-        count(path.packets),
-        p(total.p50_ns),
-        p(total.p99_ns)
-    );
-    let size = width(&figures) + 4;
-    let line = Rect { height: 1, ..area };
-    let room = area.width.saturating_sub(size + 5);
+    let times = format!("p50 {}  p99 {} µs", p(total.p50_ns), p(total.p99_ns));
+    let all = format!("{}  {times}", words::counted(path.packets, "packet"));
     let ends = format!("{}/{} → {}/{}", path.from.netns, path.from.dev, path.to.netns, path.to.dev);
-    let whole = format!("{} {which}/{paths}   {}", path.direction, path.name);
-    let title = if width(&whole) <= room {
-        whole
-    } else {
-        super::ellipsis(&format!("{} {which}/{paths}  {ends}", path.direction), room.into())
-    };
+    let titled = |name: &str| format!("{} {which}/{paths}   {name}", path.direction);
+    let room = |figures: &str| area.width.saturating_sub(width(figures) + 9);
+    // Where not all of it fits, the devices between the ends go first, then the count.
+    let forms = [(titled(&path.name), &all), (titled(&ends), &all), (titled(&ends), &times)];
+    let fits = forms.iter().find(|(title, figures)| width(title) <= room(figures));
+    let (title, figures) = fits.unwrap_or(&forms[2]);
+    let title = super::ellipsis(title, room(figures).into());
+    let size = width(figures) + 4;
+    let line = Rect { height: 1, ..area };
     rule(buffer, line, &title, "", false);
     let x = area.right().saturating_sub(size - 1);
     right(buffer, x, area.y, size - 2, &format!(" {figures} "), Role::Title.style());

@@ -48,8 +48,8 @@ pub(super) fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         text(buffer, inner.x, y, LABEL, &packet.label, Role::Title.style());
         let x = inner.x + LABEL;
         pieces(packet, path, cursor, scale, Rect { x, y, width: room, height: 1 }, buffer);
-        let note = format!("{} {}", time(packet.total_ns as f64), dearest(packet, path));
-        let note = if packet.label == "slowest" { note + ", own scale" } else { note };
+        let own = if packet.label == "slowest" { " (own scale)" } else { "" };
+        let note = format!("{}{own}{}", time(packet.total_ns as f64), dearest(packet, path));
         if y + 1 < inner.bottom() {
             text(buffer, x, y + 1, room, &note, Role::Dim.style());
         }
@@ -105,6 +105,6 @@ fn dearest(packet: &PacketReport, path: &PathReport) -> String {
     let most = packet.pieces.iter().max_by_key(|p| p.ns);
     let hop = most.and_then(|p| Some((p, path.hops.get(p.hop?)?)));
     hop.map_or_else(String::new, |(piece, hop)| {
-        format!("· most in {} {}: {}", what(hop), hop.place(), time(piece.ns as f64))
+        format!(" · {} in {}, {}", time(piece.ns as f64), what(hop), hop.place())
     })
 }
