@@ -17,7 +17,7 @@ use netpath::{
 };
 use serde::Serialize;
 
-use crate::figures::Figure;
+use crate::{figures::Figure, ways::netpath};
 
 /// How long is recorded, and how often the result is taken in.
 const RECORDED: &str = "2s";
@@ -99,7 +99,7 @@ fn record(file: &Path) -> anyhow::Result<()> {
         traffic.push(Traffic::start(&lab, load, false)?);
     }
     let focus = lab.topology().focus;
-    let output = Command::new(env!("CARGO_BIN_EXE_netpath"))
+    let output = Command::new(netpath())
         .args(["record", "--iface", focus.1, "--for", RECORDED])
         .args(["--netns", &lab.full_name(focus.0), "--output"])
         .arg(file)
