@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use netpath::{ledger::Ledger, pipeline::Pipeline};
-use nix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
 use super::synthetic::{Shape, Stream};
-use crate::figures::Figure;
+use crate::figures::{Figure, cpu_time};
 
 /// Packets of a run: several of each flow.
 const PACKETS: u64 = 400_000;
@@ -112,11 +111,6 @@ fn once(shape: Shape) -> anyhow::Result<(f64, Pipeline, Ledger)> {
     let complete = ledger.coverage.complete;
     ensure!(complete == PACKETS, "of {PACKETS} packets {complete} were booked: {shape:?}");
     Ok((took.as_nanos() as f64, pipeline, ledger))
-}
-
-/// Of this thread.
-fn cpu_time() -> anyhow::Result<Duration> {
-    Ok(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?.into())
 }
 
 /// Bytes of the heap that are in use, as the allocator counts them.
