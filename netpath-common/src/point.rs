@@ -345,6 +345,7 @@ points! {
 }
 
 /// The row of this point.
+#[inline]
 pub const fn point(number: u16) -> Option<&'static Point> {
     let mut i = 0;
     while i < POINTS.len() {
@@ -382,6 +383,7 @@ impl Hook {
         }
     }
 
+    #[inline]
     pub const fn from_number(n: u8) -> Option<Self> {
         if (n as usize) < Self::ALL.len() { Some(Self::ALL[n as usize]) } else { None }
     }
@@ -448,6 +450,7 @@ impl HookAux {
             | ((ct as u16 & 7) << 8)
     }
 
+    #[inline]
     pub const fn unpack(aux: u16) -> Self {
         let ct = ((aux >> 8) & 7) as u8;
         Self {
