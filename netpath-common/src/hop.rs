@@ -72,6 +72,7 @@ situations! {
 
 impl At {
     /// Where a link of `hook` is, given whether a bridge is handling the packet.
+    #[inline]
     pub const fn hook(hook: Hook, bridged: bool) -> Self {
         match (hook, bridged) {
             (Hook::Prerouting, false) => Self::Pre,
@@ -215,6 +216,7 @@ pub struct Hop {
 }
 
 impl HopId {
+    #[inline]
     pub const fn info(self) -> &'static Hop {
         &HOPS[self as usize]
     }

@@ -23,6 +23,7 @@ impl DevId {
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the two halves are cut apart")]
+    #[inline]
     pub const fn from_arg(arg: u64) -> Self {
         Self { netns: (arg >> 32) as u32, ifindex: arg as u32 }
     }

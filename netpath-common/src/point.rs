@@ -399,6 +399,7 @@ pub const fn is_told_later(number: u16) -> bool {
 }
 
 /// The row of this point.
+#[inline]
 pub const fn point(number: u16) -> Option<&'static Point> {
     let mut i = 0;
     while i < POINTS.len() {
@@ -436,6 +437,7 @@ impl Hook {
         }
     }
 
+    #[inline]
     pub const fn from_number(n: u8) -> Option<Self> {
         if (n as usize) < Self::ALL.len() { Some(Self::ALL[n as usize]) } else { None }
     }
@@ -502,6 +504,7 @@ impl HookAux {
             | ((ct as u16 & 7) << 8)
     }
 
+    #[inline]
     pub const fn unpack(aux: u16) -> Self {
         let ct = ((aux >> 8) & 7) as u8;
         Self {

@@ -67,6 +67,7 @@ pub const fn entry(index: usize) -> u16 {
 }
 
 /// Which span a `point` belongs to, and whether it is its exit.
+#[inline]
 pub const fn of_point(point: u16) -> Option<(usize, bool)> {
     if point < SPAN_FIRST {
         return None;

@@ -158,6 +158,7 @@ pub const BYTES_MAX: u8 = 127;
 pub const BYTES_CELLS: usize = 1 + (BYTES_MAX as usize).div_ceil(16);
 
 /// How many cells belong to this one and follow it.
+#[inline]
 pub fn following(cell: &[u8; 16]) -> usize {
     match u16::from_ne_bytes([cell[0], cell[1]]) {
         KIND_TUPLE6 => 2,

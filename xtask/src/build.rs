@@ -46,16 +46,35 @@ pub(crate) fn run_static(tools: &Tools) -> anyhow::Result<PathBuf> {
 pub(crate) fn static_tests(tools: &Tools) -> anyhow::Result<PathBuf> {
     let object = ebpf::build(tools)?;
     let mut command = for_any_machine(&object);
-    command
-        .args(["test", "--no-run", "--release", "--quiet", "--package", "netpath"])
-        .args(["--test", "kernel", "--message-format", "json-render-diagnostics"])
-        .stderr(Stdio::inherit());
+    command.args(["test", "--no-run", "--release", "--quiet", "--package", "netpath"]).args([
+        "--test",
+        "kernel",
+        "--message-format",
+        "json-render-diagnostics",
+    ]);
+    executable(&mut command, "kernel")
+}
+
+/// Runs cargo, and finds in its messages what it has built of this name.
+fn executable(command: &mut Command, name: &str) -> anyhow::Result<PathBuf> {
+    command.stderr(Stdio::inherit());
     let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
     if !output.status.success() {
         bail!("{command:?} failed: {}", output.status);
     }
     let messages = String::from_utf8_lossy(&output.stdout);
-    messages.lines().find_map(tests_executable).context("cargo built no kernel tests")
+    let found = messages.lines().find_map(|message| executable_of(message, name));
+    found.with_context(|| format!("{command:?} has built no {name}"))
+}
+
+/// Builds the benchmark, and with it netpath, so that they need no library. Returns the benchmark.
+pub(crate) fn static_bench(tools: &Tools) -> anyhow::Result<PathBuf> {
+    let object = ebpf::build(tools)?;
+    let mut command = for_any_machine(&object);
+    command
+        .args(["bench", "--no-run", "--quiet", "--package", "netpath", "--bench", "measure"])
+        .args(["--message-format", "json-render-diagnostics"]);
+    executable(&mut command, "measure")
 }
 
 /// Where [`run_static`] and [`static_tests`] leave netpath.
@@ -74,10 +93,13 @@ fn for_any_machine(object: &Path) -> Command {
     command
 }
 
-/// Reads one of cargo's messages: the executable of the tests `kernel`, where it is about them.
-fn tests_executable(message: &str) -> Option<PathBuf> {
+/// Reads one of cargo's messages: the executable of the tests or the benchmark of this name, where
+/// it is about them.
+fn executable_of(message: &str, name: &str) -> Option<PathBuf> {
     let message: serde_json::Value = serde_json::from_str(message).ok()?;
-    let own = message["target"]["name"] == "kernel" && message["profile"]["test"] == true;
+    let target = &message["target"];
+    let sort = target["kind"][0] == "bench" || message["profile"]["test"] == true;
+    let own = target["name"] == name && sort;
     own.then(|| message["executable"].as_str().map(PathBuf::from)).flatten()
 }
 
@@ -86,11 +108,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tests_are_found_among_cargos_messages() {
+    fn what_was_built_is_found_among_cargos_messages() {
         let other = r#"{"reason":"compiler-artifact","target":{"name":"netpath"},"profile":{"test":false},"executable":"/t/netpath"}"#;
         let own = r#"{"reason":"compiler-artifact","target":{"name":"kernel"},"profile":{"test":true},"executable":"/t/kernel-1"}"#;
-        assert_eq!(tests_executable(other), None);
-        assert_eq!(tests_executable("no JSON"), None);
-        assert_eq!(tests_executable(own), Some(PathBuf::from("/t/kernel-1")));
+        let bench = r#"{"reason":"compiler-artifact","target":{"kind":["bench"],"name":"measure"},"profile":{"test":false},"executable":"/t/measure-1"}"#;
+        assert_eq!(executable_of(other, "netpath"), None);
+        assert_eq!(executable_of("no JSON", "kernel"), None);
+        assert_eq!(executable_of(own, "kernel"), Some(PathBuf::from("/t/kernel-1")));
+        assert_eq!(executable_of(own, "measure"), None);
+        assert_eq!(executable_of(bench, "measure"), Some(PathBuf::from("/t/measure-1")));
     }
 }

@@ -55,11 +55,7 @@ enum Command {
         page: Option<std::path::PathBuf>,
     },
     /// Measure what netpath costs, beside other tools. Needs root, and a quiet machine.
-    Bench {
-        /// Passed on to the measurement, such as --rounds 15 or --only overhead; --help lists all.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<OsString>,
-    },
+    Bench(bench::Args),
     /// Check formatting and run clippy.
     Lint,
     /// Run the kernel tests, or a command, on another kernel: one of Debian's, in QEMU without KVM.
@@ -84,9 +80,7 @@ fn main() -> ExitCode {
         Command::Shots { page } => setup::run()
             .and_then(|tools| shots::run(&tools, page.as_deref()))
             .map(|()| ExitCode::SUCCESS),
-        Command::Bench { arguments } => {
-            setup::run().and_then(|tools| bench::run(&tools, &arguments))
-        }
+        Command::Bench(args) => setup::run().and_then(|tools| bench::run(&tools, &args)),
         Command::Lint => {
             setup::run().and_then(|tools| lint::run(&tools)).map(|()| ExitCode::SUCCESS)
         }

@@ -8,7 +8,8 @@
 //!   them;
 //! - [`modules`], [`programs`], [`archive`], [`initramfs`]: what a guest finds in its memory;
 //! - [`qemu`], [`guest`], [`console`]: the machine, one run of it, and its last words;
-//! - [`tests`], [`table`]: netpath's kernel tests in a guest, and what can be measured where.
+//! - [`tests`], [`table`]: netpath's kernel tests in a guest, and what can be measured where;
+//! - [`peers`]: other tracers, for the benchmark in a guest.
 
 mod apt;
 mod archive;
@@ -17,6 +18,7 @@ mod guest;
 mod initramfs;
 mod kernels;
 mod modules;
+mod peers;
 mod programs;
 mod qemu;
 mod sources;
@@ -73,6 +75,14 @@ pub(crate) struct Args {
 #[derive(Clone, Copy, Debug)]
 struct Selection(&'static [Kernel]);
 
+/// Reads the name of one of the kernels.
+pub(crate) fn one() -> impl clap::builder::TypedValueParser<Value = &'static Kernel> {
+    selection().try_map(|Selection(kernels)| match kernels {
+        [one] => Ok(one),
+        _ => Err("name one of them"),
+    })
+}
+
 fn selection() -> impl clap::builder::TypedValueParser<Value = Selection> {
     let rows = KERNELS.iter().map(|kernel| PossibleValue::new(kernel.name).help(kernel.what));
     let all = PossibleValue::new("all").help("each of them, in turn");
@@ -89,6 +99,45 @@ pub(crate) struct Image {
     /// Parts of its initramfs that all runs share.
     parts: Vec<PathBuf>,
     netpath: PathBuf,
+}
+
+/// The benchmark in a guest.
+pub(crate) struct Bench<'a> {
+    /// The measuring program, and the netpath that it measures.
+    pub(crate) measure: &'a Path,
+    pub(crate) netpath: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    /// Where its results go.
+    pub(crate) out: PathBuf,
+    pub(crate) cpus: u8,
+    pub(crate) timeout: Duration,
+}
+
+/// Runs the benchmark on another kernel, beside tracers of that kernel's Debian.
+pub(crate) fn bench(kernel: &Kernel, bench: Bench<'_>) -> anyhow::Result<ExitCode> {
+    let image = prepare(kernel, bench.netpath)?;
+    let peers = peers::prepare()?;
+    let mut command = vec![
+        "env".to_owned(),
+        format!("PATH={}:/usr/sbin:/usr/bin:/usr/lib/busybox", peers::GUEST),
+        "CARGO_BIN_EXE_netpath=/usr/bin/netpath".to_owned(),
+        "./measure".to_owned(),
+        "--output=/out/bench.json".to_owned(),
+    ];
+    command.extend(peers.versions.into_iter().map(|version| format!("--version-of={version}")));
+    command.extend(bench.arguments);
+    let measure = Put { host: bench.measure.to_owned(), guest: "/root/measure".into() };
+    let guest = Guest {
+        command,
+        files: vec![measure, peers.put],
+        cpus: bench.cpus,
+        out: Some(bench.out),
+        timeout: bench.timeout,
+        show: true,
+    };
+    let outcome = boot(kernel, &image, &guest)?;
+    eprintln!("xtask: {}", line(kernel, &outcome));
+    Ok(ExitCode::from(outcome.end.status()))
 }
 
 /// Fetches what it takes to boot a kernel with this netpath, as far as it isn't there.

@@ -1,5 +1,8 @@
-//! Medians and their spread.
+//! Medians and their spread; CPU time.
 
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
 /// A figure of several runs.
@@ -31,4 +34,9 @@ fn quantile(sorted: &[f64], quarters: usize) -> f64 {
     let (at, rest) = (last * quarters / 4, (last * quarters) % 4);
     let next = sorted[(at + 1).min(last)];
     sorted[at] + (next - sorted[at]) * rest as f64 / 4.0
+}
+
+/// CPU time of this thread: what others do on the machine is not in it.
+pub(crate) fn cpu_time() -> anyhow::Result<Duration> {
+    Ok(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?.into())
 }

@@ -6,7 +6,7 @@
 //! - [`overhead`]: what traffic keeps of its speed under each of them, interleaved in one run;
 //! - [`programs`]: ns per run of each of netpath's programs, beside an empty one;
 //! - [`replay`]: how fast user space takes events, on a recording made on the spot;
-//! - [`scale`]: cost and memory with many flows, and over time;
+//! - [`scale`]: cost and memory with many hops, flows, paths and packets, and over time;
 //! - [`truth`]: netpath's figures against independent ones;
 //! - [`figures`]: medians and their spread; [`report`]: tables and JSON.
 
@@ -44,6 +44,15 @@ struct Args {
     /// Only this load.
     #[arg(long, value_enum, value_delimiter = ',')]
     loads: Vec<overhead::LoadArg>,
+    /// How long memory is watched at the end of `scale`.
+    #[arg(long, default_value = "30s")]
+    soak: humantime::Duration,
+    /// Packets a second meanwhile.
+    #[arg(long, default_value_t = 50_000)]
+    soak_rate: u64,
+    /// What a package calls its program's version.
+    #[arg(long, value_name = "NAME=VERSION", hide = true)]
+    version_of: Vec<String>,
     /// Write the results as JSON.
     #[arg(short, long)]
     output: Option<PathBuf>,
@@ -79,7 +88,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let mut report = Report::begin();
     println!("{}", report.head());
     if wanted(Part::Overhead) {
-        report.overhead = overhead::run(args)?;
+        report.overhead = Some(overhead::run(args)?);
         println!("{}", report.overhead_table());
     }
     if wanted(Part::Programs) {
@@ -91,7 +100,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         println!("{}", report.replay_table());
     }
     if wanted(Part::Scale) {
-        report.scale = Some(scale::run()?);
+        report.scale = Some(scale::run(args)?);
         println!("{}", report.scale_table());
     }
     if wanted(Part::Truth) {

@@ -1,7 +1,7 @@
 //! How fast user space takes events in: a recording made on the spot, taken through more and more of
-//! the stages.
+//! the stages, by one thread, in its CPU time.
 
-use std::{path::Path, process::Command, time::Instant};
+use std::{path::Path, process::Command};
 
 use anyhow::{Context as _, ensure};
 use netpath::{
@@ -17,7 +17,10 @@ use netpath::{
 };
 use serde::Serialize;
 
-use crate::figures::Figure;
+use crate::{
+    figures::{Figure, cpu_time},
+    ways::netpath,
+};
 
 /// How long is recorded, and how often the result is taken in.
 const RECORDED: &str = "2s";
@@ -45,7 +48,7 @@ pub(crate) fn run() -> anyhow::Result<Replay> {
     let mut events = 0;
     let (mut decode, mut flights, mut ledgers) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let since = Instant::now();
+        let since = cpu_time()?;
         let mut batch = Batch::default();
         let mut decoded = 0;
         for chunk in polls.iter().flat_map(|(_, chunks)| chunks) {
@@ -53,9 +56,9 @@ pub(crate) fn run() -> anyhow::Result<Replay> {
             decoded += batch.events.len();
             batch.clear();
         }
-        decode.push(decoded as f64 / since.elapsed().as_secs_f64() / 1e6);
+        decode.push(decoded as f64 / (cpu_time()? - since).as_secs_f64() / 1e6);
 
-        let since = Instant::now();
+        let since = cpu_time()?;
         let mut pipeline = Pipeline::of(&session);
         let mut ended = 0_u64;
         for (watermark_ns, chunks) in &polls {
@@ -65,9 +68,9 @@ pub(crate) fn run() -> anyhow::Result<Replay> {
             pipeline.advance_with(*watermark_ns, |_| ended += 1);
         }
         pipeline.finish_with(|_| ended += 1);
-        flights.push(pipeline.events as f64 / since.elapsed().as_secs_f64() / 1e6);
+        flights.push(pipeline.events as f64 / (cpu_time()? - since).as_secs_f64() / 1e6);
 
-        let since = Instant::now();
+        let since = cpu_time()?;
         let mut pipeline = Pipeline::of(&session);
         let mut ledger = Ledger::new(session.topology.clone(), session.hooks.clone());
         for (watermark_ns, chunks) in &polls {
@@ -77,7 +80,7 @@ pub(crate) fn run() -> anyhow::Result<Replay> {
             pipeline.advance(*watermark_ns, &mut ledger);
         }
         pipeline.finish(&mut ledger);
-        ledgers.push(pipeline.events as f64 / since.elapsed().as_secs_f64() / 1e6);
+        ledgers.push(pipeline.events as f64 / (cpu_time()? - since).as_secs_f64() / 1e6);
         ensure!(ended >= ledger.coverage.seen, "{ended} flights ended, fewer than were booked");
         (packets, events) = (ledger.coverage.seen, pipeline.events);
     }
@@ -99,7 +102,7 @@ fn record(file: &Path) -> anyhow::Result<()> {
         traffic.push(Traffic::start(&lab, load, false)?);
     }
     let focus = lab.topology().focus;
-    let output = Command::new(env!("CARGO_BIN_EXE_netpath"))
+    let output = Command::new(netpath())
         .args(["record", "--iface", focus.1, "--for", RECORDED])
         .args(["--netns", &lab.full_name(focus.0), "--output"])
         .arg(file)

@@ -1,4 +1,8 @@
-//! What was measured, as tables and as JSON.
+//! What was measured, as tables in Markdown and as JSON.
+//!
+//! [`scale`]: the tables of that part.
+
+mod scale;
 
 use std::{fmt::Write as _, fs, path::Path};
 
@@ -7,7 +11,11 @@ use netpath::{hooks::HookPlan, host::HostFacts, topo::Topology};
 use serde::Serialize;
 
 use crate::{
-    figures::Figure, overhead::LoadFigures, programs::Programs, replay::Replay, scale::Scale,
+    figures::Figure,
+    overhead::{Overhead, WayFigures},
+    programs::Programs,
+    replay::Replay,
+    scale::Scale,
     truth::Check,
 };
 
@@ -20,7 +28,7 @@ pub(crate) struct Report {
     schema: &'static str,
     version: &'static str,
     host: HostFacts,
-    pub(crate) overhead: Vec<LoadFigures>,
+    pub(crate) overhead: Option<Overhead>,
     pub(crate) programs: Option<Programs>,
     pub(crate) replay: Option<Replay>,
     pub(crate) scale: Option<Scale>,
@@ -33,7 +41,7 @@ impl Report {
             schema: SCHEMA,
             version: env!("CARGO_PKG_VERSION"),
             host: HostFacts::read(&Topology::default(), &HookPlan::default()),
-            overhead: Vec::new(),
+            overhead: None,
             programs: None,
             replay: None,
             scale: None,
@@ -61,29 +69,43 @@ impl Report {
         )
     }
 
+    /// What is kept, all loads side by side; then each load by itself.
     pub(crate) fn overhead_table(&self) -> String {
         let mut out = String::new();
-        for load in &self.overhead {
-            let _ = writeln!(out, "### {}\n", load.load);
-            table(&mut out, &["way", "kept", "spread", "delivered", "per second", "CPUs", "lost"]);
-            for way in &load.ways {
-                if let Some(why) = &way.failed {
-                    let _ = writeln!(out, "| {} | did not run: {why} | | | | | |", way.what);
-                    continue;
-                }
-                let _ = writeln!(
-                    out,
-                    "| {} | {:.2} | {} | {:.2} | {:.0} | {:.2} | {} |",
-                    way.what,
-                    way.kept.median,
-                    spread(way.kept),
-                    way.delivered.median,
-                    way.per_second.median,
-                    way.tool_cpus.median,
-                    way.lost_events,
-                );
+        let Some(overhead) = &self.overhead else { return out };
+        let mut heads = vec![""];
+        heads.extend(overhead.loads.iter().map(|load| load.name));
+        table(&mut out, &heads);
+        let rows = overhead.loads.first().map_or(&[][..], |load| &load.ways[..]);
+        for (index, row) in rows.iter().enumerate() {
+            let _ = write!(out, "| {} |", row.what);
+            for load in &overhead.loads {
+                let way = &load.ways[index];
+                let _ = match index {
+                    0 => write!(out, " {} |", rate(way.per_second.median, load.unit)),
+                    _ if way.failed.is_some() => write!(out, " – |"),
+                    _ => write!(out, " {:.2} ({}) |", way.kept.median, spread(way.kept)),
+                };
             }
             out.push('\n');
+        }
+        let served: Vec<String> =
+            overhead.backends.iter().map(|(backend, hops)| format!("{backend} {hops}")).collect();
+        let _ =
+            writeln!(out, "\nhops that netpath sees, by what serves them: {}", served.join(", "));
+        let mut versions: Vec<&str> =
+            rows.iter().filter_map(|way| way.version.as_deref()).collect();
+        versions.dedup();
+        let _ = writeln!(out, "versions: {}", versions.join(", "));
+        if !overhead.missing.is_empty() {
+            let _ = writeln!(out, "left out, not installed: {}", overhead.missing.join(", "));
+        }
+        for load in &overhead.loads {
+            let _ = writeln!(out, "\n### {}\n", load.load);
+            let heads =
+                ["way", "kept", "delivered", "per second", "CPUs", "lost", "printed of all"];
+            table(&mut out, &heads);
+            load.ways.iter().for_each(|way| way_row(&mut out, way));
         }
         out
     }
@@ -162,34 +184,34 @@ impl Report {
         }
         out
     }
+}
 
-    pub(crate) fn scale_table(&self) -> String {
-        const MIB: f64 = (1 << 20) as f64;
-        let mut out = String::new();
-        let Some(scale) = &self.scale else { return out };
-        table(&mut out, &["flows", "packets", "user ns a packet", "peak memory, MiB", "lost"]);
-        for row in &scale.steps {
-            let _ = writeln!(
-                out,
-                "| {} | {} | {:.0} | {:.1} | {} |",
-                row.flows,
-                row.packets,
-                row.user_ns_per_packet,
-                row.peak_bytes as f64 / MIB,
-                row.lost
-            );
-        }
-        let soak: Vec<String> =
-            scale.soak.iter().map(|bytes| format!("{:.1}", *bytes as f64 / MIB)).collect();
-        let _ = writeln!(
-            out,
-            "\nresident memory over time with the most flows, MiB: {}\n\
-             start to first packet and end: {:.0} ms; binary: {:.1} MiB",
-            soak.join(" "),
-            scale.start_ms,
-            scale.binary_bytes as f64 / MIB
-        );
-        out
+fn way_row(out: &mut String, way: &WayFigures) {
+    if let Some(why) = &way.failed {
+        let _ = writeln!(out, "| {} | did not run: {why} | | | | | |", way.what);
+        return;
+    }
+    let _ = writeln!(
+        out,
+        "| {} | {:.2} ({}) | {:.2} ({}) | {:.0} | {:.2} | {} | {} |",
+        way.what,
+        way.kept.median,
+        spread(way.kept),
+        way.delivered.median,
+        spread(way.delivered),
+        way.per_second.median,
+        way.tool_cpus.median,
+        way.lost_events.map_or_else(|| "not told".to_owned(), |n| n.to_string()),
+        way.printed.map_or_else(String::new, |p| format!("{:.2} ({})", p.median, spread(p))),
+    );
+}
+
+/// As many a second, as people write it.
+fn rate(per_second: f64, unit: &str) -> String {
+    match unit {
+        "B" if per_second >= 1e9 => format!("{:.2} GB/s", per_second / 1e9),
+        "B" => format!("{:.1} MB/s", per_second / 1e6),
+        _ => format!("{per_second:.0} /s"),
     }
 }
 

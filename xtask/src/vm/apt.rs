@@ -1,4 +1,4 @@
-//! Debian's kernel packages, fetched with apt and unpacked, never installed.
+//! Debian's packages of kernels and of programs, fetched with apt and unpacked, never installed.
 //!
 //! apt gets sources, lists, cache and state of its own: the machine's are not touched.
 
@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, bail};
 
 use super::{
-    kernels::{self, Kernel},
+    kernels::{self, Archive, Kernel},
     sources,
 };
 use crate::shell::{check, output};
@@ -22,14 +22,14 @@ struct Apt {
 }
 
 impl Apt {
-    /// With a kernel's sources.
-    fn new(dir: PathBuf, kernel: &Kernel) -> anyhow::Result<Self> {
+    /// With sources of these suites.
+    fn new(dir: PathBuf, suites: &[(Archive, &str)]) -> anyhow::Result<Self> {
         for sub in ["lists/partial", "cache/archives/partial"] {
             let sub = dir.join(sub);
             fs::create_dir_all(&sub).with_context(|| format!("cannot make {}", sub.display()))?;
         }
         fs::write(dir.join("status"), "")?;
-        fs::write(dir.join("kernel.sources"), sources::find()?.of(kernel))?;
+        fs::write(dir.join("own.sources"), sources::find()?.of(suites))?;
         Ok(Self { dir })
     }
 
@@ -37,7 +37,7 @@ impl Apt {
         let mut command = Command::new(program);
         let dir = self.dir.display();
         for option in [
-            format!("Dir::Etc::SourceList={dir}/kernel.sources"),
+            format!("Dir::Etc::SourceList={dir}/own.sources"),
             "Dir::Etc::SourceParts=/dev/null".to_owned(),
             format!("Dir::State={dir}"),
             format!("Dir::State::Status={dir}/status"),
@@ -73,12 +73,20 @@ impl Apt {
         command.arg("download").args(packages);
         check(command.current_dir(into).stdout(std::io::stderr()))
     }
+
+    /// Downloads packages, and those that they depend on, into the cache: as this apt sees it,
+    /// nothing is installed.
+    fn download_with_dependencies(&self, packages: &[&str]) -> anyhow::Result<()> {
+        let mut command = self.command("apt-get");
+        command.args(["--download-only", "--no-install-recommends", "--yes", "install"]);
+        check(command.args(packages).stdout(std::io::stderr()))
+    }
 }
 
 /// Fetches the newest packages of a kernel, unpacks them into `tree`, and returns the kernel's
 /// version, as `uname -r` says it. Lists are kept in `state`.
 pub(super) fn fetch(kernel: &Kernel, state: &Path, tree: &Path) -> anyhow::Result<String> {
-    let apt = Apt::new(state.to_owned(), kernel)?;
+    let apt = Apt::new(state.to_owned(), kernel.suites)?;
     apt.update()?;
     let names = apt.cache(&["pkgnames", kernel.prefix])?;
     let Some(package) = kernel.newest(names.lines()) else {
@@ -90,8 +98,38 @@ pub(super) fn fetch(kernel: &Kernel, state: &Path, tree: &Path) -> anyhow::Resul
     eprintln!("xtask: fetching {package} {}", field("Version:"));
     let debs = tempfile::tempdir_in(state)?;
     apt.download(&parts, debs.path())?;
-    for entry in fs::read_dir(debs.path())? {
-        check(Command::new("dpkg-deb").arg("--extract").arg(entry?.path()).arg(tree))?;
-    }
+    extract(debs.path(), tree)?;
     Ok(kernels::release(package).unwrap_or_default().to_owned())
+}
+
+/// Fetches packages of programs and all that they depend on, unpacks them into `tree`, and returns
+/// the packages' versions.
+pub(super) fn fetch_programs(
+    packages: &[&str],
+    suites: &[(Archive, &str)],
+    state: &Path,
+    tree: &Path,
+) -> anyhow::Result<Vec<String>> {
+    let apt = Apt::new(state.to_owned(), suites)?;
+    apt.update()?;
+    eprintln!("xtask: fetching {} and what they depend on", packages.join(", "));
+    apt.download_with_dependencies(packages)?;
+    extract(&state.join("cache/archives"), tree)?;
+    let version = |package: &&str| {
+        let stanza = apt.cache(&["show", "--no-all-versions", package])?;
+        let version = stanza.lines().find_map(|l| l.strip_prefix("Version: "));
+        version.map(str::to_owned).with_context(|| format!("{package} has no version"))
+    };
+    packages.iter().map(version).collect()
+}
+
+/// Unpacks all packages of a directory.
+fn extract(debs: &Path, tree: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(debs)? {
+        let deb = entry?.path();
+        if deb.extension().is_some_and(|e| e == "deb") {
+            check(Command::new("dpkg-deb").arg("--extract").arg(deb).arg(tree))?;
+        }
+    }
+    Ok(())
 }

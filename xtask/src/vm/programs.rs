@@ -160,7 +160,7 @@ pub(super) fn libraries(programs: &BTreeSet<PathBuf>) -> anyhow::Result<BTreeSet
 }
 
 /// Reads ldd's `NAME => PATH (ADDRESS)` and `PATH (ADDRESS)`.
-fn loaded(text: &str) -> anyhow::Result<Vec<PathBuf>> {
+pub(super) fn loaded(text: &str) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for line in text.lines() {
         let (name, path) = line.trim().split_once(" => ").unwrap_or(("", line.trim()));

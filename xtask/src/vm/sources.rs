@@ -8,7 +8,7 @@ use std::{env, fs, path::Path};
 
 use anyhow::{Context as _, bail};
 
-use super::kernels::{Archive, Kernel};
+use super::kernels::Archive;
 
 /// A file of sources that Debian's archive stands in, in either of apt's formats.
 pub(super) const OVERRIDE: &str = "NETPATH_DEBIAN_SOURCES";
@@ -83,10 +83,10 @@ fn pick(sources: &[Source], codename: &str) -> Option<Archives> {
 }
 
 impl Archives {
-    /// Sources for a kernel, in apt's newer format.
-    pub(super) fn of(&self, kernel: &Kernel) -> String {
+    /// Sources for these suites, in apt's newer format.
+    pub(super) fn of(&self, suites: &[(Archive, &str)]) -> String {
         let mut text = String::new();
-        for (archive, suite) in kernel.suites {
+        for (archive, suite) in suites {
             let source = match archive {
                 Archive::Main => Some(&self.main),
                 Archive::Security => self.security.as_ref(),
@@ -192,7 +192,7 @@ Enabled: no
     fn stanzas_are_read() {
         let archives = pick(&parse(STANZAS), "bookworm").unwrap();
         assert_eq!(archives.main.uri, "http://mirror.test/debian");
-        let sources = archives.of(&KERNELS[0]);
+        let sources = archives.of(KERNELS[0].suites);
         assert!(sources.contains(
             "URIs: http://mirror.test/debian\nSuites: bookworm\nComponents: main\nSigned-By: \
              /usr/share/keyrings/some.gpg\n\n"
@@ -215,7 +215,7 @@ Enabled: no
         assert_eq!(archives.main.uri, "http://mirror.test/debian/");
         assert_eq!(archives.main.signed_by.as_deref(), Some(" /key.gpg"));
         assert_eq!(archives.security, None);
-        assert!(!archives.of(&KERNELS[0]).contains("bookworm-security"));
+        assert!(!archives.of(KERNELS[0].suites).contains("bookworm-security"));
     }
 
     #[test]
