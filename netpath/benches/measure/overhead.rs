@@ -160,10 +160,10 @@ fn under(
 /// Counts what the load gets done in this time.
 fn measure(traffic: &Traffic, load: LoadArg, length: Duration, watcher: &Watcher) -> Run {
     let (since, count, received, cpu) =
-        (Instant::now(), traffic.count(), traffic.received_bytes(), watcher.cpu());
+        (Instant::now(), traffic.count(), traffic.received(), watcher.cpu());
     thread::sleep(length);
     let seconds = since.elapsed().as_secs_f64();
-    let received = (traffic.received_bytes() - received) as f64 / seconds;
+    let received = (traffic.received() - received) as f64 / seconds;
     let counted = (traffic.count() - count) as f64 / seconds;
     Run {
         // A write of a bulk load may be large or small.

@@ -9,6 +9,7 @@ const NOT_PASSED: &[(&str, &str)] = &[
     ("ip.neighbour.wait", "link addresses are known before the trace begins"),
     ("bridge.netfilter", "br_netfilter is not loaded"),
     ("bridge.flood", "the bridge has learned its ports"),
+    ("handoff.tap", "no tap is on the way"),
     ("gso.segment", "no packet is larger than a frame"),
     ("gro", "only devices that poll have it"),
 ];
