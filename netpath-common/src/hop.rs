@@ -500,6 +500,13 @@ hops! {
             Edge { after: &[At::NetifRx], before: &[At::Rx, At::RxPort] },
         ])],
     }
+    TapWait {
+        key: "handoff.tap", label: "tap", group: Group::Handoff, kind: Kind::Wait, place: Where::Device,
+        what: "in a tap's or tun's queue until the process behind it (QEMU for a guest, vhost-net, a VPN) has been woken and reads it (tun_net_xmit to tun_do_read)",
+        measures: &[Measure::Between(&[
+            Edge { after: &[At::Start, At::Xmit], before: &[At::Copy] },
+        ])],
+    }
     Gro {
         key: "gro", label: "gro", group: Group::GroGso, kind: Kind::Wait, place: Where::Device,
         what: "held by GRO for more segments, and batched (napi_gro_receive)",

@@ -48,7 +48,7 @@
 //!    with a mark of its own ([`LATE`]) at the time at which it was refused; what happened between
 //!    that and the next mark was not recorded.
 //! 10. **Loss.** A flight that was under way while its CPU lost events, or that has more than
-//!    [`EVENTS_MAX`], is *incomplete*: counted, never averaged in.
+//!     [`EVENTS_MAX`], is *incomplete*: counted, never averaged in.
 //!
 //! # Open questions
 //! - Clones (a flooded frame, a packet socket's copy) appear as flights picked up in mid-path;

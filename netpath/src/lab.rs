@@ -7,9 +7,10 @@
 //! - [`topologies`]: the topologies, as data;
 //! - [`build`]: bringing one up, over netlink; [`daemons`]: Docker's and others' beside it;
 //! - [`namespaces`]: named namespaces, and whose they are;
+//! - [`guest`]: a virtual machine that carries one end of the traffic;
 //! - [`traffic`]: senders, receivers, and their measurements;
 //! - [`experiments`]: what is held against what, and what others have published, as data;
-//! - [`plan`], [`bench`]: carrying that out;
+//! - [`plan`], [`bench`]: carrying that out, and [`pace`]: within a time;
 //! - [`stats`], [`difference`]: what the figures say, and which hops make the difference;
 //! - [`outcome`], [`report`]: the result, and how it is written.
 
@@ -19,9 +20,11 @@ mod cgroups;
 mod daemons;
 pub mod difference;
 pub mod experiments;
+pub mod guest;
 mod memory;
 mod namespaces;
 pub mod outcome;
+pub mod pace;
 pub mod plan;
 pub mod report;
 pub mod stats;
@@ -35,6 +38,7 @@ use thiserror::Error;
 pub use namespaces::{Run, clean_up};
 
 use crate::netns::{Netns, NetnsError, suggestion};
+use guest::Guest;
 use topologies::{Step, Topology};
 
 #[derive(Debug, Error)]
@@ -66,11 +70,19 @@ impl LabError {
     }
 }
 
+/// Where a host of a topology stands.
+enum Stands<'a> {
+    /// A namespace of this machine.
+    Here(&'a Netns),
+    Guest(&'a Guest),
+}
+
 /// A topology that is up.
 #[derive(Debug)]
 pub struct Lab {
     topology: &'static Topology,
     hosts: BTreeMap<&'static str, Netns>,
+    guests: BTreeMap<&'static str, Guest>,
     // Ends them when they go.
     daemons: Vec<daemons::Running>,
     // Removes the namespaces when it goes.
@@ -98,7 +110,7 @@ impl Lab {
         for host in topology.hosts.iter().filter(|host| !made_later.contains(host)) {
             hosts.insert(*host, run.add(host)?);
         }
-        let mut lab = Self { topology, hosts, daemons: Vec::new(), run };
+        let mut lab = Self { topology, hosts, guests: BTreeMap::new(), daemons: Vec::new(), run };
         build::build(&mut lab, steps())?;
         Ok(lab)
     }
@@ -110,6 +122,17 @@ impl Lab {
     /// The namespace of one of the topology's hosts.
     pub fn host(&self, name: &str) -> Result<&Netns, LabError> {
         self.hosts.get(name).ok_or_else(|| LabError::NoHost(name.to_owned()))
+    }
+
+    fn stands(&self, name: &str) -> Result<Stands<'_>, LabError> {
+        self.guests
+            .get(name)
+            .map_or_else(|| self.host(name).map(Stands::Here), |guest| Ok(Stands::Guest(guest)))
+    }
+
+    /// Whether one of its hosts is emulated: its time is nothing like a real one's.
+    pub fn is_emulated(&self) -> bool {
+        self.daemons.iter().any(|d| d.emulated)
     }
 
     /// What has to be known beside its figures.

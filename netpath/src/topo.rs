@@ -24,7 +24,8 @@ use crate::netns::{Netns, NetnsError, suggestion};
 pub struct Device {
     pub ifindex: u32,
     pub name: String,
-    /// As in `ip -d link`: `veth`, `bridge`, `vxlan`, …; empty for hardware.
+    /// As in `ip -d link`: `veth`, `bridge`, `vxlan`, …, and `tap` for a tun that carries frames;
+    /// empty for hardware.
     pub kind: String,
     /// The bridge or bond that it is a port of.
     pub master: Option<u32>,
@@ -65,7 +66,8 @@ pub struct Topology {
     pub focus: Place,
     /// The end of the focus that faces the container: transmitting here is going out.
     pub inside: Option<Place>,
-    /// The end of the focus that faces the host: receiving here is going out.
+    /// The end of the focus that faces the host: receiving here is going out, where there is one
+    /// inside, or where the focus is a guest's tap.
     pub outside: Option<Place>,
 }
 
@@ -110,7 +112,21 @@ fn elsewhere_text(netns: &[String]) -> String {
     }
 }
 
+/// The kind of a device whose other end is a process: a guest's QEMU, most often.
+const TAP: &str = "tap";
+
+impl Device {
+    pub fn is_tap(&self) -> bool {
+        self.kind == TAP
+    }
+}
+
 impl Topology {
+    /// Whether what is asked for is the host's end of a guest: what is received there goes out.
+    pub fn faces_guest(&self) -> bool {
+        self.device(self.focus).is_some_and(Device::is_tap)
+    }
+
     /// The calling thread's namespace alone, with no device of interest: for trying what attaches.
     pub fn of_current_netns() -> Result<Self, NetnsError> {
         let netns = Netns::current()?;

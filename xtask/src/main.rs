@@ -5,7 +5,7 @@
 //! - [`build`], [`demo`], [`test`], [`lint`]: what their names say;
 //! - [`bench`]: what netpath costs, beside other tools;
 //! - [`screenshot`]: the README's picture of the live view;
-//! - [`vm`]: other kernels, in QEMU.
+//! - [`vm`]: other kernels, in QEMU; the guest of the lab.
 
 mod bench;
 mod build;
@@ -60,6 +60,8 @@ enum Command {
     Lint,
     /// Run the kernel tests, or a command, on another kernel: one of Debian's, in QEMU without KVM.
     Vm(vm::Args),
+    /// Make the guest that `netpath lab` starts for its experiment virtio: target/guest.
+    Guest(vm::lab_guest::Args),
 }
 
 fn main() -> ExitCode {
@@ -83,6 +85,12 @@ fn main() -> ExitCode {
         Command::Bench(args) => setup::run().and_then(|tools| bench::run(&tools, &args)),
         Command::Lint => {
             setup::run().and_then(|tools| lint::run(&tools)).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Guest(args) => {
+            setup::run().and_then(|tools| vm::lab_guest::command(&tools, &args)).map(|dir| {
+                println!("{}", dir.display());
+                ExitCode::SUCCESS
+            })
         }
         Command::Vm(args) => setup::run().and_then(|tools| vm::command(&tools, &args)),
     };

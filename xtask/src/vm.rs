@@ -9,7 +9,8 @@
 //! - [`modules`], [`programs`], [`archive`], [`initramfs`]: what a guest finds in its memory;
 //! - [`qemu`], [`guest`], [`console`]: the machine, one run of it, and its last words;
 //! - [`tests`], [`table`]: netpath's kernel tests in a guest, and what can be measured where;
-//! - [`peers`]: other tracers, for the benchmark in a guest.
+//! - [`peers`]: other tracers, for the benchmark in a guest;
+//! - [`lab_guest`]: the guest of `netpath lab`, of the same parts.
 
 mod apt;
 mod archive;
@@ -17,6 +18,7 @@ mod console;
 mod guest;
 mod initramfs;
 mod kernels;
+pub(crate) mod lab_guest;
 mod modules;
 mod peers;
 mod programs;
@@ -143,24 +145,34 @@ pub(crate) fn bench(kernel: &Kernel, bench: Bench<'_>) -> anyhow::Result<ExitCod
 /// Fetches what it takes to boot a kernel with this netpath, as far as it isn't there.
 fn prepare(kernel: &Kernel, netpath: PathBuf) -> anyhow::Result<Image> {
     programs::setup()?;
+    let (dir, release) = fetched(kernel)?;
     let vm = target().join("vm");
-    fs::create_dir_all(&vm).with_context(|| format!("cannot make {}", vm.display()))?;
     // Another xtask waits.
     let lock = File::create(vm.join("lock"))?;
     lock.lock()?;
     let programs_archive = vm.join("programs.cpio");
     programs::pack(&programs_archive)?;
-    let dir = vm.join("cache").join(kernel.name);
-    if !dir.join(RELEASE).is_file() {
-        fetch(kernel, &dir)?;
-    }
-    let release = fs::read_to_string(dir.join(RELEASE))?;
     let modules_archive = pack_modules(&dir, &release)?;
     Ok(Image {
         kernel_file: kernel_file(&dir.join(TREE), &release)?,
         parts: vec![programs_archive, modules_archive],
         netpath,
     })
+}
+
+/// A kernel's directory and its version; fetched, unless it is there.
+fn fetched(kernel: &Kernel) -> anyhow::Result<(PathBuf, String)> {
+    let vm = target().join("vm");
+    fs::create_dir_all(&vm).with_context(|| format!("cannot make {}", vm.display()))?;
+    // Another xtask waits.
+    let lock = File::create(vm.join("lock"))?;
+    lock.lock()?;
+    let dir = vm.join("cache").join(kernel.name);
+    if !dir.join(RELEASE).is_file() {
+        fetch(kernel, &dir)?;
+    }
+    let release = fs::read_to_string(dir.join(RELEASE))?;
+    Ok((dir, release))
 }
 
 /// Below a kernel's directory: its packages, unpacked, and the version that they are of.
@@ -185,7 +197,7 @@ fn pack_modules(dir: &Path, release: &str) -> anyhow::Result<PathBuf> {
     let (archive, stamp) = (dir.join("modules.cpio"), dir.join("modules.key"));
     let key = modules::WANTED.join("\n");
     if !archive.is_file() || fs::read_to_string(&stamp).ok().as_ref() != Some(&key) {
-        modules::pack(&dir.join(TREE), release, &archive)?;
+        modules::pack(&dir.join(TREE), release, modules::WANTED, &archive)?;
         fs::write(stamp, key)?;
     }
     Ok(archive)

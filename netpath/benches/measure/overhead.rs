@@ -218,11 +218,11 @@ fn under(
 /// Counts what the load gets done in this time.
 fn measure(traffic: &Traffic, load: LoadArg, length: Duration, watcher: &Watcher) -> Run {
     let (since, count, received, cpu, lines) =
-        (Instant::now(), traffic.count(), traffic.received_bytes(), watcher.cpu(), watcher.lines());
+        (Instant::now(), traffic.count(), traffic.received(), watcher.cpu(), watcher.lines());
     thread::sleep(length);
     let seconds = since.elapsed().as_secs_f64();
     let lines = (watcher.lines() - lines) as f64 / seconds;
-    let received = (traffic.received_bytes() - received) as f64 / seconds;
+    let received = (traffic.received() - received) as f64 / seconds;
     let counted = (traffic.count() - count) as f64 / seconds;
     // A write of a bulk load may be large or small.
     let per_second = if load == LoadArg::TcpBulk { received } else { counted };

@@ -95,7 +95,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Vec<Check>> {
 }
 
 /// One CPU for both ends: two would differ by what else they do.
-const HERE: How = How { v6: false, cpus: Some((0, 0)) };
+const HERE: How = How { v6: false, cpus: Some((0, 0)), reverse: false };
 /// How long a load goes on before it is measured.
 const WARM_UP: Duration = Duration::from_millis(100);
 

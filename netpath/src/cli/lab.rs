@@ -17,7 +17,7 @@ use super::{
     exit::Status,
     output::print,
 };
-use crate::lab::{experiments::EXPERIMENTS, topologies::TOPOLOGIES};
+use crate::lab::{experiments::EXPERIMENTS, guest, topologies::TOPOLOGIES};
 
 pub(super) fn run(args: &args::Lab) -> anyhow::Result<ExitCode> {
     match &args.command {
@@ -25,6 +25,10 @@ pub(super) fn run(args: &args::Lab) -> anyhow::Result<ExitCode> {
         LabCommand::Run(args) => run::run(args),
         LabCommand::Compare(args) => bench::compare(args),
         LabCommand::Matrix(args) => bench::matrix(args),
+        LabCommand::Agent { port } => {
+            guest::agent::run(port)?;
+            Ok(Status::Fine.into())
+        }
     }
 }
 

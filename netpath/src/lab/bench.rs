@@ -14,6 +14,7 @@ use super::{
     difference::{Difference, Per, SEGMENT, Spent},
     experiments::{Figure, Measure},
     outcome::{FigureOutcome, MeasureOutcome, Outcome, PublishedRatio, VariantOutcome},
+    pace::{Pace, RUNS_MIN},
     plan::{Plan, Way},
     stats::Estimate,
     topologies::Step,
@@ -42,6 +43,8 @@ pub type Trace<'a> = dyn Fn(&Lab, Duration) -> Result<Snapshot, LabError> + 'a;
 pub trait Watcher {
     /// A step begins.
     fn step(&mut self, what: &str);
+    /// So many steps are left out.
+    fn skip(&mut self, _steps: u64) {}
     /// Whether to stop with what there is.
     fn stop(&self) -> bool;
 }
@@ -57,7 +60,13 @@ struct Site<'a> {
 }
 
 /// Carries out a plan. Stops between two steps where the watcher says so.
-pub fn run(plan: &Plan, settings: &Settings, trace: &Trace, watcher: &mut dyn Watcher) -> Outcome {
+pub fn run(
+    plan: &Plan,
+    settings: &Settings,
+    pace: &mut Pace,
+    trace: &Trace,
+    watcher: &mut dyn Watcher,
+) -> Outcome {
     let mut sites: Vec<Site> = Vec::new();
     for way in &plan.ways {
         watcher.step(&format!("{}/{}: up", plan.name, way.name));
@@ -69,8 +78,16 @@ pub fn run(plan: &Plan, settings: &Settings, trace: &Trace, watcher: &mut dyn Wa
         let values = plan.measures.iter().map(|m| vec![Vec::new(); m.figures.len()]).collect();
         let failed = vec![None; plan.measures.len()];
         sites.push(Site { way, lab, values, failed, spent: None });
+        pace.step(Duration::ZERO, Duration::ZERO);
     }
     for run in 0..settings.runs {
+        if run >= RUNS_MIN && pace.is_late() {
+            let left = settings.runs - run;
+            let steps = (left * plan.measures.len() * sites.len()) as u64;
+            watcher.skip(steps);
+            pace.left_out(steps, plan.measuring(left, settings.run));
+            break;
+        }
         for (i, measure) in plan.measures.iter().enumerate() {
             for turn in 0..sites.len() {
                 if watcher.stop() {
@@ -87,7 +104,10 @@ pub fn run(plan: &Plan, settings: &Settings, trace: &Trace, watcher: &mut dyn Wa
                     measure.key,
                     run + 1
                 ));
-                site.measure(i, measure, settings);
+                let share = pace.share();
+                let shorter = Settings { run: settings.run.mul_f64(share), ..*settings };
+                let measured = site.measure(i, measure, &shorter);
+                pace.step(measure.planned(settings.run), measured);
             }
         }
     }
@@ -103,6 +123,7 @@ pub fn run(plan: &Plan, settings: &Settings, trace: &Trace, watcher: &mut dyn Wa
                     Err(e) => tracing::warn!("{}/{}: not traced: {e}", plan.name, site.way.name),
                 }
             }
+            pace.step(Duration::ZERO, Duration::ZERO);
         }
     }
     let mut outcome = outcome(plan, &sites);
@@ -111,8 +132,9 @@ pub fn run(plan: &Plan, settings: &Settings, trace: &Trace, watcher: &mut dyn Wa
 }
 
 impl Site<'_> {
-    fn measure(&mut self, i: usize, measure: &Measure, settings: &Settings) {
-        let Ok(lab) = &self.lab else { return };
+    /// Measures once. Returns for how long.
+    fn measure(&mut self, i: usize, measure: &Measure, settings: &Settings) -> Duration {
+        let Ok(lab) = &self.lab else { return Duration::ZERO };
         let measured = measure_once(lab, measure, settings).and_then(|m| {
             self.mend(lab, measure)?;
             Ok(m)
@@ -134,6 +156,7 @@ impl Site<'_> {
                 self.failed[i] = Some(e.to_string());
             }
         }
+        measure.planned(settings.run)
     }
 
     /// Puts the connection table back to what it is to be.
@@ -159,6 +182,7 @@ fn start(
 ) -> Result<(Vec<Traffic>, Vec<Traffic>), LabError> {
     let how = |i: usize| How {
         v6: false,
+        reverse: measure.reverse,
         cpus: settings.cpus.map(|(c, s)| match (measure.apart, i % 2) {
             (false, _) => (s, s),
             (true, 0) => (c, s),
@@ -182,12 +206,12 @@ pub fn measure_once(
     settings: &Settings,
 ) -> Result<Measured, LabError> {
     let (mut own, mut background) = start(lab, measure, settings)?;
-    let ends_itself = matches!(measure.load, Load::OneWay { .. });
+    let ends_itself = measure.ends_itself();
     if !ends_itself {
         thread::sleep(settings.warm_up);
         own.iter_mut().for_each(Traffic::begin);
     }
-    let deadline = Instant::now() + if ends_itself { LONG } else { settings.run * measure.longer };
+    let deadline = Instant::now() + if ends_itself { LONG } else { measure.planned(settings.run) };
     while Instant::now() < deadline && !own.iter().all(Traffic::finished) {
         let left = deadline.saturating_duration_since(Instant::now());
         thread::sleep(if ends_itself { left.min(Duration::from_millis(1)) } else { left });
@@ -272,7 +296,10 @@ fn outcome(plan: &Plan, sites: &[Site]) -> Outcome {
                 let base = base.map(|b| b.values[i][k].as_slice());
                 let mut f = figure_outcome(measure, *figure, &site.values[i][k], base);
                 f.failed.clone_from(&site.failed[i]);
-                f.published = published(plan, measure, *figure, &site.way.name);
+                let emulated = site.lab.as_ref().is_ok_and(Lab::is_emulated);
+                f.published = (!emulated)
+                    .then(|| published(plan, measure, *figure, &site.way.name))
+                    .flatten();
                 figures.push(f);
             }
         }
@@ -282,7 +309,7 @@ fn outcome(plan: &Plan, sites: &[Site]) -> Outcome {
             what: site.way.what.clone(),
             against: site.way.against.clone(),
             not_run: site.lab.as_ref().err().cloned(),
-            notes: site.lab.iter().flat_map(Lab::notes).map(str::to_owned).collect(),
+            notes: notes(plan, site),
             figures,
             difference,
         }
@@ -298,6 +325,27 @@ fn outcome(plan: &Plan, sites: &[Site]) -> Outcome {
         variants: variants.collect(),
         facts: Vec::new(),
     }
+}
+
+/// What has to be known beside a way's figures.
+fn notes(plan: &Plan, site: &Site) -> Vec<String> {
+    let Ok(lab) = &site.lab else { return Vec::new() };
+    let mut notes: Vec<String> = lab.notes().map(str::to_owned).collect();
+    if lab.is_emulated() {
+        let published: Vec<String> = plan
+            .published
+            .iter()
+            .filter(|p| p.variant == site.way.name)
+            .map(|p| format!("{} {} {:.2}", p.measure, p.figure.what(), p.ratio))
+            .collect();
+        notes.push(format!(
+            "emulated: its figures are those of QEMU's emulator, many times a real guest's, and are \
+             not held against what was published ({}). Only what netpath's ledger says of the \
+             host's hops is this machine's own time",
+            published.join(", ")
+        ));
+    }
+    notes
 }
 
 fn figure_outcome(

@@ -12,7 +12,7 @@ use rtnetlink::{LinkUnspec, LinkVxlan, RouteMessageBuilder};
 
 use super::{
     Lab, LabError,
-    daemons::{self, Daemons},
+    daemons::{self, Daemons, Makes},
     experiments,
     topologies::{End, Step},
     traffic,
@@ -26,7 +26,10 @@ pub(super) use needs::programs;
 pub(super) fn check(step: &Step) -> Result<(), LabError> {
     match step {
         Step::Needs(need) => needs::check(*need),
-        Step::Daemons(_, what) => needs::programs(what.programs, what.package),
+        Step::Daemons(_, what) => {
+            needs::programs(what.programs, what.package)?;
+            (what.arguments)().map(|_| ())
+        }
         _ => Ok(()),
     }
 }
@@ -58,8 +61,14 @@ pub(super) fn build<'a>(
 /// Starts daemons, and names the host that they make.
 fn start(lab: &mut Lab, host: &str, what: &Daemons) -> Result<(), LabError> {
     let running = daemons::start(host, lab.host(host)?, what, lab.run.id())?;
-    if let (Some(role), Some(made)) = (what.makes, &running.made) {
-        lab.hosts.insert(role, lab.run.adopt(role, made)?);
+    match (what.makes, &running.made, &running.guest) {
+        (Some(Makes::Netns(role)), Some(made), _) => {
+            lab.hosts.insert(role, lab.run.adopt(role, made)?);
+        }
+        (Some(Makes::Guest(role)), _, Some(guest)) => {
+            lab.guests.insert(role, guest.clone());
+        }
+        _ => {}
     }
     lab.daemons.push(running);
     Ok(())

@@ -1,4 +1,4 @@
-//! Daemons that a topology needs: Docker's, Open vSwitch's.
+//! Daemons that a topology needs: Docker's, Open vSwitch's, a guest's QEMU.
 //!
 //! In: a host's namespace, and a [`Daemons`] row with a shell script. Out: daemons that run while a
 //! [`Running`] is held, with what the script has said of them.
@@ -10,6 +10,7 @@
 
 mod docker;
 mod ovs;
+mod qemu;
 
 use std::{
     fs,
@@ -25,13 +26,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{LabError, build};
+use super::{LabError, build, guest::Guest};
 use crate::netns::Netns;
 pub(super) use docker::DOCKER;
 pub(super) use ovs::OPEN_VSWITCH;
+pub(super) use qemu::GUEST;
 
 /// How long they may take to come up, and to end.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What is started.
 #[derive(Debug)]
@@ -45,13 +47,31 @@ pub struct Daemons {
     /// Programs of the system that it calls, and the package that has them.
     pub programs: &'static [&'static str],
     pub package: &'static str,
-    /// The host whose namespace they make: the script says where it stands.
-    pub makes: Option<&'static str>,
+    pub makes: Option<Makes>,
+}
+
+/// A host that daemons make.
+#[derive(Clone, Copy, Debug)]
+pub enum Makes {
+    /// The script says where its namespace stands.
+    Netns(&'static str),
+    /// The script says where the socket of its port is.
+    Guest(&'static str),
+}
+
+impl Makes {
+    /// The host's name.
+    pub fn role(self) -> &'static str {
+        let (Self::Netns(role) | Self::Guest(role)) = self;
+        role
+    }
 }
 
 /// A script's words to netpath begin with one of these; all else is told where it fails.
 const NOTE: &str = "netpath-note ";
 const MADE: &str = "netpath-made ";
+const PORT: &str = "netpath-port ";
+const EMULATED: &str = "netpath-emulated";
 const READY: &str = "netpath-ready";
 
 /// Mounts that were copied would keep others' network namespaces alive. Function `await` tries a
@@ -81,6 +101,10 @@ pub(super) struct Running {
     pub(super) notes: Vec<String>,
     /// The namespace that they made.
     pub(super) made: Option<Netns>,
+    /// The guest that they are.
+    pub(super) guest: Option<Guest>,
+    /// Whether what is in it is emulated, so that its time is nothing like a real one's.
+    pub(super) emulated: bool,
 }
 
 /// Starts them in a host's namespace, and waits until they are up.
@@ -117,6 +141,8 @@ pub(super) fn start(
         pipes: stderr.into_iter().map(OwnedFd::from).collect(),
         notes: Vec::new(),
         made: None,
+        guest: None,
+        emulated: false,
     };
     let said = running.wait_until_ready(out)?;
     if !said.is_empty() {
@@ -168,6 +194,12 @@ impl Running {
                         // As those see it whose mounts these are.
                         let seen = format!("/proc/{}/root{path}", self.child.id());
                         self.made = Some(Netns::open(&PathBuf::from(seen), None)?);
+                    } else if let Some(path) = line.strip_prefix(PORT) {
+                        let seen = format!("/proc/{}/root{path}", self.child.id());
+                        let guest = Guest::connect(&PathBuf::from(seen));
+                        self.guest = Some(guest.map_err(LabError::Traffic)?);
+                    } else if line == EMULATED {
+                        self.emulated = true;
                     } else if !line.is_empty() {
                         said.push(line);
                     }

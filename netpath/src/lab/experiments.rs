@@ -5,14 +5,17 @@
 //! run is found out by trying.
 
 mod container;
+mod docker;
 mod nat;
 mod offload;
-mod others;
 mod published_port;
 mod qdisc;
 mod rps;
 mod rules;
 mod switch;
+mod virtio;
+
+use std::time::Duration;
 
 use super::{
     LabError,
@@ -61,9 +64,23 @@ pub struct Measure {
     /// Client and server on CPUs of their own. On one CPU nothing but the network's own work is
     /// measured: no other CPU has to be woken.
     pub apart: bool,
+    /// The topology's server asks, or sends, and its client answers, or receives.
+    pub reverse: bool,
     /// How many times as long as others a run is.
     pub longer: u32,
     pub figures: &'static [Figure],
+}
+
+impl Measure {
+    /// Whether its load ends by itself, after so many datagrams.
+    pub fn ends_itself(&self) -> bool {
+        matches!(self.load, Load::OneWay { .. })
+    }
+
+    /// For how long it is measured where a run is so long; nothing where it ends by itself.
+    pub fn planned(&self, run: Duration) -> Duration {
+        if self.ends_itself() { Duration::ZERO } else { run * self.longer }
+    }
 }
 
 /// What is read off a measurement.
@@ -158,8 +175,8 @@ pub const EXPERIMENTS: &[&Experiment] = &[
     &switch::SWITCH,
     &offload::OFFLOAD,
     &published_port::PUBLISHED_PORT,
-    &others::VIRTIO,
-    &others::DOCKER,
+    &virtio::VIRTIO,
+    &docker::DOCKER,
 ];
 
 pub const TCP_RR: Measure = Measure {
@@ -169,6 +186,7 @@ pub const TCP_RR: Measure = Measure {
     parallel: 1,
     background: 0,
     apart: false,
+    reverse: false,
     longer: 1,
     figures: &[Figure::RoundTrip],
 };
@@ -185,6 +203,13 @@ pub const TCP_RR_APART: Measure = Measure {
     what: "TCP request/reply, client and server on CPUs of their own",
     apart: true,
     ..TCP_RR
+};
+
+pub const UDP_RR_APART: Measure = Measure {
+    key: "udp-rr-apart",
+    what: "UDP request/reply, client and server on CPUs of their own",
+    apart: true,
+    ..UDP_RR
 };
 
 pub const TCP_RR_MANY: Measure = Measure {

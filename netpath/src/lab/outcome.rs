@@ -24,6 +24,9 @@ pub struct Report {
     /// How often everything was measured, and for how long each time.
     pub runs: usize,
     pub run_ms: u64,
+    /// What was given up of that, to be done in time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_up: Option<String>,
     /// Whether everything was done that was asked for.
     pub complete: bool,
     pub took_s: f64,
@@ -114,6 +117,7 @@ impl Report {
             cpus,
             runs,
             run_ms: u64::try_from(run.as_millis()).unwrap_or(u64::MAX),
+            given_up: None,
             complete: true,
             took_s: 0.0,
             experiments: Vec::new(),

@@ -2,6 +2,8 @@
 //!
 //! In: an experiment, or two names. Out: a [`Plan`] that [`super::bench`] carries out.
 
+use std::time::Duration;
+
 use super::{
     LabError,
     experiments::{self, Experiment, Measure, Published},
@@ -87,11 +89,18 @@ impl Plan {
         let per_way = 1 + runs * self.measures.len() + usize::from(traced);
         (self.ways.len() * per_way) as u64
     }
+
+    /// For how long there is measuring, where a run is so long.
+    pub fn measuring(&self, runs: usize, run: Duration) -> Duration {
+        let one: Duration = self.measures.iter().map(|m| m.planned(run)).sum();
+        one * u32::try_from(runs * self.ways.len()).unwrap_or(u32::MAX)
+    }
 }
 
 impl Way {
     /// Whether a load gets through.
     pub fn takes(&self, measure: &Measure) -> bool {
-        self.topology.relay.is_none() || measure.load.is_tcp()
+        (self.topology.relay.is_none() || measure.load.is_tcp())
+            && (!measure.reverse || self.topology.client_v4.is_some())
     }
 }

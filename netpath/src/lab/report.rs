@@ -89,6 +89,7 @@ pub(crate) mod tests {
     use super::super::{
         bench::{self, Settings, Watcher},
         outcome::Report,
+        pace::Pace,
         plan::Plan,
     };
     use super::*;
@@ -112,7 +113,8 @@ pub(crate) mod tests {
         let plan = Plan::compare("bridge", "bridge-nat").unwrap();
         let trace = |_: &_, _| unreachable!("nothing is up");
         let mut report = Report::new(3, settings.run, None);
-        report.experiments.push(bench::run(&plan, &settings, &trace, &mut Stopped));
+        let mut pace = Pace::new(None, 0, Duration::ZERO);
+        report.experiments.push(bench::run(&plan, &settings, &mut pace, &trace, &mut Stopped));
         report
     }
 

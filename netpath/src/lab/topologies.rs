@@ -1,14 +1,15 @@
 //! The topologies, as data: who there is, and the steps that bring it up.
 //!
-//! To add one, add a row to [`container`], [`switch`] or [`published`], or a file beside them, and
+//! To add one, add a row to [`container`], [`switch`] or [`published`], or a file as [`guest`], and
 //! name it in [`TOPOLOGIES`]. Hosts are namespaces; none of them is the initial one, so addresses
 //! can't collide with anybody's.
 
 pub(super) mod container;
+pub(super) mod guest;
 pub(super) mod published;
 pub(super) mod switch;
 
-use super::daemons::Daemons;
+use super::daemons::{Daemons, Makes};
 
 /// A step of bringing a topology up. A device is written as host, name.
 #[derive(Clone, Copy, Debug)]
@@ -65,8 +66,6 @@ pub enum Flavour {
 pub enum Need {
     /// `net.core.rps_sock_flow_entries`, one for the whole machine, is not 0.
     FlowSteering,
-    /// A guest.
-    Guest,
     /// This many CPUs.
     Cpus(usize),
 }
@@ -90,6 +89,8 @@ pub struct Topology {
     /// The server's addresses as the client uses them, IPv4 and IPv6.
     pub server_v4: &'static str,
     pub server_v6: Option<&'static str>,
+    /// The client's address as the server uses it, where it can reach it by itself.
+    pub client_v4: Option<&'static str>,
     /// A process between them that takes TCP connections at `server_v4` and passes them on.
     pub relay: Option<Relay>,
     /// The interface to trace.
@@ -116,6 +117,7 @@ pub const TOPOLOGIES: &[&Topology] = &[
     &container::BRIDGE,
     &container::BRIDGE_NAT,
     &container::DOCKER,
+    &guest::GUEST,
     &switch::WIRE,
     &switch::LINUXBRIDGE,
     &switch::BRIDGE_NF,
@@ -149,14 +151,16 @@ impl Step {
             | Self::Command(host, _)
             | Self::Rules(host, ..)
             | Self::Connections(host, _) => vec![host],
-            Self::Daemons(host, what) => what.makes.into_iter().chain([host]).collect(),
+            Self::Daemons(host, what) => {
+                what.makes.map(Makes::role).into_iter().chain([host]).collect()
+            }
             Self::Needs(_) => Vec::new(),
         }
     }
 
-    /// The host that a step makes: its namespace is not the lab's own.
+    /// The host that a step makes: it is no namespace of the lab's own.
     pub fn makes(&self) -> Option<&'static str> {
-        if let Self::Daemons(_, what) = self { what.makes } else { None }
+        if let Self::Daemons(_, what) = self { what.makes.map(Makes::role) } else { None }
     }
 
     /// The programs of the system that a step calls.

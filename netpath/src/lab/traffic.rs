@@ -1,46 +1,53 @@
 //! Traffic of our own: senders and receivers in the lab's namespaces, with their own clocks.
 //!
-//! Every socket is made by a thread inside its namespace. A [`Traffic`] runs until it is stopped;
-//! then it says what it measured, which is what netpath's figures are held against.
+//! Every socket is made by a thread inside its namespace, or by netpath in a guest. A [`Traffic`]
+//! runs until it is stopped; then it says what it measured, which is what netpath's figures are held
+//! against.
 //!
+//! - [`ends`]: a load's client and its server, as threads;
 //! - [`client`]: what clients count, and how they are told to stop;
 //! - [`tcp`], [`udp`], [`ping`], [`connections`]: the loads;
+//! - [`tools`]: other programs that send in bulk;
 //! - [`relay`]: a process between client and server;
 //! - [`cpu`]: the CPU time that a load takes.
 
-mod client;
+pub(super) mod client;
 pub(super) mod connections;
 mod cpu;
+pub(super) mod ends;
 mod ping;
 mod relay;
 mod tcp;
+mod tools;
 mod udp;
 
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-        mpsc,
-    },
+    sync::mpsc,
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 
-use super::{Lab, LabError, topologies::Relay};
-use client::{Client, Counted, Stop};
-use cpu::{CpuTime, pin};
+use super::{Lab, LabError, Stands, topologies::Relay};
+use client::{Client, Stop};
+use cpu::CpuTime;
+pub use tools::Tool;
 
-/// How long a receiver waits before it looks whether to stop.
+use ends::{Asker, ClientThread, Reading, Server, ServerThread, Stand, join};
+
+/// How long a client waits before it looks whether to stop, and gives up an answer.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// How long a server does: while requests come it never waits so long.
+const PATIENCE_SERVER: Duration = Duration::from_millis(10);
 
 /// How long the first answer may take.
 const PATIENCE_START: Duration = Duration::from_secs(5);
 
 /// What to send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Load {
     /// TCP request and reply on a connection that is kept, one in flight.
     TcpRequests(Sizes),
@@ -57,10 +64,12 @@ pub enum Load {
     /// So many UDP datagrams to a server that throws them away, each of a connection of its own
     /// where `new`. The sender's CPU takes them all the way: nobody is woken.
     OneWay { datagrams: u32, new: bool },
+    /// TCP, as much as there can be, sent and measured by another program.
+    Tool(Tool),
 }
 
 /// Bytes of a request and of its reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sizes {
     pub request: usize,
     pub reply: usize,
@@ -80,7 +89,12 @@ impl Default for Sizes {
 
 impl Load {
     pub fn is_tcp(&self) -> bool {
-        matches!(self, Self::TcpRequests(_) | Self::TcpConnects(_) | Self::TcpBulk)
+        matches!(self, Self::TcpRequests(_) | Self::TcpConnects(_) | Self::TcpBulk | Self::Tool(_))
+    }
+
+    /// Whether it is known by what arrives: nobody answers.
+    fn counts_arrivals(&self) -> bool {
+        matches!(self, Self::TcpBulk | Self::UdpFlood { .. })
     }
 
     pub fn name(&self) -> &'static str {
@@ -92,6 +106,7 @@ impl Load {
             Self::TcpBulk => "TCP bulk",
             Self::Ping { .. } => "ping",
             Self::OneWay { .. } => "UDP one way",
+            Self::Tool(tool) => tool.program(),
         }
     }
 }
@@ -131,24 +146,21 @@ pub struct How {
     pub v6: bool,
     /// The CPUs of the client and of the server; otherwise the scheduler chooses.
     pub cpus: Option<(usize, usize)>,
+    /// The topology's server is the one that asks, or sends, and its client the one that answers.
+    pub reverse: bool,
 }
 
 /// A load that is running.
 #[derive(Debug)]
 pub struct Traffic {
     load: Load,
-    started: Instant,
     cpu_before: CpuTime,
-    received_before: u64,
-    /// The client's; the server's comes after it, so that what is in flight still finds it.
-    stop: Stop,
-    stop_server: Stop,
-    restart: Arc<AtomicBool>,
-    received: Arc<AtomicU64>,
-    sent: Arc<AtomicU64>,
-    server: Option<JoinHandle<Result<(), String>>>,
+    before: Reading,
+    stop_relay: Stop,
+    // The server ends after the client, so that what is in flight still finds it.
+    client: Box<dyn Asker>,
     relay: Option<JoinHandle<Result<(), String>>>,
-    client: Option<JoinHandle<Result<Counted, String>>>,
+    server: Box<dyn Server>,
 }
 
 impl Traffic {
@@ -161,190 +173,102 @@ impl Traffic {
     /// Like [`Self::start`].
     pub fn start_as(lab: &Lab, load: Load, how: How) -> Result<Self, LabError> {
         let topology = lab.topology();
-        let address = if how.v6 {
-            topology.server_v6.ok_or_else(|| {
-                LabError::Traffic(format!("topology {} has no IPv6", topology.name))
-            })?
+        let (asks, answers) = if how.reverse {
+            (topology.server, topology.client)
         } else {
-            topology.server_v4
+            (topology.client, topology.server)
         };
-        let ip: IpAddr =
-            address.parse().map_err(|_| LabError::Traffic(format!("bad address {address}")))?;
-        let mut traffic = Self {
-            load,
-            started: Instant::now(),
-            cpu_before: CpuTime::now(lab.daemons()),
-            received_before: 0,
-            stop: Stop::default(),
-            stop_server: Stop::default(),
-            restart: Arc::new(AtomicBool::new(false)),
-            received: Arc::new(AtomicU64::new(0)),
-            sent: Arc::new(AtomicU64::new(0)),
-            server: None,
-            relay: None,
-            client: None,
+        let ip = address(lab, how)?;
+        let (asks, answers) = (lab.stands(asks)?, lab.stands(answers)?);
+        if let Load::Tool(tool) = load {
+            tool.check()?;
+            let guest = [&asks, &answers].iter().any(|s| matches!(s, Stands::Guest(_)));
+            if guest || topology.relay.is_some() {
+                return Err(LabError::Traffic(format!(
+                    "{} runs between namespaces of this machine alone, and passes no relay",
+                    tool.program()
+                )));
+            }
+        }
+        let cpu_before = CpuTime::now(lab.daemons());
+        let (server, mut port): (Box<dyn Server>, u16) = match answers {
+            Stands::Here(netns) => {
+                let stand = Stand { netns: Some(netns.clone()), cpu: how.cpus.map(|c| c.1) };
+                let (server, port) =
+                    ServerThread::start(stand, load, ip.is_ipv6()).map_err(LabError::Traffic)?;
+                (Box::new(server), port)
+            }
+            Stands::Guest(guest) => {
+                let (server, port) = guest.serve(load, ip.is_ipv6()).map_err(LabError::Traffic)?;
+                (Box::new(server), port)
+            }
         };
-        let mut port = traffic.serve(lab, ip.is_ipv6(), how)?;
-        if let Some(relay) = topology.relay {
-            port = traffic.pass_on(lab, relay, port)?;
+        let stop_relay = Stop::default();
+        let mut relay = None;
+        if let Some(row) = topology.relay {
+            let (thread, its) = pass_on(lab, load, row, port, &stop_relay)?;
+            (relay, port) = (Some(thread), its);
         }
-        traffic.ask(lab, SocketAddr::new(ip, port), how)?;
-        Ok(traffic)
+        let to = SocketAddr::new(ip, port);
+        let client: Result<Box<dyn Asker>, String> = match asks {
+            Stands::Here(netns) => {
+                let stand = Stand { netns: Some(netns.clone()), cpu: how.cpus.map(|c| c.0) };
+                ClientThread::start(stand, load, to).map(|c| Box::new(c) as Box<dyn Asker>)
+            }
+            Stands::Guest(guest) => guest.request(load, to).map(|c| Box::new(c) as Box<dyn Asker>),
+        };
+        let client = client.map_err(|e| {
+            stop_relay.request();
+            LabError::Traffic(e)
+        })?;
+        let before = Reading::default();
+        Ok(Self { load, cpu_before, before, stop_relay, client, relay, server })
     }
 
-    /// Starts the server and returns its port.
-    fn serve(&mut self, lab: &Lab, v6: bool, how: How) -> Result<u16, LabError> {
-        let netns = lab.host(lab.topology().server)?.clone();
-        let (listening, at) = mpsc::channel();
-        let (load, s, r) = (self.load, self.stop_server.clone(), Arc::clone(&self.received));
-        let server = thread::Builder::new().name("np-server".into()).spawn(move || {
-            let any = if v6 { "[::]:0" } else { "0.0.0.0:0" };
-            netns
-                .run(|| {
-                    pin(how.cpus.map(|c| c.1))?;
-                    match load {
-                        Load::UdpRequests(sizes) => udp::reply(any, sizes, &listening, &s, &r),
-                        Load::UdpFlood { .. } => udp::sink(any, &listening, &s, &r),
-                        Load::TcpRequests(sizes) | Load::TcpConnects(sizes) => {
-                            tcp::reply(any, sizes, &listening, &s, &r)
-                        }
-                        Load::TcpBulk => tcp::sink(any, &listening, &s, &r),
-                        // The server's kernel answers, or nobody.
-                        Load::Ping { .. } | Load::OneWay { .. } => {
-                            let _ = listening.send(0);
-                            Ok(())
-                        }
-                    }
-                })
-                .map_err(|e| e.to_string())?
-                .map_err(|e| format!("server: {e}"))
-        });
-        self.server = Some(server.map_err(|e| LabError::Traffic(e.to_string()))?);
-        self.port(&at)
-    }
-
-    /// Starts the relay and returns its port.
-    fn pass_on(&mut self, lab: &Lab, relay: Relay, port: u16) -> Result<u16, LabError> {
-        let to: IpAddr =
-            relay.to.parse().map_err(|_| LabError::Traffic(format!("bad address {}", relay.to)))?;
-        if !self.load.is_tcp() {
-            return Err(LabError::Traffic(format!(
-                "{} passes no relay: it takes TCP connections only",
-                self.load.name()
-            )));
-        }
-        let netns = lab.host(relay.host)?.clone();
-        let (listening, at) = mpsc::channel();
-        let stop = self.stop_server.clone();
-        let relay = thread::Builder::new().name("np-relay".into()).spawn(move || {
-            netns
-                .run(|| relay::run(SocketAddr::new(to, port), &listening, &stop))
-                .map_err(|e| e.to_string())?
-                .map_err(|e| format!("relay: {e}"))
-        });
-        self.relay = Some(relay.map_err(|e| LabError::Traffic(e.to_string()))?);
-        self.port(&at)
-    }
-
-    /// Waits until somebody listens.
-    fn port(&mut self, at: &mpsc::Receiver<u16>) -> Result<u16, LabError> {
-        at.recv_timeout(PATIENCE_START).map_err(|_| self.failed("the server did not start"))
-    }
-
-    /// Starts the client, and returns once it has had its first answer.
-    fn ask(&mut self, lab: &Lab, to: SocketAddr, how: How) -> Result<(), LabError> {
-        let netns = lab.host(lab.topology().client)?.clone();
-        let (flowing, flows) = mpsc::channel();
-        let load = self.load;
-        let mut client = Client::new(
-            self.stop.clone(),
-            Arc::clone(&self.restart),
-            flowing,
-            Arc::clone(&self.sent),
-        );
-        let thread = thread::Builder::new().name("np-client".into()).spawn(move || {
-            netns
-                .run(|| {
-                    pin(how.cpus.map(|c| c.0))?;
-                    match load {
-                        Load::UdpRequests(sizes) => udp::request(to, sizes, &mut client),
-                        Load::UdpFlood { bytes, rate } => udp::flood(to, bytes, rate, &mut client),
-                        Load::TcpRequests(sizes) => tcp::request(to, sizes, &mut client),
-                        Load::TcpConnects(sizes) => tcp::connect(to, sizes, &mut client),
-                        Load::TcpBulk => tcp::bulk(to, &mut client),
-                        Load::Ping { bytes } => ping::request(to, bytes, &mut client),
-                        Load::OneWay { datagrams, new } => {
-                            connections::send(datagrams, new, &mut client)
-                        }
-                    }
-                })
-                .map_err(|e| e.to_string())?
-                .map_err(|e| format!("client: {e}"))?;
-            Ok(client.counted)
-        });
-        self.client = Some(thread.map_err(|e| LabError::Traffic(e.to_string()))?);
-        if flows.recv_timeout(PATIENCE_START).is_err() {
-            let name = load.name();
-            return Err(self.failed(&format!("{name}: no answer from {to} within 5 s")));
-        }
-        Ok(())
-    }
-
-    /// Stops everything; the error is what a thread says, or `otherwise`.
-    fn failed(&mut self, otherwise: &str) -> LabError {
-        self.stop().err().unwrap_or_else(|| LabError::Traffic(otherwise.to_owned()))
-    }
-
-    /// Bytes that the receiving end has read so far.
+    /// Bytes that the receiving end has read so far; 0 where it can't be asked any more.
     pub fn received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
+        self.server.received().map_or(0, |r| r.bytes)
     }
 
     /// Forgets what was measured so far: measuring begins now.
     pub fn begin(&mut self) {
-        self.restart.store(true, Ordering::Relaxed);
-        self.received_before = self.received.load(Ordering::Relaxed);
+        // One that can't be reached any more says so when it is stopped.
+        let _ = self.client.begin();
         self.cpu_before = self.cpu_before.again();
-        self.started = Instant::now();
+        self.before = self.server.received().unwrap_or_default();
     }
 
     /// Whether the client has done all that it was to do.
     pub fn finished(&self) -> bool {
-        self.client.as_ref().is_none_or(JoinHandle::is_finished)
+        self.client.finished()
     }
 
     /// How many there were so far.
     pub fn count(&self) -> u64 {
-        self.sent.load(Ordering::Relaxed)
-    }
-
-    /// Bytes that the receiving end has read so far.
-    pub fn received_bytes(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
+        self.client.count()
     }
 
     /// Stops, and says what was measured.
     pub fn stop(&mut self) -> Result<Measured, LabError> {
-        self.stop.request();
-        let mut elapsed = self.started.elapsed();
-        let received = self.received.load(Ordering::Relaxed) - self.received_before;
+        // While it flows: what comes after is not the load's any more.
+        let now = self.server.received();
         let cpu = self.cpu_before.until_now();
-        let counted = self.client.take().map_or_else(|| Ok(Counted::new()), join);
-        self.stop_server.request();
+        let counted = self.client.stop();
+        self.stop_relay.request();
         let relayed = self.relay.take().map_or(Ok(()), join);
-        let served = self.server.take().map_or(Ok(()), join);
+        let served = self.server.stop();
         let counted = counted.map_err(LabError::Traffic)?;
         relayed.map_err(LabError::Traffic)?;
         served.map_err(LabError::Traffic)?;
-        if let Some(took) = counted.took {
-            elapsed = took;
-        }
+        let now = now.map_err(LabError::Traffic)?;
+        let elapsed = now.at.saturating_sub(self.before.at);
         Ok(Measured {
             load: self.load,
-            elapsed,
+            // Where nobody answers, the client's clock is the one that counts.
+            elapsed: counted.took.filter(|_| !self.load.counts_arrivals()).unwrap_or(elapsed),
             count: counted.count,
             bytes: counted.bytes,
-            received_bytes: received,
+            received_bytes: now.bytes.saturating_sub(self.before.bytes),
             round_trips: counted.round_trips,
             cpu,
         })
@@ -353,10 +277,58 @@ impl Traffic {
 
 impl Drop for Traffic {
     fn drop(&mut self) {
-        let _ = self.stop();
+        let _ = self.client.stop();
+        self.stop_relay.request();
+        let _ = self.relay.take().map_or(Ok(()), join);
+        let _ = self.server.stop();
     }
 }
 
-fn join<T>(thread: JoinHandle<Result<T, String>>) -> Result<T, String> {
-    thread.join().unwrap_or_else(|_| Err("a thread panicked".to_owned()))
+/// Where requests are sent to.
+fn address(lab: &Lab, how: How) -> Result<IpAddr, LabError> {
+    let topology = lab.topology();
+    let lacks = |what: &str| LabError::Traffic(format!("topology {} has no {what}", topology.name));
+    let text = match (how.reverse, how.v6) {
+        (false, false) => topology.server_v4,
+        (false, true) => topology.server_v6.ok_or_else(|| lacks("IPv6"))?,
+        (true, false) => topology.client_v4.ok_or_else(|| lacks("way to its client"))?,
+        (true, true) => return Err(lacks("way to its client over IPv6")),
+    };
+    text.parse().map_err(|_| LabError::Traffic(format!("bad address {text}")))
+}
+
+/// Starts a relay before a server's port, and returns its own.
+fn pass_on(
+    lab: &Lab,
+    load: Load,
+    relay: Relay,
+    port: u16,
+    stop: &Stop,
+) -> Result<(JoinHandle<Result<(), String>>, u16), LabError> {
+    let to: IpAddr =
+        relay.to.parse().map_err(|_| LabError::Traffic(format!("bad address {}", relay.to)))?;
+    if !load.is_tcp() {
+        return Err(LabError::Traffic(format!(
+            "{} passes no relay: it takes TCP connections only",
+            load.name()
+        )));
+    }
+    let netns = lab.host(relay.host)?.clone();
+    let (listening, at) = mpsc::channel();
+    let theirs = stop.clone();
+    let thread = thread::Builder::new().name("np-relay".into()).spawn(move || {
+        netns
+            .run(|| relay::run(SocketAddr::new(to, port), &listening, &theirs))
+            .map_err(|e| e.to_string())?
+            .map_err(|e| format!("relay: {e}"))
+    });
+    let thread = thread.map_err(|e| LabError::Traffic(e.to_string()))?;
+    match at.recv_timeout(PATIENCE_START) {
+        Ok(port) => Ok((thread, port)),
+        Err(_) => {
+            stop.request();
+            let failed = join(thread).err();
+            Err(LabError::Traffic(failed.unwrap_or_else(|| "the relay did not start".to_owned())))
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use netpath_common::{
     hop::{At, HopId, Note, edges},
     place::DevId,
-    point::{Body, HOOK_SLOT, Hook, HookAux, LATE, point},
+    point::{Body, HOOK_SLOT, Hook, HookAux, LATE, NET_DEV_XMIT, point},
     span::{SPANS, of_point},
 };
 
@@ -77,6 +77,9 @@ pub(super) fn classify(flight: &Flight, topology: &Topology, steps: &mut Vec<Ste
             if exit { (What::Exit(index), None) } else { (What::Enter(row.hop, index), hook) }
         } else {
             let hook = (mark.point == HOOK_SLOT).then(|| HookAux::unpack(mark.aux));
+            if mark.point == NET_DEV_XMIT && !returns_last(steps, mark) {
+                continue;
+            }
             if names_device(mark.point) {
                 place = DevId::from_arg(mark.arg).into();
             }
@@ -101,6 +104,14 @@ pub(super) fn classify(flight: &Flight, topology: &Topology, steps: &mut Vec<Ste
     for step in steps.iter_mut().take_while(|s| s.place == Place::default()) {
         step.place = first.unwrap_or_default();
     }
+}
+
+/// Whether a driver that returns is the one that was called last. One that has called another
+/// (a bridge its port's) or has put the packet on a backlog (veth) says nothing of where it is.
+fn returns_last(steps: &[Step], mark: &Mark) -> bool {
+    let called = steps.iter().rev().find_map(|step| Some((step.at()?, step.place)));
+    let device = Place::from(DevId::from_arg(mark.arg));
+    matches!(called, Some((At::Start | At::StartBridge, place)) if place == device)
 }
 
 /// Whether the event's argument is a device.

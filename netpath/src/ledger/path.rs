@@ -95,7 +95,7 @@ pub(super) fn direction(steps: &[Step], topology: &Topology) -> Option<Direction
         let at = step.at()?;
         let sending = matches!(at, At::Start | At::StartBridge | At::Queue | At::Out);
         let receiving = matches!(at, At::Rx | At::RxPort | At::NetifRx | At::Gro | At::In);
-        if topology.inside.is_some() {
+        if topology.inside.is_some() || topology.faces_guest() {
             match () {
                 () if here == topology.inside && sending => Some(Direction::Outbound),
                 () if here == topology.inside && receiving => Some(Direction::Inbound),

@@ -168,6 +168,36 @@ fn a_groups_times_are_sums_over_a_packets_hops() {
 }
 
 #[test]
+fn a_taps_reader_is_waited_for_from_when_its_own_driver_returned() {
+    use netpath_common::point::{NET_DEV_XMIT, SKB_COPY};
+    let mut with_tap = topology();
+    let up0 = with_tap.hosts.get_mut(&HOST).unwrap().devices.get_mut(&UP0.ifindex).unwrap();
+    up0.kind = "tap".to_owned();
+    with_tap.focus = UP0;
+    (with_tap.inside, with_tap.outside) = (None, Some(UP0));
+    let chunk = Chunk::new(0, 0, 10_000)
+        .skb(0xa0, Some(&headers(0)))
+        .event(at_dev(NET_DEV_QUEUE, BR0), 100)
+        .event(at_dev(NET_DEV_START, BR0), 100)
+        .event(at_dev(NET_DEV_QUEUE, UP0), 100)
+        .event(at_dev(NET_DEV_START, UP0), 100)
+        .event(at_dev(NET_DEV_XMIT, UP0), 100)
+        // The bridge's driver returns once its port's has.
+        .event(at_dev(NET_DEV_XMIT, BR0), 100)
+        .event((SKB_COPY, 0, 0), 100);
+    let mut ledger = Ledger::new(with_tap, hooks());
+    for flight in fly(&[chunk]) {
+        ledger.add(&flight);
+    }
+    let [path] = ledger.paths() else { panic!("one path: {:?}", ledger.paths()) };
+    // To the guest is in, as to a container.
+    assert_eq!(path.key.direction, Direction::Inbound);
+    let last = path.rows.last().expect("it has rows");
+    assert_eq!((last.key.hop, last.key.place), (Some(HopId::TapWait), UP0));
+    assert_eq!((last.times.sum_ns(), path.unattributed.sum_ns()), (200, 0));
+}
+
+#[test]
 fn what_gro_merges_ends_there_and_is_counted_as_such() {
     let until_gro = |i: u16| {
         Chunk::new(0, u32::from(i), 10_000 * u64::from(i + 1))

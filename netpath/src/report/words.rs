@@ -64,6 +64,10 @@ pub(crate) fn is_wait(hop: &HopReport) -> bool {
 
 /// How a path's packets end.
 pub(crate) fn end(path: &PathReport) -> &str {
+    let last = path.hops.last().map(|hop| hop.hop.as_str());
+    if path.end == "delivered" && last == Some(HopId::TapWait.info().key) {
+        return "read by the process behind the tap";
+    }
     end_words(&path.end)
 }
 

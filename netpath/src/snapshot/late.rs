@@ -47,13 +47,14 @@ fn packet(packet: &LatePacket, ledger: &Ledger, since_ns: u64) -> LatePacketRepo
 }
 
 fn piece(piece: &Piece, ledger: &Ledger) -> LatePieceReport {
-    let named = piece.key.hop.map(|id| (id, named(&piece.key, id, ledger)));
-    let (hop, place) = match named {
-        Some((id, names)) => (
-            Some(id.info().key.to_owned()),
-            placed(&names.netns, names.dev.as_deref(), names.hook.as_deref()),
-        ),
-        None => (None, ledger.topology.netns_name(piece.key.place.netns)),
+    let Piece { key, at_ns, ns, cpu } = *piece;
+    let place = match key.hop {
+        Some(id) => {
+            let at = named(&key, id, ledger);
+            placed(&at.netns, at.dev.as_deref(), at.hook.as_deref())
+        }
+        None => ledger.topology.netns_name(key.place.netns),
     };
-    LatePieceReport { hop, place, at_ns: piece.at_ns, ns: piece.ns, cpu: piece.cpu }
+    let hop = key.hop.map(|id| id.info().key.to_owned());
+    LatePieceReport { hop, place, at_ns, ns, cpu }
 }

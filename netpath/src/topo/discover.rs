@@ -65,7 +65,9 @@ pub fn discover(iface: &str, netns: &Netns) -> Result<Topology, TopoError> {
     if let Some(inside) = inside {
         path.push(inside);
     }
-    if inside.is_none() {
+    // A guest is as good as a container, though it can't be looked into.
+    let guest = device(&world, focus).is_some_and(Device::is_tap);
+    if inside.is_none() && !guest {
         follow_uplink(&mut world, focus, &mut path)?;
     } else if let Some(outside) = outside {
         path.push(outside);

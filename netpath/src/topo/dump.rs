@@ -9,13 +9,13 @@ use rtnetlink::{
     packet_route::{
         RouteNetlinkMessage,
         address::AddressAttribute,
-        link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
+        link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage},
         nsid::{NsidAttribute, NsidMessage},
         route::{RouteAttribute, RouteHeader, RouteMessage, RouteType},
     },
 };
 
-use super::{Device, TopoError};
+use super::{Device, TAP, TopoError};
 use crate::netns::Netns;
 
 /// What a link's `IFLA_LINK` points to.
@@ -124,6 +124,7 @@ fn add_link(dump: &mut Dump, link: &LinkMessage) {
         addresses: Vec::new(),
         peer: None,
     };
+    let ethernet = link.header.link_layer_type == LinkLayerType::Ether;
     let mut below = Below { ifindex: 0, nsid: None };
     for attribute in &link.attributes {
         match attribute {
@@ -136,7 +137,7 @@ fn add_link(dump: &mut Dump, link: &LinkMessage) {
             LinkAttribute::LinkInfo(infos) => {
                 for info in infos {
                     if let LinkInfo::Kind(kind) = info {
-                        device.kind = kind_name(kind);
+                        device.kind = kind_name(kind, ethernet);
                     }
                 }
             }
@@ -149,8 +150,12 @@ fn add_link(dump: &mut Dump, link: &LinkMessage) {
     dump.devices.insert(ifindex, device);
 }
 
-fn kind_name(kind: &InfoKind) -> String {
-    kind.to_string()
+/// Both modes of the driver tun have its kind; a tap carries frames.
+fn kind_name(kind: &InfoKind, ethernet: bool) -> String {
+    match kind {
+        InfoKind::Tun if ethernet => TAP.to_owned(),
+        kind => kind.to_string(),
+    }
 }
 
 fn add_route(dump: &mut Dump, route: &RouteMessage) {

@@ -53,6 +53,9 @@ fn line(topology: &Topology, place: Place, host: &Host, device: &Device) -> Stri
         let name = topology.dev_name(Place { netns: host.netns, ifindex: master });
         words.push(format!("port of {name}"));
     }
+    if device.is_tap() {
+        words.push("⇄ the process that holds it: a guest's QEMU, or another".to_owned());
+    }
     words.extend(device.addresses.iter().map(|(ip, prefix)| format!("{ip}/{prefix}")));
     if !device.up {
         words.push("down".to_owned());

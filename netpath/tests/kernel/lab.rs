@@ -13,11 +13,14 @@ use netpath::lab::{
     bench::{self, Settings, Watcher},
     experiments::{self, EXPERIMENTS},
     outcome::Report,
+    pace::Pace,
     plan::Plan,
     short_name,
     topologies::{self, TOPOLOGIES},
-    traffic::{Load, Sizes, Traffic},
+    traffic::{How, Load, Sizes, Tool, Traffic},
 };
+
+use netpath::snapshot::Snapshot;
 
 use super::support::{netpath, run, wait_for};
 use crate::need_kernel;
@@ -165,6 +168,70 @@ fn an_interrupted_matrix_shows_what_it_has_and_a_killed_one_is_cleared_by_the_ne
     assert_eq!(labs(&before), Vec::<String>::new());
 }
 
+#[test]
+fn a_guest_sends_and_receives_and_is_followed_to_its_tap() {
+    need_kernel!();
+    let Some(lab) = up("guest") else { return };
+    let host = lab.host("host").unwrap();
+    let found = netpath::topo::discover("tap0", host).unwrap();
+    let devices: Vec<String> = found
+        .devices()
+        .map(|(place, d)| format!("{}/{} {}", found.netns_name(place.netns), d.name, d.kind))
+        .collect();
+    for device in ["host/tap0 tap", "host/br0 bridge", "host/up0 veth", "server/eth0 veth"] {
+        assert!(devices.iter().any(|d| d == device), "{device} is not among {devices:?}");
+    }
+    for reverse in [false, true] {
+        let how = How { reverse, ..How::default() };
+        let mut bulk = Traffic::start_as(&lab, Load::TcpBulk, how).expect("it flows");
+        bulk.begin();
+        wait_for("a megabyte", || bulk.received() > 1 << 20);
+        assert!(bulk.stop().expect("it flowed").received_bytes > 0, "{reverse}");
+    }
+    let mut requests = Traffic::start(&lab, Load::TcpRequests(Sizes::IBM), false).expect("flows");
+    let netns = lab.full_name("host");
+    let traced = run(&["trace", "--iface", "tap0", "--netns", &netns, "--for", "500ms", "--json"]);
+    let measured = requests.stop().expect("it flowed");
+    assert!(measured.count > 0 && measured.round_trips.len() == measured.count);
+    let said = String::from_utf8_lossy(&traced.stderr).into_owned();
+    let snapshot: Snapshot = serde_json::from_slice(&traced.stdout).expect(&said);
+    assert!(snapshot.complete_share() > 0.9, "{:?}", snapshot.packets);
+    let path = |direction: &str| {
+        let of = snapshot.paths.iter().filter(|p| p.direction == direction);
+        of.max_by_key(|p| p.packets).unwrap_or_else(|| panic!("nothing goes {direction}"))
+    };
+    // To the guest is in, as to a container; what is read there is read by QEMU.
+    let hops = &path("inbound").hops;
+    let last = hops.last().expect("it has hops");
+    assert_eq!((last.hop.as_str(), last.dev.as_deref()), ("handoff.tap", Some("tap0")), "{hops:?}");
+    assert_eq!(path("outbound").end, "delivered");
+}
+
+#[test]
+fn other_programs_send_in_bulk() {
+    need_kernel!();
+    let lab = up("bridge-nat").expect("it comes up");
+    let arrived = || {
+        let text = lab.command("server", &["cat", "/proc/net/dev"]).expect("it can be read");
+        let line = text.lines().find_map(|l| l.trim().strip_prefix("eth0:")).expect("it is there");
+        line.split_whitespace().next().and_then(|n| n.parse::<u64>().ok()).expect("a number")
+    };
+    for tool in [Tool::Iperf3, Tool::Nuttcp] {
+        let before = arrived();
+        let mut traffic = match Traffic::start(&lab, Load::Tool(tool), false) {
+            Ok(traffic) => traffic,
+            Err(why @ LabError::MissingTool { .. }) => {
+                println!("SKIP {tool:?}: {why}");
+                continue;
+            }
+            Err(error) => panic!("{tool:?}: {error}"),
+        };
+        wait_for("a megabyte", || arrived() > before + (1 << 20));
+        let measured = traffic.stop().unwrap_or_else(|e| panic!("{tool:?}: {e}"));
+        assert!(measured.bytes > 1 << 18 && !measured.elapsed.is_zero(), "{tool:?}: {measured:?}");
+    }
+}
+
 /// How many processes there are in the namespace with this inode.
 fn inhabitants(inode: u64) -> usize {
     let processes = std::fs::read_dir("/proc").expect("there is a /proc").flatten();
@@ -175,7 +242,7 @@ fn inhabitants(inode: u64) -> usize {
 fn daemons_end_with_a_killed_lab_and_the_next_one_clears_the_rest() {
     need_kernel!();
     let before = labs(&[]);
-    for name in ["docker", "ovs"] {
+    for name in ["docker", "ovs", "guest"] {
         if up(name).is_none() {
             continue;
         }
@@ -226,7 +293,8 @@ fn is_clearly_more(less: &str, more: &str, measure: &experiments::Measure) -> bo
         cpus: None,
     };
     let no_trace = |_: &Lab, _| unreachable!("no traced run was asked for");
-    let outcome = bench::run(&plan, &settings, &no_trace, &mut Quiet);
+    let mut pace = Pace::new(None, 0, Duration::ZERO);
+    let outcome = bench::run(&plan, &settings, &mut pace, &no_trace, &mut Quiet);
     let figure = &outcome.variant(more).expect("it is in the plan").figures[0];
     let ratio = figure.ratio.expect("both were measured");
     println!("{measure:?}: {more} / {less} = {ratio:?}");

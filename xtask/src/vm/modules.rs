@@ -1,6 +1,6 @@
 //! The modules that a guest can load, as a part of its initramfs.
 //!
-//! In: a kernel's packages, unpacked. Out: a cpio archive with the modules of [`WANTED`], all that
+//! In: a kernel's packages, unpacked. Out: a cpio archive with the modules that are wanted, all that
 //! these depend on, and the tables that modprobe reads.
 
 use std::{
@@ -64,8 +64,13 @@ pub(super) fn dir(tree: &Path, release: &str) -> anyhow::Result<PathBuf> {
         .with_context(|| format!("{} has no modules of {release}", tree.display()))
 }
 
-/// Writes the archive.
-pub(super) fn pack(tree: &Path, release: &str, archive: &Path) -> anyhow::Result<()> {
+/// Writes an archive of some modules, each a path's beginning, and all that they need.
+pub(super) fn pack(
+    tree: &Path,
+    release: &str,
+    wanted: &[&str],
+    archive: &Path,
+) -> anyhow::Result<()> {
     let all = dir(tree, release)?;
     depmod(&all, release)?;
     let table = fs::read_to_string(all.join("modules.dep"))?;
@@ -73,7 +78,7 @@ pub(super) fn pack(tree: &Path, release: &str, archive: &Path) -> anyhow::Result
     let stage = tempfile::tempdir_in(tree)?;
     let own = stage.path().join("lib/modules").join(release);
     let mut compressed = Vec::new();
-    for module in closure(&dependencies, WANTED) {
+    for module in closure(&dependencies, wanted) {
         let to = own.join(module);
         fs::create_dir_all(to.parent().unwrap_or(&own))?;
         fs::copy(all.join(module), &to).with_context(|| format!("cannot copy {module}"))?;

@@ -22,6 +22,12 @@ pub enum LabCommand {
     Compare(LabCompare),
     /// Run the published experiments, and hold what they show against what was published.
     Matrix(LabMatrix),
+    /// Carry one end of a lab's traffic in its guest; the guest runs it by itself.
+    #[command(hide = true)]
+    Agent {
+        /// The port to listen at.
+        port: PathBuf,
+    },
 }
 
 #[derive(Debug, ClapArgs)]
@@ -56,6 +62,9 @@ pub struct LabRun {
     /// Over IPv6.
     #[arg(short = '6', long)]
     pub ipv6: bool,
+    /// The topology's server asks, or sends, and its client answers, or receives.
+    #[arg(long)]
+    pub reverse: bool,
     /// The CPUs of clients and servers. Default: the scheduler's choice.
     #[arg(long, value_name = "CLIENT,SERVER", value_parser = cpus)]
     pub cpus: Option<(usize, usize)>,
@@ -81,6 +90,10 @@ pub enum LoadArg {
     Flood,
     /// ICMP echo, one in flight.
     Ping,
+    /// TCP, as much as there can be, sent and measured by iperf3.
+    Iperf3,
+    /// The same by nuttcp.
+    Nuttcp,
 }
 
 /// How figures are made.
@@ -138,6 +151,10 @@ pub struct LabMatrix {
     /// Fewer and shorter runs: wider spreads.
     #[arg(long)]
     pub quick: bool,
+    /// Be done by then: where the machine is too slow for what is asked, runs become shorter, and
+    /// then fewer.
+    #[arg(long, value_name = "DUR", value_parser = duration, default_value = "8m")]
+    pub within: Duration,
     #[command(flatten)]
     pub bench: LabBench,
 }

@@ -29,6 +29,7 @@ use crate::{
         bench::{self, Settings, Watcher},
         experiments::{self, EXPERIMENTS},
         outcome::Report,
+        pace::Pace,
         plan::Plan,
         report::{html, markdown, text},
     },
@@ -36,7 +37,7 @@ use crate::{
 
 pub(super) fn compare(args: &LabCompare) -> anyhow::Result<ExitCode> {
     let plan = Plan::compare(&args.a, &args.b)?;
-    run(&[plan], &args.bench, false)
+    run(&[plan], &args.bench, false, None)
 }
 
 pub(super) fn matrix(args: &LabMatrix) -> anyhow::Result<ExitCode> {
@@ -46,7 +47,7 @@ pub(super) fn matrix(args: &LabMatrix) -> anyhow::Result<ExitCode> {
         args.names.iter().map(|n| experiments::find(n)).collect::<Result<Vec<_>, _>>()?
     };
     let plans: Vec<Plan> = chosen.into_iter().map(Plan::of).collect();
-    run(&plans, &args.bench, args.quick)
+    run(&plans, &args.bench, args.quick, Some(args.within))
 }
 
 fn settings(args: &LabBench, quick: bool) -> anyhow::Result<Settings> {
@@ -80,7 +81,12 @@ fn cpus(asked: Option<(usize, usize)>) -> anyhow::Result<Option<(usize, usize)>>
     })
 }
 
-fn run(plans: &[Plan], args: &LabBench, quick: bool) -> anyhow::Result<ExitCode> {
+fn run(
+    plans: &[Plan],
+    args: &LabBench,
+    quick: bool,
+    within: Option<Duration>,
+) -> anyhow::Result<ExitCode> {
     let settings = settings(args, quick)?;
     kernel::check_rights()?;
     if let Some(dir) = &args.output {
@@ -89,16 +95,19 @@ fn run(plans: &[Plan], args: &LabBench, quick: bool) -> anyhow::Result<ExitCode>
     interrupt::catch()?;
     let steps = plans.iter().map(|p| p.steps(settings.runs, settings.traced.is_some())).sum();
     let mut watcher = Progress::new(steps);
+    let measuring = plans.iter().map(|p| p.measuring(settings.runs, settings.run)).sum();
+    let mut pace = Pace::new(within, steps, measuring);
     let since = Instant::now();
     let mut report = Report::new(settings.runs, settings.run, settings.cpus);
     for plan in plans {
         if watcher.stop() {
             break;
         }
-        let outcome = bench::run(plan, &settings, &child::snapshot, &mut watcher);
+        let outcome = bench::run(plan, &settings, &mut pace, &child::snapshot, &mut watcher);
         report.experiments.push(outcome);
     }
     watcher.bar.finish_and_clear();
+    report.given_up = pace.given_up();
     report.complete = !watcher.stop();
     report.took_s = since.elapsed().as_secs_f64();
     write(&report, args)?;
@@ -148,6 +157,10 @@ impl Watcher for Progress {
         self.bar.inc(1);
         self.bar.set_message(what.to_owned());
         tracing::info!("{what}");
+    }
+
+    fn skip(&mut self, steps: u64) {
+        self.bar.inc(steps);
     }
 
     fn stop(&self) -> bool {

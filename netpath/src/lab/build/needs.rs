@@ -1,6 +1,6 @@
 //! What this machine must have for a topology, found out by looking.
 
-use std::{env, fs, path::Path};
+use std::{env, fs};
 
 use super::super::{LabError, topologies::Need};
 use super::missing;
@@ -19,18 +19,6 @@ pub(super) fn check(need: Need) -> Result<(), LabError> {
                 ));
             }
             Ok(())
-        }
-        // True of every machine: a guest takes a kernel and a root, which the lab has none of.
-        Need::Guest => {
-            let vhost = if Path::new("/dev/vhost-net").exists() {
-                "/dev/vhost-net is there"
-            } else {
-                "/dev/vhost-net is not there, so QEMU itself would move its packets"
-            };
-            Err(lacks(&format!(
-                "the lab has no guest to start, on any machine; one that runs is traced by its \
-                 tap, with netpath trace --iface TAP ({vhost})"
-            )))
         }
         Need::Cpus(n) => {
             let here = std::thread::available_parallelism().map_or(1, usize::from);

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use super::Daemons;
+use super::{Daemons, Makes};
 use crate::lab::LabError;
 
 pub(in crate::lab) const DOCKER: Daemons = Daemons {
@@ -13,7 +13,7 @@ pub(in crate::lab) const DOCKER: Daemons = Daemons {
     arguments: || Ok(vec![printf(&waiting_program()?)]),
     programs: &["dockerd", "docker", "containerd", "runc", "iptables", "tar"],
     package: "docker.io",
-    makes: Some("client"),
+    makes: Some(Makes::Netns("client")),
 };
 
 /// What is one for the whole machine is kept from Docker: modules, sysctls of the kernel's,

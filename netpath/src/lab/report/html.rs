@@ -66,11 +66,12 @@ fn lead(report: &Report) -> String {
     let not_run = variants().filter(|v| v.not_run.is_some()).count();
     format!(
         "{} ways of connecting containers, measured in turns on this machine in {:.0} s; {} could \
-         not be run here. {} published ratios stand beside the ones found here.{}",
+         not be run here. {} published ratios stand beside the ones found here.{}{}",
         variants().count() - not_run,
         report.took_s,
         not_run,
         ratios.len(),
+        report.given_up.as_ref().map_or_else(String::new, |text| format!(" {}.", escape(text))),
         if report.complete { "" } else { " <b>Interrupted: not all was measured.</b>" },
     )
 }

@@ -14,7 +14,7 @@ use super::{
 pub fn render(report: &Report) -> String {
     let m = &report.machine;
     let mut out = format!(
-        "From netpath {}, Linux {}, {} × {}, {} runs of {} ms each, {}, {:.0} s in all{}.\n\n\
+        "From netpath {}, Linux {}, {} × {}, {} runs of {} ms each, {}, {:.0} s in all{}.{}\n\n\
          | | published | here | netpath's reason |\n| --- | --- | --- | --- |\n",
         report.version,
         m.kernel,
@@ -25,6 +25,7 @@ pub fn render(report: &Report) -> String {
         report.started,
         report.took_s,
         if report.complete { "" } else { "; interrupted" },
+        report.given_up.as_ref().map_or_else(String::new, |text| format!(" {text}.")),
     );
     for o in &report.experiments {
         for v in &o.variants {

@@ -51,14 +51,18 @@ fn foot(r: &Report) -> String {
         .iter()
         .flat_map(|e| &e.variants)
         .flat_map(|v| &v.figures)
-        .find_map(|f| f.ratio.map(|e| e.confidence));
+        .filter_map(|f| f.ratio.map(|e| e.confidence))
+        .reduce(f64::min);
     if let Some(confidence) = confidence {
         text += &format!(
-            "Medians; in brackets what holds the true one with {:.0} %. Ratios are of runs side by \
+            "Medians; in brackets what holds the true one with {:.0} % at least. Ratios are of runs side by \
              side; ≈ 1: the spread hides whether there is a difference. Ratios travel between \
              machines, absolute values don't.",
             confidence * 100.0
         );
+    }
+    if let Some(given_up) = &r.given_up {
+        text += &format!(" {given_up}.");
     }
     if !r.complete {
         text += " Interrupted: not all was measured that was asked for.";

@@ -29,7 +29,7 @@ pub(super) const CONTAINER: &[Step] = &[
 ];
 
 /// The server's way back to the container's own address.
-const WAY_BACK: &[Step] = &[
+pub(super) const WAY_BACK: &[Step] = &[
     Step::Route("server", "172.31.0.0/24", "198.18.0.1"),
     Step::Route("server", "fd31::/64", "fd18::1"),
 ];
@@ -87,6 +87,7 @@ pub(in crate::lab) const NATIVE: Topology = Topology {
     server: "server",
     server_v4: "198.18.0.2",
     server_v6: Some("fd18::2"),
+    client_v4: Some("198.18.0.1"),
     relay: None,
     focus: End("host", "up0"),
 };
@@ -100,6 +101,7 @@ pub(in crate::lab) const HOST_NET: Topology = Topology {
     server: "server",
     server_v4: "198.18.0.2",
     server_v6: Some("fd18::2"),
+    client_v4: Some("198.18.0.1"),
     relay: None,
     focus: End("host", "up0"),
 };
@@ -113,6 +115,7 @@ pub(in crate::lab) const BRIDGE: Topology = Topology {
     server: "server",
     server_v4: "198.18.0.2",
     server_v6: Some("fd18::2"),
+    client_v4: Some("172.31.0.2"),
     relay: None,
     focus: End("host", "veth0"),
 };
@@ -126,6 +129,7 @@ pub(in crate::lab) const BRIDGE_NAT: Topology = Topology {
     server: "server",
     server_v4: "198.18.0.2",
     server_v6: Some("fd18::2"),
+    client_v4: None,
     relay: None,
     focus: End("host", "veth0"),
 };
@@ -139,6 +143,7 @@ pub(in crate::lab) const DOCKER: Topology = Topology {
     server: "server",
     server_v4: "198.18.0.2",
     server_v6: None,
+    client_v4: None,
     relay: None,
     // Docker's end of the veth has another name each time.
     focus: End("client", "eth0"),

@@ -52,6 +52,7 @@ const fn port(
         server: "server",
         server_v4,
         server_v6: None,
+        client_v4: None,
         relay,
         focus: End("host", "veth0"),
     }

@@ -33,6 +33,7 @@ const fn between(
         server: "server",
         server_v4: "172.31.0.3",
         server_v6: Some("fd31::3"),
+        client_v4: Some("172.31.0.2"),
         relay: None,
         focus,
     }

@@ -77,16 +77,16 @@ impl Client {
 
 /// What a client has counted.
 #[derive(Debug)]
-pub(super) struct Counted {
-    pub(super) count: u64,
-    pub(super) bytes: u64,
-    pub(super) round_trips: Histogram<u64>,
+pub(in crate::lab) struct Counted {
+    pub(in crate::lab) count: u64,
+    pub(in crate::lab) bytes: u64,
+    pub(in crate::lab) round_trips: Histogram<u64>,
     /// How long it took, where the client has an end of its own.
-    pub(super) took: Option<Duration>,
+    pub(in crate::lab) took: Option<Duration>,
 }
 
 impl Counted {
-    pub(super) fn new() -> Self {
+    pub(in crate::lab) fn new() -> Self {
         let mut round_trips = Histogram::new(3).expect("3 is a valid number of digits");
         round_trips.auto(true);
         Self { count: 0, bytes: 0, round_trips, took: None }

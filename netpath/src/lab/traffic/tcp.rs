@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Client, PATIENCE, Sizes, Stop};
+use super::{Client, PATIENCE, PATIENCE_SERVER, Sizes, Stop};
 
 /// Reads exactly `buffer`; `false` where the other end has closed or it is time to stop.
 fn read_all(stream: &mut TcpStream, buffer: &mut [u8], stop: &Stop) -> io::Result<bool> {
@@ -48,7 +48,7 @@ pub(super) fn next(listener: &TcpListener, stop: &Stop) -> io::Result<Option<Tcp
         events: libc::POLLIN,
         revents: 0,
     }];
-    let patience = i32::try_from(PATIENCE.as_millis()).unwrap_or(100);
+    let patience = i32::try_from(PATIENCE_SERVER.as_millis()).unwrap_or(10);
     while !stop.requested() {
         // SAFETY: one valid pollfd.
         if unsafe { libc::poll(poll.as_mut_ptr(), 1, patience) } > 0 {

@@ -11,11 +11,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Client, PATIENCE, Sizes, Stop};
+use super::{Client, PATIENCE, PATIENCE_SERVER, Sizes, Stop};
 
 fn bind(any: &str, listening: &Sender<u16>) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind(any)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(PATIENCE_SERVER))?;
     let _ = listening.send(socket.local_addr()?.port());
     Ok(socket)
 }

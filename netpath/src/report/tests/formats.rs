@@ -97,16 +97,18 @@ fn a_speedscope_file_is_as_its_schema_says() {
     assert!(packets > 0);
     assert_eq!(file.profiles.len(), snapshot.paths.len() + packets);
     for profile in &file.profiles {
-        assert_eq!((&profile.kind, &profile.unit), (
-            &speedscope::Kind::Sampled,
-            &speedscope::Unit::Nanoseconds
-        ));
+        assert_eq!(
+            (&profile.kind, &profile.unit),
+            (&speedscope::Kind::Sampled, &speedscope::Unit::Nanoseconds)
+        );
         assert_eq!(profile.samples.len(), profile.weights.len(), "{}", profile.name);
         let sum: f64 = profile.weights.iter().sum();
         assert!((profile.end_value - profile.start_value - sum).abs() < 0.5, "{}", profile.name);
         assert!(profile.weights.iter().all(|w| *w > 0.0), "{}", profile.name);
         let frames = profile.samples.iter().flatten();
-        assert!(frames.clone().count() > 0 && frames.clone().all(|i| *i < file.shared.frames.len()));
+        assert!(
+            frames.clone().count() > 0 && frames.clone().all(|i| *i < file.shared.frames.len())
+        );
     }
     // A single packet takes what it took.
     for path in &snapshot.paths {
@@ -152,7 +154,14 @@ mod chrome {
             args: BTreeMap<String, Value>,
         },
         #[serde(rename = "s")]
-        Start { name: String, cat: String, id: String, pid: u64, tid: u64, ts: f64 },
+        Start {
+            name: String,
+            cat: String,
+            id: String,
+            pid: u64,
+            tid: u64,
+            ts: f64,
+        },
         #[serde(rename = "f")]
         Finish {
             name: String,
@@ -258,7 +267,8 @@ fn capture() -> (Vec<u8>, usize) {
 #[test]
 fn wireshark_reads_every_record_with_its_addresses_and_comments() {
     let (bytes, records) = capture();
-    let fields = ["-e", "frame.number", "-e", "ip.src", "-e", "_ws.malformed", "-e", "frame.comment"];
+    let fields =
+        ["-e", "frame.number", "-e", "ip.src", "-e", "_ws.malformed", "-e", "frame.comment"];
     let tshark = Command::new("tshark")
         .args(["-n", "-r", "-", "-T", "fields"])
         .args(fields)

@@ -10,6 +10,7 @@ const NOT_PASSED: &[(&str, &str)] = &[
     ("bridge.netfilter", "br_netfilter is not loaded"),
     ("bridge.flood", "the bridge has learned its ports"),
     ("qdisc.lock", "one CPU waits for no other"),
+    ("handoff.tap", "no tap is on the way"),
     ("gso.segment", "no packet is larger than a frame"),
     ("gro", "only devices that poll have it"),
 ];

@@ -1,25 +1,7 @@
-//! Experiments that take more than Linux: a guest, a container runtime.
+//! A real Docker daemon and container, beside the topology that stands for them.
 
 use super::{BULK, Experiment, ONE_WAY, TCP_RR, UDP_RR, Variant, no_facts};
-use crate::lab::topologies::{
-    Need, Step,
-    container::{self as topologies, BRIDGE_NAT},
-};
-
-pub(super) const VIRTIO: Experiment = Experiment {
-    name: "virtio",
-    question: "What does a virtual machine's network cost beside a container's?",
-    variants: &[Variant {
-        name: "guest",
-        what: "a guest with virtio-net behind a tap",
-        topology: &BRIDGE_NAT,
-        also: &[&[Step::Needs(Need::Guest)]],
-        against: "guest",
-    }],
-    measures: &[TCP_RR],
-    published: &[],
-    facts: no_facts,
-};
+use crate::lab::topologies::container::{self as topologies, BRIDGE_NAT};
 
 pub(super) const DOCKER: Experiment = Experiment {
     name: "docker",
