@@ -200,7 +200,8 @@ impl HookPlan {
         self.points
             .iter()
             .filter(|(key, _)| key.netns == netns)
-            .any(|(_, point)| point.registered.iter().any(|r| owner(r) == Owner::Rules))
+            .flat_map(|(_, point)| &point.registered)
+            .any(|r| matches!(owner(r), Owner::Rules | Owner::Nat))
     }
 
     /// How many links there are.

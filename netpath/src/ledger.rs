@@ -37,7 +37,7 @@ use netpath_common::{
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-pub use causes::{Causes, CtState, QueueMet, Tally};
+pub use causes::{Causes, CtState, QueueMet, Rewritten, Tally};
 pub use drops::{DropKey, Within};
 pub use flows::{Flow, Flows};
 pub use groups::Groups;

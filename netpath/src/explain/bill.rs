@@ -138,12 +138,22 @@ fn add(items: &mut Vec<Item>, hop: &HopReport, ns: f64) {
     }
     let name = hop.part.clone().unwrap_or_else(|| info.label.to_owned());
     let place = hop.hook.clone().or_else(|| hop.dev.clone()).unwrap_or_else(|| hop.netns.clone());
-    let label =
-        if hop.hook.is_some() { format!("{name} in {place}") } else { format!("{name} {place}") };
+    let label = match nat_kinds(hop) {
+        Some(kinds) => format!("{name} in {place} ({kinds})"),
+        None if hop.hook.is_some() => format!("{name} in {place}"),
+        None => format!("{name} {place}"),
+    };
     match item.parts.iter_mut().find(|(part, _)| *part == label) {
         Some((_, sum)) => *sum += ns,
         None => item.parts.push((label, ns)),
     }
+}
+
+/// What a hook's NAT is there for, as its rules have it: `MASQUERADE`.
+fn nat_kinds(hop: &HopReport) -> Option<String> {
+    let kinds = hop.causes.get("rules")?.as_array()?;
+    let kinds: Vec<&str> = kinds.iter().filter_map(serde_json::Value::as_str).collect();
+    Some(kinds.join(", ").to_uppercase())
 }
 
 /// One item: its figure, its name, and what it is made of.

@@ -47,6 +47,11 @@ pub struct Chain {
     /// The one that does, where there is exactly one and the policy doesn't.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only_drop: Option<String>,
+    /// Of `reach`, the kinds of NAT that rules ask for: those of [`NAT_KINDS`].
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub nat: BTreeSet<String>,
+    #[serde(skip)]
+    pub(crate) own_nat: BTreeSet<String>,
     #[serde(skip)]
     pub(crate) leads_to: BTreeSet<String>,
     /// Its own rules that drop: how many, and the first.
@@ -70,6 +75,9 @@ impl Chain {
         self.own_drops = (self.own_drops.0 + 1, Some(rule));
     }
 }
+
+/// Kinds of NAT, as nft has them; iptables' targets are the same in capitals.
+const NAT_KINDS: [&str; 4] = ["masquerade", "snat", "dnat", "redirect"];
 
 /// Lists them.
 pub(super) fn read() -> Rules {
@@ -127,6 +135,7 @@ fn add_nft(rules: &mut Rules, listing: &Value) {
             if let Some(chain) = chain {
                 chain.rules += 1;
                 targets(&rule["expr"], &mut chain.leads_to);
+                nat_kinds(&rule["expr"], &mut chain.own_nat);
                 if drops(&rule["expr"]) {
                     chain.drops_by(|c| format!("{} handle {}", c.full_name(), rule["handle"]));
                 }
@@ -168,6 +177,25 @@ fn drops(expr: &Value) -> bool {
     }
 }
 
+/// The kinds of NAT that an expression asks for, however deep that stands.
+fn nat_kinds(expr: &Value, into: &mut BTreeSet<String>) {
+    match expr {
+        Value::Array(all) => all.iter().for_each(|e| nat_kinds(e, into)),
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                let target = value["name"].as_str().filter(|_| key == "xt");
+                into.extend(nat_kind(target.unwrap_or(key)));
+                nat_kinds(value, into);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn nat_kind(name: &str) -> Option<String> {
+    NAT_KINDS.iter().find(|kind| kind.eq_ignore_ascii_case(name)).map(|kind| (*kind).to_owned())
+}
+
 /// Adds what `iptables-save` says.
 fn add_saved(rules: &mut Rules, family: &str, text: &str) {
     const HOOKS: [&str; 5] = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
@@ -198,6 +226,7 @@ fn add_saved(rules: &mut Rules, family: &str, text: &str) {
                 if matches!(target, Some("DROP" | "REJECT")) {
                     chain.drops_by(|c| format!("{} {} -A {rule}", c.family, c.table));
                 }
+                chain.own_nat.extend(target.and_then(nat_kind));
                 chain.leads_to.extend(target.map(str::to_owned));
             }
         }
@@ -223,11 +252,13 @@ fn reach(chains: &mut [Chain]) {
         let mut next = vec![i];
         let mut total = 0;
         let mut drops: (usize, Option<String>) = (0, None);
+        let mut nat = BTreeSet::new();
         while let Some(at) = next.pop() {
             if !seen.insert(at) {
                 continue;
             }
             total += chains[at].rules;
+            nat.extend(chains[at].own_nat.iter().cloned());
             drops.0 += chains[at].own_drops.0;
             drops.1 = drops.1.or_else(|| chains[at].own_drops.1.clone());
             for name in &chains[at].leads_to {
@@ -238,6 +269,7 @@ fn reach(chains: &mut [Chain]) {
             }
         }
         chains[i].reach = total;
+        chains[i].nat = nat;
         chains[i].drops = drops.0;
         chains[i].only_drop = drops.1.filter(|_| drops.0 == 1 && !chains[i].policy_drops);
     }
@@ -292,6 +324,36 @@ mod tests {
         reach(&mut rules.chains);
         let of_web = Some("ip filter -A web -p udp -j DROP".to_owned());
         assert_eq!((rules.chains[0].drops, &rules.chains[0].only_drop), (1, &of_web));
+    }
+
+    #[test]
+    fn kinds_of_nat_are_those_of_all_chains_that_it_leads_to() {
+        let chain = |name: &str| json!({"chain": {"family": "ip", "table": "nat", "name": name}});
+        let rule = |chain: &str, expr: Value| json!({"rule": {"family": "ip", "table": "nat", "chain": chain, "expr": expr}});
+        let target = |name: &str| json!([{"xt": {"type": "target", "name": name}}]);
+        let mut rules = Rules::default();
+        add_nft(
+            &mut rules,
+            &json!({"nftables": [
+                chain("post"), chain("own"), chain("pre"), chain("none"),
+                rule("post", json!([{"jump": {"target": "own"}}])),
+                rule("post", json!([{"match": {"op": "=="}}, {"masquerade": null}])),
+                rule("own", json!([{"snat": {"addr": "10.0.0.1"}}])),
+                rule("pre", target("DNAT")),
+                rule("none", target("LOG")),
+            ]}),
+        );
+        reach(&mut rules.chains);
+        let kinds =
+            |rules: &Rules, i: usize| rules.chains[i].nat.iter().cloned().collect::<Vec<_>>();
+        assert_eq!(kinds(&rules, 0), ["masquerade", "snat"]);
+        assert_eq!((kinds(&rules, 2), kinds(&rules, 3)), (vec!["dnat".to_owned()], Vec::new()));
+        let text =
+            "*nat\n:POSTROUTING ACCEPT [0:0]\n-A POSTROUTING -s 10.0.0.0/8 -j MASQUERADE\nCOMMIT\n";
+        let mut saved = Rules::default();
+        add_saved(&mut saved, "ip", text);
+        reach(&mut saved.chains);
+        assert_eq!(kinds(&saved, 0), ["masquerade"]);
     }
 
     #[test]

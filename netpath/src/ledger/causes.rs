@@ -2,10 +2,11 @@
 
 use netpath_common::{
     hop::{At, HopId, Kind},
-    point::{CT_UNREPLIED, IP_CT_NEW},
+    point::{CT_UNREPLIED, Hook, IP_CT_NEW},
 };
 
 use super::{attribute::Cut, classify::Step};
+use crate::packet::Tuple;
 
 /// How often, and how long in sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,6 +81,49 @@ impl CtState {
     }
 }
 
+/// What NAT has done to a packet in a hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Rewritten {
+    /// Its source.
+    Snat,
+    /// Its destination.
+    Dnat,
+    /// Of a reply, the destination: its connection's source had been translated.
+    SnatUndone,
+    /// Of a reply, the source.
+    DnatUndone,
+}
+
+impl Rewritten {
+    pub const ALL: [Self; 4] = [Self::Snat, Self::Dnat, Self::SnatUndone, Self::DnatUndone];
+
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Snat => "snat",
+            Self::Dnat => "dnat",
+            Self::SnatUndone => "snat_undone",
+            Self::DnatUndone => "dnat_undone",
+        }
+    }
+
+    /// What was done in this hook to a packet that had the one tuple and got the other. A hook
+    /// translates either sources or destinations (`HOOK2MANIP`).
+    pub(super) fn of(hook: Hook, before: &Tuple, after: &Tuple, is_reply: bool) -> Option<Self> {
+        match hook {
+            Hook::Postrouting | Hook::Input => {
+                let changed = (before.src, before.sport) != (after.src, after.sport);
+                changed.then_some(if is_reply { Self::DnatUndone } else { Self::Snat })
+            }
+            Hook::Prerouting | Hook::Output => {
+                let changed = (before.dst, before.dport) != (after.dst, after.dport);
+                changed.then_some(if is_reply { Self::SnatUndone } else { Self::Dnat })
+            }
+            Hook::Forward => None,
+        }
+    }
+}
+
 /// What packets met in a queueing discipline as they entered it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueMet {
@@ -98,6 +142,8 @@ pub struct QueueMet {
 pub struct Causes {
     /// In a hook: by the connection's state, in the order of [`CtState::ALL`].
     pub states: [Tally; CtState::ALL.len()],
+    /// Where NAT is: by what it did, in the order of [`Rewritten::ALL`].
+    pub rewritten: [Tally; Rewritten::ALL.len()],
     /// Waits that ended on the CPU where they began.
     pub same_cpu: Tally,
     /// Waits that ended on another one.

@@ -7,8 +7,8 @@ use netpath_common::{
 };
 
 use super::{
-    Causes, CtState, Direction, Groups, History, HopOrNone, Shown, Times, attribute::Cut,
-    classify::Step,
+    Causes, CtState, Direction, Groups, History, HopOrNone, Rewritten, Shown, Times,
+    attribute::Cut, classify::Step,
 };
 use crate::{
     flight::{End, Flight},
@@ -174,6 +174,7 @@ impl Path {
             row.causes.add(&pair[0], &pair[1], cut);
             cursor = cursor.max(index + 1);
         }
+        self.rewritten(flight);
         // What conntrack said in the namespace at hand.
         let mut known: Option<(u32, Option<CtState>)> = None;
         for row in self.rows.iter_mut().filter(|r| r.pending) {
@@ -205,6 +206,21 @@ impl Path {
             self.example = flight.headers.and_then(|h| h.tuple).map(|t| (t, flight.translated));
         }
         total
+    }
+
+    /// Tallies what NAT did to the flight at hand, where it is clear which of its hooks did.
+    fn rewritten(&mut self, flight: &Flight) {
+        let tuple = flight.headers.as_ref().and_then(|h| h.tuple);
+        let (Some(before), Some(after)) = (tuple, flight.translated) else { return };
+        let Some(is_reply) = is_reply(flight) else { return };
+        let mut done = self.rows.iter_mut().filter_map(|row| {
+            let here = row.pending && row.key.hop == Some(HopId::Nat);
+            let what = Rewritten::of(row.key.hook.filter(|_| here)?, &before, &after, is_reply)?;
+            Some((row, what))
+        });
+        if let (Some((row, what)), None) = (done.next(), done.next()) {
+            row.causes.rewritten[what as usize].add(row.pending_ns);
+        }
     }
 
     /// The index of the row with this key: most often it stands at `cursor`, where the flight at

@@ -101,6 +101,31 @@ fn an_idle_cpu_is_woken_by_the_wait_in_which_it_leaves_idle() {
 }
 
 #[test]
+fn nat_is_told_by_what_it_changed() {
+    let (inner, outer) = ([172, 31, 0, 2], [198, 18, 0, 1]);
+    let server = [198, 18, 0, 2];
+    let before = crate::testing::tuple(inner, server, 4000, 9000);
+    let after = crate::testing::tuple(outer, server, 4000, 9000);
+    let turned = |t: crate::packet::Tuple| crate::packet::Tuple {
+        src: t.dst,
+        dst: t.src,
+        sport: t.dport,
+        dport: t.sport,
+        ..t
+    };
+    let of = |hook, a, b, reply| Rewritten::of(hook, &a, &b, reply);
+    assert_eq!(of(Hook::Postrouting, before, after, false), Some(Rewritten::Snat));
+    assert_eq!(of(Hook::Prerouting, before, after, false), None);
+    assert_eq!(
+        of(Hook::Prerouting, turned(after), turned(before), true),
+        Some(Rewritten::SnatUndone)
+    );
+    assert_eq!(of(Hook::Prerouting, turned(after), turned(before), false), Some(Rewritten::Dnat));
+    assert_eq!(of(Hook::Postrouting, before, after, true), Some(Rewritten::DnatUndone));
+    assert_eq!(of(Hook::Forward, before, after, true), None);
+}
+
+#[test]
 fn a_late_packet_is_listed_and_in_no_mean() {
     let late = Chunk::new(0, 9, 900_000)
         .skb(0xb0, Some(&headers(9)))

@@ -1,11 +1,14 @@
 //! From a ledger to a snapshot: ids become names, distributions become figures.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use netpath_common::{
     group::Group,
     hop::{HOPS, HopId, Where},
-    point::{HOOK_SLOT, Hook, point},
+    point::{Family, HOOK_SLOT, Hook, point},
     span::{SPANS, of_point},
 };
 
@@ -186,10 +189,7 @@ fn path(path: &Path, ledger: &Ledger, session: &Session) -> PathReport {
         total: summary(&path.total),
         compensated: compensated(&path.total, path.events, 1, session.probe_cost),
         unattributed_ns: path.unattributed.mean_ns(),
-        hops: rows
-            .iter()
-            .map(|(row, id)| hop(row, *id, total_ns, ledger, session.probe_cost))
-            .collect(),
+        hops: rows.iter().map(|(row, id)| hop(row, *id, total_ns, ledger, session)).collect(),
         groups: groups(path, total_ns),
         histogram: histogram(&path.total),
         history: path.history.seconds().map(|s| second(s, session.since_ns)).collect(),
@@ -267,12 +267,25 @@ pub(crate) fn named(key: &RowKey, id: HopId, ledger: &Ledger) -> Named {
     }
 }
 
-fn hop(row: &Row, id: HopId, total_ns: f64, ledger: &Ledger, cost: ProbeCost) -> HopReport {
+/// The kinds of NAT that a hook's rules ask for.
+fn nat_rules<'a>(key: &RowKey, session: &'a Session) -> BTreeSet<&'a str> {
+    let hook = key.hook.map(Hook::name);
+    let own = if key.family == Family::V6 as u8 { "ip6" } else { "ip" };
+    let rules = session.facts.netns.get(&key.place.netns).and_then(|facts| facts.rules.as_ref());
+    let chains = rules.into_iter().flat_map(|rules| &rules.chains).filter(|chain| {
+        Some(chain.hook.as_str()) == hook && [own, "inet"].contains(&chain.family.as_str())
+    });
+    chains.flat_map(|chain| &chain.nat).map(String::as_str).collect()
+}
+
+fn hop(row: &Row, id: HopId, total_ns: f64, ledger: &Ledger, session: &Session) -> HopReport {
+    let cost = session.probe_cost;
     let info = id.info();
     let share = if total_ns > 0.0 { row.times.sum_ns() as f64 / total_ns } else { 0.0 };
     let qdisc = (info.group == Group::Qdisc)
         .then(|| ledger.topology.device(row.key.place).map(|d| d.qdisc.as_str()))
         .flatten();
+    let nat = if id == HopId::Nat { nat_rules(&row.key, session) } else { BTreeSet::new() };
     let Named { netns, dev, hook, part } = named(&row.key, id, ledger);
     HopReport {
         hop: info.key.to_owned(),
@@ -288,7 +301,7 @@ fn hop(row: &Row, id: HopId, total_ns: f64, ledger: &Ledger, cost: ProbeCost) ->
         share,
         compensated_ns: row.times.mean_ns()
             - cost.mean * row.pieces as f64 / row.times.count().max(1) as f64,
-        causes: causes::build(&row.causes, id, qdisc),
+        causes: causes::build(&row.causes, id, qdisc, &nat),
         histogram: histogram(&row.times),
     }
 }

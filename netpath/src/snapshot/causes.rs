@@ -3,19 +3,32 @@
 //! | hops | keys |
 //! | --- | --- |
 //! | in a netfilter hook | `new`, `unreplied`, `established`, `related`, `invalid`: `{count, mean_ns}` by the connection's state; `new` opens it, `unreplied` came later, before any answer |
+//! | `nat` | `snat`, `dnat`, `snat_undone`, `dnat_undone`: `{count, mean_ns}` by what was rewritten, the last two of replies; `rules`: what the rules of its hook ask for, of `masquerade`, `snat`, `dnat`, `redirect` |
 //! | waits | `same_cpu`, `other_cpu`: `{count, mean_ns}` by where the packet went on; `idle_cpu`: those for which an idle CPU was woken |
 //! | `qdisc.wait` | `ahead_mean`, `ahead_max` in packets, `backlog_mean` in bytes, `met_empty`, `qdisc` |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use netpath_common::hop::{HopId, Kind};
 use serde_json::{Value, json};
 
-use crate::ledger::{Causes, CtState, Tally};
+use crate::ledger::{Causes, CtState, Rewritten, Tally};
 
-/// The causes of a row of this hop; `qdisc` is what its device has.
-pub(super) fn build(causes: &Causes, hop: HopId, qdisc: Option<&str>) -> BTreeMap<String, Value> {
+/// The causes of a row of this hop; `qdisc` is what its device has, `nat` what its hook's rules ask
+/// for.
+pub(super) fn build(
+    causes: &Causes,
+    hop: HopId,
+    qdisc: Option<&str>,
+    nat: &BTreeSet<&str>,
+) -> BTreeMap<String, Value> {
     let mut out = BTreeMap::new();
+    for what in Rewritten::ALL {
+        tally(&mut out, what.key(), &causes.rewritten[what as usize]);
+    }
+    if !nat.is_empty() {
+        out.insert("rules".to_owned(), json!(nat));
+    }
     for state in CtState::ALL {
         tally(&mut out, state.key(), &causes.states[state as usize]);
     }

@@ -78,6 +78,21 @@ fn new_connections_pay_for_conntrack_and_nat_and_kept_ones_do_not() {
         assert!(new_ns > old_ns, "{group}: {new_ns} ns for new ones, {old_ns} for the others");
         assert!(state(&kept, group, "new").0 <= 2.0, "{group}: {:?}", state(&kept, group, "new"));
     }
+    // What NAT did: to requests behind the container's host, and back to replies before it.
+    for (direction, hook, done) in
+        [("outbound", "POSTROUTING", "snat"), ("inbound", "PREROUTING", "snat_undone")]
+    {
+        let path = path(&kept, direction);
+        let nat = path.hops.iter().find(|h| h.hop == "nat" && h.hook.as_deref() == Some(hook));
+        let causes = &nat.expect("NAT's hop").causes;
+        assert_eq!(causes[done]["count"], path.translated, "{direction}: {causes:?}");
+        let rules = (direction == "outbound").then_some("masquerade");
+        assert_eq!(
+            causes.get("rules").and_then(|r| r[0].as_str()),
+            rules,
+            "{direction}: {causes:?}"
+        );
+    }
     assert!(ids(&each).contains(&"new-connections"), "{:?}", ids(&each));
     assert!(!ids(&kept).contains(&"new-connections"), "{:?}", ids(&kept));
 }
