@@ -10,6 +10,7 @@ mod interrupt;
 mod lab;
 mod live;
 mod output;
+mod progress;
 mod report;
 mod topo;
 mod trace;

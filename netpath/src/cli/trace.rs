@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{args, exit::Status, interrupt, live, output::Sink, topo::select};
+use super::{args, exit::Status, interrupt, live, output::Sink, progress, topo::select};
 use crate::{
     containers, facts,
     host::HostFacts,
@@ -34,7 +34,7 @@ pub(super) fn run(args: &args::Trace) -> anyhow::Result<ExitCode> {
             live::view(&mut trace, args.output.look)?;
             trace.finish()?
         }
-        _ => trace.join()?,
+        _ => progress::follow(trace, "tracing", args.gather.for_)?,
     };
     let status = done.snapshot.map_or(Ok(Status::Fine), |snapshot| sink.write(&snapshot))?;
     Ok(status.into())
@@ -43,7 +43,8 @@ pub(super) fn run(args: &args::Trace) -> anyhow::Result<ExitCode> {
 /// `netpath record`.
 pub(super) fn record(args: &args::Record) -> anyhow::Result<ExitCode> {
     let writer = Writer::create(&args.output)?;
-    let done = start(&args.gather, Some(writer), args.capture_headers)?.join()?;
+    let trace = start(&args.gather, Some(writer), args.capture_headers)?;
+    let done = progress::follow(trace, "recording", args.gather.for_)?;
     eprintln!(
         "netpath: {} packets, {} events, {} bytes in {}",
         count(done.snapshot.map_or(0, |s| s.packets.seen)),

@@ -95,7 +95,13 @@ impl Reader {
                 read.push(Read { seq: header.seq, cells: now, skb: after });
             }
         }
-        while let Some(item) = self.ring.next() {
+        // As much as the ring can hold was there when this poll began. What has come since is later
+        // than the watermark: a reader that is slower than the packets must return all the same.
+        let mut left = self.ring_bytes;
+        while left > 0
+            && let Some(item) = self.ring.next()
+        {
+            left = left.saturating_sub(item.len());
             bytes += item.len();
             let Ok(header) = crate::decode::header(&item) else {
                 chunk(&item);
