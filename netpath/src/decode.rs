@@ -3,8 +3,15 @@
 //! In: chunks as the recorder wrote them, any bytes at all. Out: a [`Batch`] of [`Piece`]s, each a
 //! run of events of one sk_buff on one CPU. No I/O, no clock, no panic; what can't be read is
 //! counted and skipped.
+//!
+//! A run ends where a packet was put on a backlog, unless this CPU then takes it up from there, and
+//! before one is taken up that this CPU did not put there: what comes next with its address may be
+//! another packet's, which has it by then. Where packets are steered to other CPUs (RPS), a CPU can
+//! see nothing between the two.
 
-use netpath_common::point::SEND_BEGIN;
+use netpath_common::point::{
+    GRO_RECEIVE, NET_DEV_XMIT, NETIF_RECEIVE, NETIF_RX, SEND_BEGIN, SPAN_FIRST,
+};
 use netpath_common::wire::{
     ABI, ABI_OLDEST, CHUNK_CELLS, CHUNK_GAP, ChunkHeader, FRAGMENT, KIND_BYTES, KIND_FIRST,
     KIND_SEGMENT, KIND_SKB, KIND_TUPLE4, KIND_TUPLE6, following,
@@ -183,6 +190,7 @@ impl Batch {
             headers: None,
             bytes: None,
             open: false,
+            backlog: None,
         }
         .read()
     }
@@ -199,6 +207,8 @@ struct Reader<'a> {
     bytes: Option<Box<Bytes>>,
     /// Whether the last piece of the batch takes further events.
     open: bool,
+    /// The device on whose backlog, or into whose GRO, the packet was put last.
+    backlog: Option<u64>,
 }
 
 impl Reader<'_> {
@@ -219,7 +229,7 @@ impl Reader<'_> {
             match kind {
                 KIND_SKB => {
                     self.skb = u64_at(cell, 8);
-                    self.open = false;
+                    (self.open, self.backlog) = (false, None);
                     (self.headers, self.bytes) = (None, None);
                     let (len, segs) = (u32_at(cell, 4), u16_at(cell, 2));
                     if len != 0 {
@@ -288,6 +298,9 @@ impl Reader<'_> {
             // Written down when the packet was there; it happened before.
             event.at_ns = event.arg.min(event.at_ns);
         }
+        if self.went_on(&event) {
+            self.open = false;
+        }
         if !self.open {
             self.batch.pieces.push(Piece {
                 skb: self.skb,
@@ -311,6 +324,19 @@ impl Reader<'_> {
         }
         self.batch.events.push(event);
         Ok(())
+    }
+
+    /// Whether what was seen before may have been another packet.
+    fn went_on(&mut self, event: &Event) -> bool {
+        let before = self.backlog;
+        match event.point {
+            NETIF_RX | GRO_RECEIVE => self.backlog = Some(event.arg),
+            // Functions return, and drivers do, after the packet has left them.
+            NET_DEV_XMIT | SPAN_FIRST.. => return false,
+            _ => self.backlog = None,
+        }
+        let taken_up = event.point == NETIF_RECEIVE;
+        if taken_up { before != Some(event.arg) } else { before.is_some() }
     }
 }
 

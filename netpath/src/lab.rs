@@ -125,10 +125,9 @@ impl Lab {
     }
 
     fn stands(&self, name: &str) -> Result<Stands<'_>, LabError> {
-        self.guests.get(name).map_or_else(
-            || self.host(name).map(Stands::Here),
-            |guest| Ok(Stands::Guest(guest)),
-        )
+        self.guests
+            .get(name)
+            .map_or_else(|| self.host(name).map(Stands::Here), |guest| Ok(Stands::Guest(guest)))
     }
 
     /// Whether one of its hosts is emulated: its time is nothing like a real one's.

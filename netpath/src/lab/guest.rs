@@ -45,7 +45,8 @@ struct Line {
 impl Guest {
     /// Reaches the netpath in a guest through its port's socket.
     pub(super) fn connect(socket: &Path) -> Result<Self, String> {
-        let fail = |e: std::io::Error| format!("cannot reach the guest at {}: {e}", socket.display());
+        let fail =
+            |e: std::io::Error| format!("cannot reach the guest at {}: {e}", socket.display());
         let to = UnixStream::connect(socket).map_err(fail)?;
         to.set_read_timeout(Some(PATIENCE)).map_err(fail)?;
         let from = BufReader::new(to.try_clone().map_err(fail)?);

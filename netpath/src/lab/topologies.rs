@@ -151,7 +151,9 @@ impl Step {
             | Self::Command(host, _)
             | Self::Rules(host, ..)
             | Self::Connections(host, _) => vec![host],
-            Self::Daemons(host, what) => what.makes.map(Makes::role).into_iter().chain([host]).collect(),
+            Self::Daemons(host, what) => {
+                what.makes.map(Makes::role).into_iter().chain([host]).collect()
+            }
             Self::Needs(_) => Vec::new(),
         }
     }

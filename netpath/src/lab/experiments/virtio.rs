@@ -41,8 +41,18 @@ pub(super) const VIRTIO: Experiment = Experiment {
     // A guest has CPUs of its own, so the others are given two as well.
     measures: &[TCP_RR_APART, UDP_RR_APART, TRANSMIT, RECEIVE],
     published: &[
-        ibm("tcp-rr-apart", Figure::RoundTrip, 1.80, "67.6 µs against 37.5, two machines on 10 GbE"),
-        ibm("udp-rr-apart", Figure::RoundTrip, 1.79, "63.8 µs against 35.7, two machines on 10 GbE"),
+        ibm(
+            "tcp-rr-apart",
+            Figure::RoundTrip,
+            1.80,
+            "67.6 µs against 37.5, two machines on 10 GbE",
+        ),
+        ibm(
+            "udp-rr-apart",
+            Figure::RoundTrip,
+            1.79,
+            "63.8 µs against 35.7, two machines on 10 GbE",
+        ),
         ibm("transmit", Figure::Goodput, 1.0, "9.3 Gb/s both: the wire was the bottleneck"),
         ibm("transmit", Figure::CpuPerByte, 1.07, "2.26 cycles/B against 2.12"),
         ibm("receive", Figure::CpuPerByte, 1.41, "3.24 cycles/B against 2.29"),

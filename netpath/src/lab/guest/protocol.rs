@@ -10,7 +10,7 @@ use super::super::traffic::{Load, client::Counted};
 /// Changes whenever [`Ask`], [`Answer`] or what they hold does.
 pub(super) const PROTOCOL: u32 = 1;
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) enum Ask {
     Hello,
     Serve { load: Load, v6: bool },
@@ -24,12 +24,23 @@ pub(super) enum Ask {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Answer {
-    Hello { protocol: u32, version: String },
-    Serving { id: u64, port: u16 },
-    Requesting { id: u64 },
+    Hello {
+        protocol: u32,
+        version: String,
+    },
+    Serving {
+        id: u64,
+        port: u16,
+    },
+    Requesting {
+        id: u64,
+    },
     Begun,
     /// By the guest's clock.
-    Received { bytes: u64, at_ns: u64 },
+    Received {
+        bytes: u64,
+        at_ns: u64,
+    },
     Count(u64),
     Finished(bool),
     /// With what a client has counted.

@@ -75,7 +75,11 @@ pub(in crate::lab) struct Stand {
 }
 
 impl Stand {
-    fn run<T: Send>(&self, who: &str, f: impl FnOnce() -> io::Result<T> + Send) -> Result<T, String> {
+    fn run<T: Send>(
+        &self,
+        who: &str,
+        f: impl FnOnce() -> io::Result<T> + Send,
+    ) -> Result<T, String> {
         let pinned = || {
             pin(self.cpu)?;
             f()

@@ -88,7 +88,12 @@ impl Tool {
             Self::Nuttcp => {
                 let field = |name: &str| -> Option<f64> {
                     let words = text.split_whitespace();
-                    words.filter_map(|w| w.split_once('=')).find(|(n, _)| *n == name)?.1.parse().ok()
+                    words
+                        .filter_map(|w| w.split_once('='))
+                        .find(|(n, _)| *n == name)?
+                        .1
+                        .parse()
+                        .ok()
                 };
                 let seconds = field("real_seconds").filter(|s| *s > 0.0)?;
                 let bytes = field("megabytes")? * f64::from(1 << 20);
@@ -166,13 +171,13 @@ pub(super) fn send(tool: Tool, to: SocketAddr, client: &mut Client) -> io::Resul
     }
     let text = interrupt(child)?;
     let name = tool.program();
-    let Some((bytes, took)) = tool.read(&text) else {
+    let Some((bytes, time)) = tool.read(&text) else {
         let said: Vec<&str> = text.split_whitespace().collect();
         return Err(io::Error::other(format!("{name} said no result: {}", said.join(" "))));
     };
     client.counted.count = 0;
     client.counted.bytes = bytes;
-    client.counted.took = Some(took);
+    client.counted.took = Some(time);
     Ok(())
 }
 
