@@ -3,8 +3,15 @@
 //! In: chunks as the recorder wrote them, any bytes at all. Out: a [`Batch`] of [`Piece`]s, each a
 //! run of events of one sk_buff on one CPU. No I/O, no clock, no panic; what can't be read is
 //! counted and skipped.
+//!
+//! A run ends where a packet was put on a backlog, unless this CPU then takes it up from there, and
+//! before one is taken up that this CPU did not put there: what comes next with its address may be
+//! another packet's, which has it by then. Where packets are steered to other CPUs (RPS), a CPU can
+//! see nothing between the two.
 
-use netpath_common::point::{LEFT_IDLE, is_told_later};
+use netpath_common::point::{
+    GRO_RECEIVE, LEFT_IDLE, NET_DEV_XMIT, NETIF_RECEIVE, NETIF_RX, SPAN_FIRST, is_told_later,
+};
 use netpath_common::wire::{
     ABI, ABI_OLDEST, CHUNK_CELLS, CHUNK_GAP, ChunkHeader, FRAGMENT, KIND_BYTES, KIND_FIRST,
     KIND_SEGMENT, KIND_SKB, KIND_TUPLE4, KIND_TUPLE6, following,
@@ -187,6 +194,7 @@ impl Batch {
             bytes: None,
             left_idle_ns: None,
             open: false,
+            backlog: None,
         }
         .read()
     }
@@ -204,6 +212,8 @@ struct Reader<'a> {
     left_idle_ns: Option<u64>,
     /// Whether the last piece of the batch takes further events.
     open: bool,
+    /// The device on whose backlog, or into whose GRO, the packet was put last.
+    backlog: Option<u64>,
 }
 
 impl Reader<'_> {
@@ -224,7 +234,7 @@ impl Reader<'_> {
             match kind {
                 KIND_SKB => {
                     self.skb = u64_at(cell, 8);
-                    self.open = false;
+                    (self.open, self.backlog) = (false, None);
                     (self.headers, self.bytes) = (None, None);
                     let (len, segs) = (u32_at(cell, 4), u16_at(cell, 2));
                     if len != 0 {
@@ -297,6 +307,9 @@ impl Reader<'_> {
             // It happened before.
             event.at_ns = event.arg.min(event.at_ns);
         }
+        if self.went_on(&event) {
+            self.open = false;
+        }
         if !self.open {
             self.batch.pieces.push(Piece {
                 skb: self.skb,
@@ -321,6 +334,19 @@ impl Reader<'_> {
         }
         self.batch.events.push(event);
         Ok(())
+    }
+
+    /// Whether what was seen before may have been another packet.
+    fn went_on(&mut self, event: &Event) -> bool {
+        let before = self.backlog;
+        match event.point {
+            NETIF_RX | GRO_RECEIVE => self.backlog = Some(event.arg),
+            // Functions return, and drivers do, after the packet has left them.
+            NET_DEV_XMIT | SPAN_FIRST.. => return false,
+            _ => self.backlog = None,
+        }
+        let taken_up = event.point == NETIF_RECEIVE;
+        if taken_up { before != Some(event.arg) } else { before.is_some() }
     }
 }
 

@@ -1,13 +1,13 @@
 //! Decoding: what was written comes out, and nothing panics.
 
 use netpath_common::{
-    point::{NET_DEV_QUEUE, NETIF_RX, SEND_BEGIN},
+    point::{Hook, NET_DEV_QUEUE, NET_DEV_XMIT, NETIF_RECEIVE, NETIF_RX, SEND_BEGIN},
     wire::{BYTES_MAX, KIND_SKB, KIND_TUPLE6},
 };
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{Chunk, VETH0, at_dev, headers};
+use crate::testing::{CLIENT_ETH0, Chunk, UP0, VETH0, at_dev, at_hook, headers};
 
 #[test]
 fn a_chunk_comes_out_as_it_went_in() {
@@ -28,6 +28,28 @@ fn a_chunk_comes_out_as_it_went_in() {
     let second = &batch.pieces[1];
     assert_eq!((second.skb, second.headers), (0xdef0, None));
     assert_eq!(batch.events_of(second)[0].at_ns, 1_060);
+}
+
+#[test]
+fn a_packet_that_went_on_elsewhere_and_the_next_with_its_address_are_other_pieces() {
+    let events = [
+        at_dev(NETIF_RECEIVE, UP0),
+        // Another CPU takes it up, and it is freed there.
+        at_dev(NETIF_RX, VETH0),
+        at_dev(NETIF_RECEIVE, UP0),
+        // This one is taken up here, after the driver that put it there has returned.
+        at_dev(NETIF_RX, VETH0),
+        at_dev(NET_DEV_XMIT, CLIENT_ETH0),
+        at_dev(NETIF_RECEIVE, VETH0),
+        at_hook(CLIENT_ETH0, Hook::Input, 0),
+        // That one was freed without a word, and its memory is a packet from another CPU.
+        at_dev(NETIF_RECEIVE, UP0),
+    ];
+    let chunk = Chunk::new(0, 0, 1_000).skb(0xa0, Some(&headers(7))).events(&events, 10);
+    let mut batch = Batch::default();
+    batch.chunk(&chunk.bytes()).unwrap();
+    let seen: Vec<_> = batch.pieces.iter().map(|p| (p.skb, p.start_ns, p.count)).collect();
+    assert_eq!(seen, [(0xa0, 1_000, 2), (0xa0, 1_020, 5), (0xa0, 1_070, 1)]);
 }
 
 #[test]

@@ -323,12 +323,10 @@ fn pass_on(
             .map_err(|e| format!("relay: {e}"))
     });
     let thread = thread.map_err(|e| LabError::Traffic(e.to_string()))?;
-    match at.recv_timeout(PATIENCE_START) {
-        Ok(port) => Ok((thread, port)),
-        Err(_) => {
-            stop.request();
-            let failed = join(thread).err();
-            Err(LabError::Traffic(failed.unwrap_or_else(|| "the relay did not start".to_owned())))
-        }
+    if let Ok(port) = at.recv_timeout(PATIENCE_START) {
+        return Ok((thread, port));
     }
+    stop.request();
+    let failed = join(thread).err();
+    Err(LabError::Traffic(failed.unwrap_or_else(|| "the relay did not start".to_owned())))
 }

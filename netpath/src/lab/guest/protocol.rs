@@ -10,7 +10,7 @@ use super::super::traffic::{Load, client::Counted};
 /// Changes whenever [`Ask`], [`Answer`] or what they hold does.
 pub(super) const PROTOCOL: u32 = 1;
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) enum Ask {
     Hello,
     Serve { load: Load, v6: bool },

@@ -171,13 +171,13 @@ pub(super) fn send(tool: Tool, to: SocketAddr, client: &mut Client) -> io::Resul
     }
     let text = interrupt(child)?;
     let name = tool.program();
-    let Some((bytes, took)) = tool.read(&text) else {
+    let Some((bytes, time)) = tool.read(&text) else {
         let said: Vec<&str> = text.split_whitespace().collect();
         return Err(io::Error::other(format!("{name} said no result: {}", said.join(" "))));
     };
     client.counted.count = 0;
     client.counted.bytes = bytes;
-    client.counted.took = Some(took);
+    client.counted.took = Some(time);
     Ok(())
 }
 
