@@ -63,9 +63,9 @@ pub(crate) struct Args {
     /// Kill the guest after this time.
     #[arg(long, value_name = "TIME", default_value = "20m", value_parser = humantime::parse_duration)]
     timeout: Duration,
-    /// Run only those of netpath's kernel tests whose names hold this.
+    /// Run only those of netpath's kernel tests whose names hold this, or another one that is given so.
     #[arg(long, value_name = "TEXT", conflicts_with = "command")]
-    tests: Option<String>,
+    tests: Vec<String>,
     /// Ask `netpath doctor` on each kernel and on this machine, and print what can be measured where.
     #[arg(long, conflicts_with_all = ["command", "tests"])]
     table: bool,

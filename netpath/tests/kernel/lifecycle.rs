@@ -17,25 +17,8 @@ use nix::{
     unistd::Pid,
 };
 
-use super::support::{bridge_nat, loaded, netpath, run, trace, wait_for};
+use super::support::{bridge_nat, loaded, netpath, run, trace, trace_on, wait_for};
 use crate::need_kernel;
-
-/// A trace that goes on until it is stopped, and that has attached.
-pub(crate) fn trace_on(lab: &Lab, arguments: &[&str]) -> Child {
-    let focus = lab.topology().focus;
-    let netns = lab.full_name(focus.0);
-    let mut all = vec!["-v", "trace", "--iface", focus.1, "--netns", &netns, "--json"];
-    all.extend(arguments);
-    let mut child = netpath(&all)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("netpath can be run");
-    let mut lines = BufReader::new(child.stderr.as_mut().expect("piped")).lines();
-    let attached = lines.find_map(|l| l.ok().filter(|l| l.contains("attached")));
-    assert!(attached.is_some(), "it never attached");
-    child
-}
 
 pub(crate) fn signal(child: &Child, signal: Signal) {
     kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use netpath::{
     lab::{
         Lab,
-        traffic::{Load, Sizes, Traffic},
+        traffic::{Load, Sizes},
     },
     snapshot::{HopReport, Snapshot},
 };
@@ -22,7 +22,7 @@ use nix::{
 };
 use serde_json::Value;
 
-use super::support::{assert_sums, loaded, path, run, trace, wait_for};
+use super::support::{self, assert_sums, loaded, path, run, wait_for};
 use crate::need_kernel;
 use rule_sets::RuleSet;
 pub(super) use rule_sets::{NFT, bare};
@@ -68,10 +68,7 @@ fn delay_uplink(lab: &Lab) {
 /// pass, and leave the one CPU some time for the trace.
 fn traced(lab: &Lab, v6: bool, arguments: &[&str]) -> Snapshot {
     let load = Load::TcpConnects(Sizes::default());
-    let mut traffic = Traffic::start(lab, load, v6).expect("the traffic flows");
-    let snapshot = trace(lab, &[&["--for", "1500ms"], arguments].concat());
-    traffic.stop().expect("the traffic flowed");
-    snapshot
+    support::traced(lab, &[load], v6, &[&["--for", "1500ms"], arguments].concat()).0
 }
 
 /// What `netpath doctor` says, with the lab's modules loaded.
@@ -165,10 +162,8 @@ fn a_queues_wait_is_what_the_queue_delays() {
     let lab = lab(&rule_sets::NFT);
     delay_uplink(&lab);
     // One packet at a time: a machine that is busy is late.
-    let mut ping =
-        Traffic::start(&lab, Load::Ping { bytes: PING_PAYLOAD }, false).expect("it flows");
-    let snapshot = trace(&lab, &["--for", "1500ms"]);
-    ping.stop().expect("it flowed");
+    let ping = Load::Ping { bytes: PING_PAYLOAD };
+    let (snapshot, _) = support::traced(&lab, &[ping], false, &["--for", "1500ms"]);
     assert_sound(&snapshot);
     let out = path(&snapshot, "outbound");
     let wait = out.hops.iter().find(|h| h.hop == "qdisc.wait").expect("a wait in the qdisc");

@@ -2,7 +2,7 @@
 
 use netpath::lab::traffic::{Load, Sizes, Traffic};
 
-use super::support::{assert_sums, bridge_nat, path, trace};
+use super::support::{assert_sums, bridge_nat, path, trace, traced};
 use crate::need_kernel;
 
 const OUT: &str = "client/eth0 → host/veth0 → br0 → up0 → server/eth0";
@@ -16,14 +16,14 @@ fn start(lab: &netpath::lab::Lab, load: Load) -> Traffic {
 fn requests_and_replies_are_followed_both_ways_through_nat() {
     need_kernel!();
     let lab = bridge_nat();
-    let mut traffic = [
-        start(&lab, Load::TcpRequests(Sizes::default())),
-        start(&lab, Load::UdpRequests(Sizes::default())),
-        start(&lab, Load::Ping { bytes: 56 }),
+    let loads = [
+        Load::TcpRequests(Sizes::default()),
+        Load::UdpRequests(Sizes::default()),
+        Load::Ping { bytes: 56 },
     ];
-    let snapshot = trace(&lab, &["--for", "2s"]);
-    for t in &mut traffic {
-        assert!(t.stop().expect("the traffic flowed").count > 100);
+    let (snapshot, measured) = traced(&lab, &loads, false, &["--for", "2s"]);
+    for load in measured {
+        assert!(load.count > 100, "{load:?}");
     }
 
     let packets = &snapshot.packets;
@@ -72,10 +72,8 @@ fn twenty_thousand_packets_a_second_lose_nothing() {
 fn ipv6_through_nat_as_well() {
     need_kernel!();
     let lab = bridge_nat();
-    let mut traffic =
-        Traffic::start(&lab, Load::UdpRequests(Sizes::default()), true).expect("the traffic flows");
-    let snapshot = trace(&lab, &["--for", "1s"]);
-    traffic.stop().expect("the traffic flowed");
+    let requests = Load::UdpRequests(Sizes::default());
+    let (snapshot, _) = traced(&lab, &[requests], true, &["--for", "1s"]);
     let out = path(&snapshot, "outbound");
     assert_eq!(out.name, OUT);
     assert_eq!(out.translated, out.packets);

@@ -2,14 +2,17 @@
 
 use std::{
     ffi::OsString,
-    io::Read,
+    io::{BufRead as _, BufReader, Read},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
 use netpath::{
     kernel,
-    lab::{Lab, topologies},
+    lab::{
+        Lab, topologies,
+        traffic::{Load, Measured, Traffic},
+    },
     snapshot::{PathReport, Snapshot},
 };
 
@@ -76,6 +79,49 @@ pub(crate) fn trace(lab: &Lab, arguments: &[&str]) -> Snapshot {
         String::from_utf8_lossy(&output.stderr)
     );
     serde_json::from_slice(&output.stdout).expect("a report")
+}
+
+/// A trace of the lab's interface that goes on until it is stopped, or has lasted for as long as the
+/// arguments say, and that has attached. Nothing hinders it in that: with packets passing all the while,
+/// a machine of one CPU takes a hundred times as long.
+pub(crate) fn trace_on(lab: &Lab, arguments: &[&str]) -> Child {
+    let focus = lab.topology().focus;
+    let netns = lab.full_name(focus.0);
+    let mut all = vec!["-v", "trace", "--iface", focus.1, "--netns", &netns, "--json"];
+    all.extend(arguments);
+    let mut child = netpath(&all)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("netpath can be run");
+    let mut lines = BufReader::new(child.stderr.as_mut().expect("it was piped")).lines();
+    let mut said = Vec::new();
+    while !said.last().is_some_and(|line: &String| line.contains("attached")) {
+        let line = lines.next().and_then(Result::ok);
+        said.push(line.unwrap_or_else(|| panic!("it never attached: {said:?}")));
+    }
+    child
+}
+
+/// Traces loads that begin once netpath is attached; what they measured themselves.
+pub(crate) fn traced(
+    lab: &Lab,
+    loads: &[Load],
+    v6: bool,
+    arguments: &[&str],
+) -> (Snapshot, Vec<Measured>) {
+    let start = || -> Vec<Traffic> {
+        let start = |load: &Load| Traffic::start(lab, *load, v6).expect("the traffic flows");
+        loads.iter().map(start).collect()
+    };
+    let stop = |traffic: Vec<Traffic>| -> Vec<Measured> {
+        traffic.into_iter().map(|mut t| t.stop().expect("the traffic flowed")).collect()
+    };
+    // The bridge learns its ports, and everybody his neighbours.
+    stop(start());
+    let child = trace_on(lab, arguments);
+    let traffic = start();
+    (end_of(child), stop(traffic))
 }
 
 /// The path with most packets in a direction.
