@@ -73,13 +73,11 @@ fn start(
     let limits =
         Limits { for_: gather.for_, count: gather.count, interrupted: interrupt::requested };
     let gather = gather.clone();
-    Live::start(
-        move || {
-            let (tracer, session) = attach(&gather, capture_headers)?;
-            Ok(Attached { tracer, session, writer })
-        },
-        limits,
-    )
+    let attach = move || {
+        let (tracer, session) = attach(&gather, capture_headers)?;
+        Ok(Attached { tracer, session, writer })
+    };
+    progress::during("attaching, and measuring what a probe costs", || Live::start(attach, limits))
 }
 
 /// Finds the path and attaches to it; nothing is recorded yet but the session's facts.
