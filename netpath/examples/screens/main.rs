@@ -34,7 +34,9 @@ const SNAPSHOTS: f64 = 4.0;
 
 fn main() {
     let (session, flights, ending) = read();
-    println!("flows   paths  snapshot      80x24     120x40     200x60   of a core at 10/s, largest");
+    println!(
+        "flows   paths  snapshot      80x24     120x40     200x60   of a core at 10/s, largest"
+    );
     for (flows, paths) in [(1_usize, 1_usize), (1_000, 1), (100_000, 1), (100_000, 100)] {
         let mut ledger = Ledger::of(&session);
         book(&mut ledger, &flights, flows);
@@ -137,9 +139,8 @@ impl Write for Counted {
 
 /// The CPU time that this thread takes for it.
 fn cpu(what: impl FnOnce()) -> Duration {
-    let now = || {
-        clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).expect("a clock")
-    };
+    let now =
+        || clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).expect("a clock");
     let before = now();
     what();
     now().saturating_sub(before)

@@ -42,7 +42,11 @@ fn bar(what: &'static str) -> ProgressBar {
 }
 
 /// Waits for a trace's end; `what` is being done.
-pub(super) fn follow(live: Live, what: &'static str, time: Option<Duration>) -> Result<Done, LiveError> {
+pub(super) fn follow(
+    live: Live,
+    what: &'static str,
+    time: Option<Duration>,
+) -> Result<Done, LiveError> {
     if !is_looked_at() {
         return live.join();
     }
@@ -108,6 +112,8 @@ mod tests {
             "recording 1:12 of 2:00 · 481 packets/s · 5 772 packets · 100 % complete · 1 event lost \
              · Ctrl-C ends it"
         );
-        assert!(line(&snapshot, "tracing", None, (0, 0)).starts_with("tracing 1:12 · 80 packets/s"));
+        assert!(
+            line(&snapshot, "tracing", None, (0, 0)).starts_with("tracing 1:12 · 80 packets/s")
+        );
     }
 }

@@ -60,11 +60,8 @@ fn recorded(args: &args::Trace) -> anyhow::Result<Option<args::Report>> {
         );
     }
     let format = args.output.format().unwrap_or_else(|| default_format(&args.output));
-    let output = args::Output {
-        format: Some(args::FormatArg(format)),
-        json: false,
-        ..args.output.clone()
-    };
+    let output =
+        args::Output { format: Some(args::FormatArg(format)), json: false, ..args.output.clone() };
     Ok(Some(args::Report { file, output }))
 }
 

@@ -97,16 +97,18 @@ fn a_speedscope_file_is_as_its_schema_says() {
     assert!(packets > 0);
     assert_eq!(file.profiles.len(), snapshot.paths.len() + packets);
     for profile in &file.profiles {
-        assert_eq!((&profile.kind, &profile.unit), (
-            &speedscope::Kind::Sampled,
-            &speedscope::Unit::Nanoseconds
-        ));
+        assert_eq!(
+            (&profile.kind, &profile.unit),
+            (&speedscope::Kind::Sampled, &speedscope::Unit::Nanoseconds)
+        );
         assert_eq!(profile.samples.len(), profile.weights.len(), "{}", profile.name);
         let sum: f64 = profile.weights.iter().sum();
         assert!((profile.end_value - profile.start_value - sum).abs() < 0.5, "{}", profile.name);
         assert!(profile.weights.iter().all(|w| *w > 0.0), "{}", profile.name);
         let frames = profile.samples.iter().flatten();
-        assert!(frames.clone().count() > 0 && frames.clone().all(|i| *i < file.shared.frames.len()));
+        assert!(
+            frames.clone().count() > 0 && frames.clone().all(|i| *i < file.shared.frames.len())
+        );
     }
     // A single packet takes what it took.
     for path in &snapshot.paths {
@@ -126,7 +128,8 @@ mod chrome {
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields, rename_all = "camelCase")]
     pub(super) struct Trace {
-        pub(super) trace_events: Vec<Event>,
+        #[serde(rename = "traceEvents")]
+        pub(super) events: Vec<Event>,
         /// `ms` or `ns`.
         pub(super) display_time_unit: String,
         #[expect(dead_code, reason = "anything may stand here")]
@@ -152,7 +155,14 @@ mod chrome {
             args: BTreeMap<String, Value>,
         },
         #[serde(rename = "s")]
-        Start { name: String, cat: String, id: String, pid: u64, tid: u64, ts: f64 },
+        Start {
+            name: String,
+            cat: String,
+            id: String,
+            pid: u64,
+            tid: u64,
+            ts: f64,
+        },
         #[serde(rename = "f")]
         Finish {
             name: String,
@@ -175,7 +185,7 @@ fn a_time_line_is_as_chromes_format_says() {
     let mut names: BTreeMap<(u64, u64), String> = BTreeMap::new();
     let mut slices: BTreeMap<(u64, u64), Vec<(f64, f64)>> = BTreeMap::new();
     let (mut starts, mut ends) = (Vec::new(), Vec::new());
-    for event in trace.trace_events {
+    for event in trace.events {
         match event {
             Event::M { name, pid, tid, args } => {
                 assert!(["process_name", "thread_name"].contains(&name.as_str()), "{name}");
@@ -230,12 +240,12 @@ fn packets_that_were_under_way_together_have_threads_of_their_own() {
     for slice in trace["traceEvents"].as_array().unwrap().iter().filter(|e| e["ph"] == "X") {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small")]
         let ns = |name: &str| (slice[name].as_f64().unwrap() * 1000.0).round() as u64;
-        let track = (slice["pid"].as_u64().unwrap(), slice["tid"].as_u64().unwrap());
-        slices.entry(track).or_default().push((ns("ts"), ns("ts") + ns("dur")));
+        let thread = (slice["pid"].as_u64().unwrap(), slice["tid"].as_u64().unwrap());
+        slices.entry(thread).or_default().push((ns("ts"), ns("ts") + ns("dur")));
     }
-    for (track, mut slices) in slices {
+    for (thread, mut slices) in slices {
         slices.sort_unstable();
-        assert!(slices.windows(2).all(|w| w[0].1 <= w[1].0), "{track:?}: {slices:?}");
+        assert!(slices.windows(2).all(|w| w[0].1 <= w[1].0), "{thread:?}: {slices:?}");
     }
 }
 
@@ -258,7 +268,8 @@ fn capture() -> (Vec<u8>, usize) {
 #[test]
 fn wireshark_reads_every_record_with_its_addresses_and_comments() {
     let (bytes, records) = capture();
-    let fields = ["-e", "frame.number", "-e", "ip.src", "-e", "_ws.malformed", "-e", "frame.comment"];
+    let fields =
+        ["-e", "frame.number", "-e", "ip.src", "-e", "_ws.malformed", "-e", "frame.comment"];
     let tshark = Command::new("tshark")
         .args(["-n", "-r", "-", "-T", "fields"])
         .args(fields)

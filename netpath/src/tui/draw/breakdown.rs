@@ -40,7 +40,8 @@ pub(super) fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         return;
     }
     let need = |of: fn(&Row) -> u16| rows.iter().map(of).max().unwrap_or(0);
-    let columns = fit(inner.width, &[need(|r| before(r) + width(&r.what)), need(|r| width(&r.place))]);
+    let columns =
+        fit(inner.width, &[need(|r| before(r) + width(&r.what)), need(|r| width(&r.place))]);
     heads(state, &columns, inner, buffer);
     let longest = rows.iter().map(Row::share).fold(0.0, f64::max);
     for (i, row) in rows[shown.clone()].iter().enumerate() {

@@ -55,7 +55,14 @@ pub(super) fn findings(state: &State, area: Rect, buffer: &mut Buffer) {
             y += 1;
             for (what, value) in &finding.evidence {
                 let (what, value) = words::evidence(what, value);
-                text(buffer, inner.x + 13, y, room, &format!("{what}: {value}"), Role::Text.style());
+                text(
+                    buffer,
+                    inner.x + 13,
+                    y,
+                    room,
+                    &format!("{what}: {value}"),
+                    Role::Text.style(),
+                );
                 y += 1;
             }
             let share =
