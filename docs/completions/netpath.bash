@@ -187,12 +187,24 @@ _netpath() {
             return 0
             ;;
         netpath__subcmd__explain)
-            opts="-i -c -o -v -h --iface --netns --for --count --backend --log-kernel --sample --sample-by --budget --inert --json --output --fail-if --color --ascii --verbose --help"
+            opts="-i -c -o -v -h --log-kernel --sample --sample-by --budget --inert --iface --netns --for --count --backend --json --output --fail-if --color --ascii --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --sample)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sample-by)
+                    COMPREPLY=($(compgen -W "packet flow" -- "${cur}"))
+                    return 0
+                    ;;
+                --budget)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --iface)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -219,18 +231,6 @@ _netpath() {
                     ;;
                 --backend)
                     COMPREPLY=($(compgen -W "tracepoint fentry kprobe netfilter-link" -- "${cur}"))
-                    return 0
-                    ;;
-                --sample)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --sample-by)
-                    COMPREPLY=($(compgen -W "packet flow" -- "${cur}"))
-                    return 0
-                    ;;
-                --budget)
-                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --output)

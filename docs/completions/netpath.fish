@@ -113,6 +113,10 @@ complete -c netpath -n "__fish_netpath_using_subcommand report" -l json -d 'The 
 complete -c netpath -n "__fish_netpath_using_subcommand report" -l ascii -d 'Draw the live view with ASCII alone'
 complete -c netpath -n "__fish_netpath_using_subcommand report" -s v -l verbose -d 'Say more on stderr; twice for everything'
 complete -c netpath -n "__fish_netpath_using_subcommand report" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -l sample -d 'Record one packet in N, or as many as the budget allows' -r
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -l sample-by -d 'What is drawn: single packets, or conversations with all their packets' -r -f -a "packet\t''
+flow\t''"
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -l budget -d 'With --sample auto: the share of the machine\'s CPU time that netpath may take' -r
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -s i -l iface -d 'The interface whose packets are traced; its path is found from there' -r
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l netns -d 'Where the interface is looked up: a name, a path or a pid. Default: here' -r
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l for -d 'How long, such as 10s or 500ms. Default: until Ctrl-C' -r
@@ -121,10 +125,6 @@ complete -c netpath -n "__fish_netpath_using_subcommand explain" -l backend -d '
 fentry\t'function entry and exit, by BPF trampolines'
 kprobe\t'function entry and exit, by kprobes'
 netfilter-link\t'BPF links around netfilter hooks, Linux 6.4'"
-complete -c netpath -n "__fish_netpath_using_subcommand explain" -l sample -d 'Record one packet in N, or as many as the budget allows' -r
-complete -c netpath -n "__fish_netpath_using_subcommand explain" -l sample-by -d 'What is drawn: single packets, or conversations with all their packets' -r -f -a "packet\t''
-flow\t''"
-complete -c netpath -n "__fish_netpath_using_subcommand explain" -l budget -d 'With --sample auto: the share of the machine\'s CPU time that netpath may take' -r
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -s o -l output -d 'Write to a file instead of stdout' -r -F
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l fail-if -d 'Exit with status 5 where this holds, such as \'conntrack.p99 > 2us\', \'group:nat.p99 > 1us\' or \'lost > 0\'. A hop, at each of its places; a cost group (with group: before it where a hop has the same name), all of its hops together; or total; with .mean, .p50, .p90, .p99, .p999, .max, .count or .share; or lost, drops, incomplete, vanished, negative. Can be given several times' -r
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l color -d 'Whether to colour what a terminal shows. NO_COLOR in the environment means never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'

@@ -1,5 +1,6 @@
 //! The command line's definition: help, man page and completions derive from it.
 
+mod given;
 mod lab;
 
 use std::{path::PathBuf, time::Duration};
@@ -13,6 +14,7 @@ use crate::{
     report::{FORMATS, Format},
     sample::{Budget, By, Sampling, Share},
 };
+pub use given::Given;
 pub use lab::{Lab, LabBench, LabCommand, LabCompare, LabFormat, LabMatrix, LabRun, LoadArg};
 
 /// Where a packet's time goes, hop by hop, and why.
@@ -184,10 +186,11 @@ pub struct Report {
 
 #[derive(Debug, ClapArgs)]
 pub struct Explain {
-    /// A recording of `netpath record`. Without one, an interface is traced.
+    /// A recording of `netpath record`. With --iface an interface is traced instead, and this is the
+    /// filter's first word.
     pub file: Option<PathBuf>,
     #[command(flatten)]
-    pub gather: Option<Gather>,
+    pub gather: Given,
     /// Write the report, with its findings, as JSON.
     #[arg(long)]
     pub json: bool,

@@ -19,12 +19,18 @@ pub(super) fn run(args: args::Explain) -> anyhow::Result<ExitCode> {
         thresholds: args.thresholds,
         look: args.look,
     };
-    match (args.file, args.gather) {
+    match (args.file, args.gather.0) {
         (Some(file), None) => report::run(&args::Report { file, output }),
         (None, Some(gather)) => trace::run(&args::Trace { gather, output }),
         (None, None) => bail!(
             "nothing to explain: give a recording, or an interface to trace (--iface veth0 --for 10s)"
         ),
-        (Some(_), Some(_)) => bail!("give a recording or an interface, not both"),
+        (Some(word), Some(mut gather)) => {
+            if word.exists() && gather.filter.is_empty() {
+                bail!("give a recording or an interface, not both");
+            }
+            gather.filter.insert(0, word.to_string_lossy().into_owned());
+            trace::run(&args::Trace { gather, output })
+        }
     }
 }

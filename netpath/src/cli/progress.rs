@@ -20,15 +20,37 @@ use crate::{
 /// How often the line is written anew.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Waits for a trace's end; `what` is being done.
-pub(super) fn follow(live: Live, what: &str, time: Option<Duration>) -> Result<Done, LiveError> {
-    if !is_looked_at() {
-        return live.join();
+/// Does something that takes a moment, with a line that says what; then the line is gone.
+pub(super) fn during<T>(what: &'static str, work: impl FnOnce() -> T) -> T {
+    let line = is_looked_at().then(|| self::bar(what));
+    let done = work();
+    if let Some(line) = line {
+        line.finish_and_clear();
     }
+    done
+}
+
+/// A line with this on it.
+fn bar(what: &'static str) -> ProgressBar {
     let bar = ProgressBar::new_spinner();
     if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
         bar.set_style(style);
     }
+    bar.set_message(what);
+    bar.tick();
+    bar
+}
+
+/// Waits for a trace's end; `what` is being done.
+pub(super) fn follow(
+    live: Live,
+    what: &'static str,
+    time: Option<Duration>,
+) -> Result<Done, LiveError> {
+    if !is_looked_at() {
+        return live.join();
+    }
+    let bar = bar(what);
     let mut due = Instant::now();
     let mut before = (0, 0);
     loop {
@@ -90,6 +112,8 @@ mod tests {
             "recording 1:12 of 2:00 · 481 packets/s · 5 772 packets · 100 % complete · 1 event lost \
              · Ctrl-C ends it"
         );
-        assert!(line(&snapshot, "tracing", None, (0, 0)).starts_with("tracing 1:12 · 80 packets/s"));
+        assert!(
+            line(&snapshot, "tracing", None, (0, 0)).starts_with("tracing 1:12 · 80 packets/s")
+        );
     }
 }

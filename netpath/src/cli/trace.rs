@@ -3,17 +3,20 @@
 use std::{
     collections::BTreeMap,
     io::IsTerminal as _,
+    path::PathBuf,
     process::ExitCode,
     time::{Duration, Instant},
 };
 
-use super::{args, exit::Status, interrupt, live, output::Sink, progress, topo::select};
+use anyhow::bail;
+
+use super::{args, exit::Status, interrupt, live, output::Sink, progress, report, topo::select};
 use crate::{
     containers, facts,
     host::HostFacts,
     kernel::{self, Options, Tracer},
     live::{Attached, Done, Limits, Live, News, selection},
-    recording::Writer,
+    recording::{self, Writer},
     report::Format,
     session::Session,
     topo::Topology,
@@ -25,6 +28,9 @@ const LINE_EVERY: Duration = Duration::from_secs(1);
 
 /// `netpath trace`.
 pub(super) fn run(args: &args::Trace) -> anyhow::Result<ExitCode> {
+    if let Some(recording) = recorded(args)? {
+        return report::run(&recording);
+    }
     let mut sink = Sink::open(&args.output, default_format(&args.output))?.of_snapshots()?;
     live::check(sink.format())?;
     let mut trace = start(&args.gather, None, false)?;
@@ -38,6 +44,25 @@ pub(super) fn run(args: &args::Trace) -> anyhow::Result<ExitCode> {
     };
     let status = done.snapshot.map_or(Ok(Status::Fine), |snapshot| sink.write(&snapshot))?;
     Ok(status.into())
+}
+
+/// A recording in an interface's place is shown as if it were traced now.
+fn recorded(args: &args::Trace) -> anyhow::Result<Option<args::Report>> {
+    let args::Gather { selection, for_, count, filter, .. } = &args.gather;
+    let file = PathBuf::from(&selection.iface);
+    if !file.is_file() || !recording::is_one(&file)? {
+        return Ok(None);
+    }
+    if for_.is_some() || count.is_some() || !filter.is_empty() || selection.netns.is_some() {
+        bail!(
+            "{} is a recording: it is shown as it is, without --for, --count, --netns and a filter",
+            file.display()
+        );
+    }
+    let format = args.output.format().unwrap_or_else(|| default_format(&args.output));
+    let output =
+        args::Output { format: Some(args::FormatArg(format)), json: false, ..args.output.clone() };
+    Ok(Some(args::Report { file, output }))
 }
 
 /// `netpath record`.
@@ -73,13 +98,11 @@ fn start(
     let limits =
         Limits { for_: gather.for_, count: gather.count, interrupted: interrupt::requested };
     let gather = gather.clone();
-    Live::start(
-        move || {
-            let (tracer, session) = attach(&gather, capture_headers)?;
-            Ok(Attached { tracer, session, writer })
-        },
-        limits,
-    )
+    let attach = move || {
+        let (tracer, session) = attach(&gather, capture_headers)?;
+        Ok(Attached { tracer, session, writer })
+    };
+    progress::during("attaching, and measuring what a probe costs", || Live::start(attach, limits))
 }
 
 /// Finds the path and attaches to it; nothing is recorded yet but the session's facts.

@@ -20,7 +20,9 @@ fn small() -> (Vec<u8>, Content, Vec<u64>) {
     let mut steps = Vec::new();
     for step in 1..4_u8 {
         let chunks = vec![vec![step; 40], vec![step + 100; 24]];
-        chunks.iter().for_each(|c| writer.chunk(c));
+        for chunk in &chunks {
+            writer.chunk(chunk);
+        }
         let watermark = u64::from(step) * 1_000;
         writer.advance(watermark).unwrap();
         writer.flush().unwrap();

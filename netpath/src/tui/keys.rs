@@ -99,7 +99,7 @@ pub const KEYS: &[Key] = &[
     Key {
         action: Action::Into,
         codes: &[Enter, Right, Char('l')],
-        keys: "⏎ → l",
+        keys: "Enter → l",
         word: "into",
         what: "into the hop, finding or panel under the cursor; unfold a group",
         footer: Some(1),
@@ -243,7 +243,8 @@ pub fn footer(width: usize) -> Vec<(&'static str, &'static str)> {
     let mut keys: Vec<&Key> = KEYS.iter().filter(|k| k.footer.is_some()).collect();
     let first = |k: &Key| k.keys.split(' ').next().unwrap_or(k.keys);
     let size = |k: &Key| first(k).chars().count() + k.word.chars().count() + 3;
-    while keys.iter().map(|k| size(k)).sum::<usize>() > width {
+    // The last one needs no gap behind it.
+    while keys.iter().map(|k| size(k)).sum::<usize>() > width + 2 {
         let Some(least) = keys.iter().enumerate().max_by_key(|(_, k)| k.footer) else { break };
         keys.remove(least.0);
     }

@@ -92,3 +92,23 @@ fn every_size_is_drawn_while_it_changes() {
     assert!(pty.wait_for_end().success());
     assert_eq!(pty.settings(), pty.before);
 }
+
+#[test]
+fn a_recording_is_taken_where_an_interface_is() {
+    let run = |arguments: &[&str]| {
+        let output = crate::support::run(arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), said)
+    };
+    let report = run(&["report", FIXTURE]);
+    assert_eq!(report.0, Some(0), "{}", report.2);
+    assert!(report.1.contains("socket wake-up"), "{}", report.1);
+    assert_eq!(run(&["trace", "--iface", FIXTURE]), report);
+    let explained = run(&["explain", FIXTURE]);
+    assert_eq!(explained.0, Some(0), "{}", explained.2);
+    assert!(explained.1.contains("the reader has to be woken"), "{}", explained.1);
+    assert_eq!(run(&["explain", "--iface", FIXTURE]), explained);
+    let (status, _, said) = run(&["trace", "--iface", FIXTURE, "tcp"]);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("is a recording"), "{said}");
+}

@@ -128,7 +128,8 @@ mod chrome {
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields, rename_all = "camelCase")]
     pub(super) struct Trace {
-        pub(super) trace_events: Vec<Event>,
+        #[serde(rename = "traceEvents")]
+        pub(super) events: Vec<Event>,
         /// `ms` or `ns`.
         pub(super) display_time_unit: String,
         #[expect(dead_code, reason = "anything may stand here")]
@@ -184,7 +185,7 @@ fn a_time_line_is_as_chromes_format_says() {
     let mut names: BTreeMap<(u64, u64), String> = BTreeMap::new();
     let mut slices: BTreeMap<(u64, u64), Vec<(f64, f64)>> = BTreeMap::new();
     let (mut starts, mut ends) = (Vec::new(), Vec::new());
-    for event in trace.trace_events {
+    for event in trace.events {
         match event {
             Event::M { name, pid, tid, args } => {
                 assert!(["process_name", "thread_name"].contains(&name.as_str()), "{name}");
@@ -239,12 +240,12 @@ fn packets_that_were_under_way_together_have_threads_of_their_own() {
     for slice in trace["traceEvents"].as_array().unwrap().iter().filter(|e| e["ph"] == "X") {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small")]
         let ns = |name: &str| (slice[name].as_f64().unwrap() * 1000.0).round() as u64;
-        let track = (slice["pid"].as_u64().unwrap(), slice["tid"].as_u64().unwrap());
-        slices.entry(track).or_default().push((ns("ts"), ns("ts") + ns("dur")));
+        let thread = (slice["pid"].as_u64().unwrap(), slice["tid"].as_u64().unwrap());
+        slices.entry(thread).or_default().push((ns("ts"), ns("ts") + ns("dur")));
     }
-    for (track, mut slices) in slices {
+    for (thread, mut slices) in slices {
         slices.sort_unstable();
-        assert!(slices.windows(2).all(|w| w[0].1 <= w[1].0), "{track:?}: {slices:?}");
+        assert!(slices.windows(2).all(|w| w[0].1 <= w[1].0), "{thread:?}: {slices:?}");
     }
 }
 

@@ -30,7 +30,10 @@ pub(super) fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         }
     }
     let most = values.iter().copied().fold(0.0, f64::max);
-    let title = format!("p99 in each of the last {} s", now - first);
+    let title = match now - first {
+        0 => "p99 in each second".to_owned(),
+        n => format!("p99 in each of the last {n} s"),
+    };
     let inner = frame(state, Panel::History, Some(&title), "", area, buffer);
     let (picture, foot) = cut(inner, inner.height.saturating_sub(u16::from(inner.height > 3)));
     // The newest is at the right.
