@@ -76,6 +76,9 @@ _netpath() {
             netpath__subcmd__help,trace)
                 cmd="netpath__subcmd__help__subcmd__trace"
                 ;;
+            netpath__subcmd__help__subcmd__lab,agent)
+                cmd="netpath__subcmd__help__subcmd__lab__subcmd__agent"
+                ;;
             netpath__subcmd__help__subcmd__lab,compare)
                 cmd="netpath__subcmd__help__subcmd__lab__subcmd__compare"
                 ;;
@@ -87,6 +90,9 @@ _netpath() {
                 ;;
             netpath__subcmd__help__subcmd__lab,run)
                 cmd="netpath__subcmd__help__subcmd__lab__subcmd__run"
+                ;;
+            netpath__subcmd__lab,agent)
+                cmd="netpath__subcmd__lab__subcmd__agent"
                 ;;
             netpath__subcmd__lab,compare)
                 cmd="netpath__subcmd__lab__subcmd__compare"
@@ -102,6 +108,9 @@ _netpath() {
                 ;;
             netpath__subcmd__lab,run)
                 cmd="netpath__subcmd__lab__subcmd__run"
+                ;;
+            netpath__subcmd__lab__subcmd__help,agent)
+                cmd="netpath__subcmd__lab__subcmd__help__subcmd__agent"
                 ;;
             netpath__subcmd__lab__subcmd__help,compare)
                 cmd="netpath__subcmd__lab__subcmd__help__subcmd__compare"
@@ -341,8 +350,22 @@ _netpath() {
             return 0
             ;;
         netpath__subcmd__help__subcmd__lab)
-            opts="list run compare matrix"
+            opts="list run compare matrix agent"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        netpath__subcmd__help__subcmd__lab__subcmd__agent)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -481,8 +504,22 @@ _netpath() {
             return 0
             ;;
         netpath__subcmd__lab)
-            opts="-v -h --verbose --help list run compare matrix help"
+            opts="-v -h --verbose --help list run compare matrix agent help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        netpath__subcmd__lab__subcmd__agent)
+            opts="-v -h --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -533,8 +570,22 @@ _netpath() {
             return 0
             ;;
         netpath__subcmd__lab__subcmd__help)
-            opts="list run compare matrix help"
+            opts="list run compare matrix agent help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        netpath__subcmd__lab__subcmd__help__subcmd__agent)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -631,12 +682,16 @@ _netpath() {
             return 0
             ;;
         netpath__subcmd__lab__subcmd__matrix)
-            opts="-o -v -h --quick --runs --run-time --cpus --no-trace --format --json --output --verbose --help"
+            opts="-o -v -h --quick --within --runs --run-time --cpus --no-trace --format --json --output --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --within)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --runs)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -669,7 +724,7 @@ _netpath() {
             return 0
             ;;
         netpath__subcmd__lab__subcmd__run)
-            opts="-6 -o -v -h --for --load --request --reply --parallel --rate --ipv6 --cpus --format --json --output --report --fail-if --color --ascii --verbose --help"
+            opts="-6 -o -v -h --for --load --request --reply --parallel --rate --ipv6 --reverse --cpus --format --json --output --report --fail-if --color --ascii --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -680,7 +735,7 @@ _netpath() {
                     return 0
                     ;;
                 --load)
-                    COMPREPLY=($(compgen -W "tcp-rr udp-rr connect bulk flood ping" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "tcp-rr udp-rr connect bulk flood ping iperf3 nuttcp" -- "${cur}"))
                     return 0
                     ;;
                 --request)

@@ -152,13 +152,14 @@ complete -c netpath -n "__fish_netpath_using_subcommand topo" -l netns -d 'Where
 complete -c netpath -n "__fish_netpath_using_subcommand topo" -l json -d 'Write JSON'
 complete -c netpath -n "__fish_netpath_using_subcommand topo" -s v -l verbose -d 'Say more on stderr; twice for everything'
 complete -c netpath -n "__fish_netpath_using_subcommand topo" -s h -l help -d 'Print help'
-complete -c netpath -n "__fish_netpath_using_subcommand lab; and not __fish_seen_subcommand_from list run compare matrix help" -s v -l verbose -d 'Say more on stderr; twice for everything'
-complete -c netpath -n "__fish_netpath_using_subcommand lab; and not __fish_seen_subcommand_from list run compare matrix help" -s h -l help -d 'Print help'
-complete -c netpath -n "__fish_netpath_using_subcommand lab; and not __fish_seen_subcommand_from list run compare matrix help" -f -a "list" -d 'List the topologies and experiments'
-complete -c netpath -n "__fish_netpath_using_subcommand lab; and not __fish_seen_subcommand_from list run compare matrix help" -f -a "run" -d 'Bring a topology or an experiment\'s variant up, send traffic through it, and trace it'
-complete -c netpath -n "__fish_netpath_using_subcommand lab; and not __fish_seen_subcommand_from list run compare matrix help" -f -a "compare" -d 'Hold two topologies or variants against each other, and say which hops make the difference'
-complete -c netpath -n "__fish_netpath_using_subcommand lab; and not __fish_seen_subcommand_from list run compare matrix help" -f -a "matrix" -d 'Run the published experiments, and hold what they show against what was published'
-complete -c netpath -n "__fish_netpath_using_subcommand lab; and not __fish_seen_subcommand_from list run compare matrix help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c netpath -n "__fish_netpath_using_subcommand lab; and not __fish_seen_subcommand_from list run compare matrix agent help" -s v -l verbose -d 'Say more on stderr; twice for everything'
+complete -c netpath -n "__fish_netpath_using_subcommand lab; and not __fish_seen_subcommand_from list run compare matrix agent help" -s h -l help -d 'Print help'
+complete -c netpath -n "__fish_netpath_using_subcommand lab; and not __fish_seen_subcommand_from list run compare matrix agent help" -f -a "list" -d 'List the topologies and experiments'
+complete -c netpath -n "__fish_netpath_using_subcommand lab; and not __fish_seen_subcommand_from list run compare matrix agent help" -f -a "run" -d 'Bring a topology or an experiment\'s variant up, send traffic through it, and trace it'
+complete -c netpath -n "__fish_netpath_using_subcommand lab; and not __fish_seen_subcommand_from list run compare matrix agent help" -f -a "compare" -d 'Hold two topologies or variants against each other, and say which hops make the difference'
+complete -c netpath -n "__fish_netpath_using_subcommand lab; and not __fish_seen_subcommand_from list run compare matrix agent help" -f -a "matrix" -d 'Run the published experiments, and hold what they show against what was published'
+complete -c netpath -n "__fish_netpath_using_subcommand lab; and not __fish_seen_subcommand_from list run compare matrix agent help" -f -a "agent" -d 'Carry one end of a lab\'s traffic in its guest; the guest runs it by itself'
+complete -c netpath -n "__fish_netpath_using_subcommand lab; and not __fish_seen_subcommand_from list run compare matrix agent help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more on stderr; twice for everything'
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -l for -d 'How long to trace' -r
@@ -167,7 +168,9 @@ udp-rr\t'UDP requests and replies, one in flight'
 connect\t'A TCP connection for every request'
 bulk\t'TCP, as much as there can be'
 flood\t'UDP datagrams one way'
-ping\t'ICMP echo, one in flight'"
+ping\t'ICMP echo, one in flight'
+iperf3\t'TCP, as much as there can be, sent and measured by iperf3'
+nuttcp\t'The same by nuttcp'"
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -l request -d 'Bytes of a request, of a datagram of the flood, or of an echo' -r
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -l reply -d 'Bytes of a reply' -r
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -l parallel -d 'How many of each load at once' -r
@@ -192,6 +195,7 @@ complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_sub
 always\t''
 never\t''"
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -s 6 -l ipv6 -d 'Over IPv6'
+complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -l reverse -d 'The topology\'s server asks, or sends, and its client answers, or receives'
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -l json -d 'The same as --format json'
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -l ascii -d 'Draw the live view with ASCII alone'
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -s v -l verbose -d 'Say more on stderr; twice for everything'
@@ -207,6 +211,7 @@ complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_sub
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from compare" -l json -d 'The same as --format json'
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from compare" -s v -l verbose -d 'Say more on stderr; twice for everything'
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from compare" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from matrix" -l within -d 'Be done by then: where the machine is too slow for what is asked, runs become shorter, and then fewer' -r
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from matrix" -l runs -d 'How often everything is measured, in turns' -r
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from matrix" -l run-time -d 'How long each run is' -r
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from matrix" -l cpus -d 'The CPUs of clients and servers, where a load keeps them apart; elsewhere both are on the server\'s. Default: the first two; the scheduler\'s choice where there is one only' -r
@@ -219,10 +224,13 @@ complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_sub
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from matrix" -l json -d 'The same as --format json'
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from matrix" -s v -l verbose -d 'Say more on stderr; twice for everything'
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from matrix" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from agent" -s v -l verbose -d 'Say more on stderr; twice for everything'
+complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from agent" -s h -l help -d 'Print help'
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the topologies and experiments'
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from help" -f -a "run" -d 'Bring a topology or an experiment\'s variant up, send traffic through it, and trace it'
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from help" -f -a "compare" -d 'Hold two topologies or variants against each other, and say which hops make the difference'
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from help" -f -a "matrix" -d 'Run the published experiments, and hold what they show against what was published'
+complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from help" -f -a "agent" -d 'Carry one end of a lab\'s traffic in its guest; the guest runs it by itself'
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c netpath -n "__fish_netpath_using_subcommand hops" -l json -d 'Write JSON'
 complete -c netpath -n "__fish_netpath_using_subcommand hops" -s v -l verbose -d 'Say more on stderr; twice for everything'
@@ -248,3 +256,4 @@ complete -c netpath -n "__fish_netpath_using_subcommand help; and __fish_seen_su
 complete -c netpath -n "__fish_netpath_using_subcommand help; and __fish_seen_subcommand_from lab" -f -a "run" -d 'Bring a topology or an experiment\'s variant up, send traffic through it, and trace it'
 complete -c netpath -n "__fish_netpath_using_subcommand help; and __fish_seen_subcommand_from lab" -f -a "compare" -d 'Hold two topologies or variants against each other, and say which hops make the difference'
 complete -c netpath -n "__fish_netpath_using_subcommand help; and __fish_seen_subcommand_from lab" -f -a "matrix" -d 'Run the published experiments, and hold what they show against what was published'
+complete -c netpath -n "__fish_netpath_using_subcommand help; and __fish_seen_subcommand_from lab" -f -a "agent" -d 'Carry one end of a lab\'s traffic in its guest; the guest runs it by itself'

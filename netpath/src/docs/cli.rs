@@ -23,7 +23,8 @@ fn section(out: &mut String, command: &mut Command, name: &str) {
     let help = command.render_long_help().to_string();
     let help: Vec<&str> = help.lines().map(str::trim_end).collect();
     *out += &format!("\n## {name}\n\n```\n{}\n```\n", help.join("\n").trim_end());
-    for sub in command.get_subcommands_mut().filter(|c| c.get_name() != "help") {
+    for sub in command.get_subcommands_mut().filter(|c| c.get_name() != "help" && !c.is_hide_set())
+    {
         let name = format!("{name} {}", sub.get_name());
         section(out, sub, &name);
     }
@@ -45,7 +46,7 @@ fn page(command: &Command, pages: &mut BTreeMap<PathBuf, Vec<u8>>) {
         .render(&mut text)
         .expect("a page is rendered into memory");
     pages.insert(PathBuf::from(format!("man/{name}.1")), text);
-    for sub in command.get_subcommands() {
+    for sub in command.get_subcommands().filter(|c| !c.is_hide_set()) {
         page(sub, pages);
     }
 }

@@ -8,6 +8,10 @@ use std::time::{Duration, Instant};
 
 /// No run is shorter than this share of what was planned.
 const SHORTEST: f64 = 0.4;
+/// What beside measuring takes time is reckoned as if so many steps had gone before, of so long:
+/// the first ones bring things up, and say little of the others.
+const BEFORE: u32 = 60;
+const BEFORE_EACH: Duration = Duration::from_millis(150);
 /// No experiment has fewer runs than this.
 pub const RUNS_MIN: usize = 3;
 
@@ -87,7 +91,8 @@ impl Pace {
     /// What beside measuring takes time goes on to take as much for each step as it has until now.
     fn share_at(&self, passed: Duration) -> f64 {
         let Some(within) = self.within else { return 1.0 };
-        let beside = passed.saturating_sub(self.measured).as_secs_f64() / self.done.max(1) as f64;
+        let beside = (passed.saturating_sub(self.measured) + BEFORE_EACH * BEFORE).as_secs_f64()
+            / (self.done + u64::from(BEFORE)) as f64;
         let left = self.steps.saturating_sub(self.done) as f64;
         let planned = self.planned.saturating_sub(self.planned_done).as_secs_f64();
         let time = within.as_secs_f64() - passed.as_secs_f64() - beside * left;
@@ -112,7 +117,7 @@ mod tests {
 
     #[test]
     fn in_good_time_runs_are_as_long_as_planned() {
-        // Half a second beside each.
+        // Nearly a third of a second beside each.
         let share = after(50, Some(200 * S)).share_at(75 * S);
         assert!(share > 1.0, "{share}");
         assert_eq!(after(50, Some(200 * S)).given_up(), None);
@@ -121,9 +126,17 @@ mod tests {
 
     #[test]
     fn what_is_left_shares_the_time_that_is_left() {
-        // 50 s are left for 50 steps, and half a second beside each.
-        let share = after(50, Some(125 * S)).share_at(75 * S);
+        // 32.5 s are left for 50 steps, and 0.15 s beside each.
+        let share = after(50, Some(90 * S)).share_at(50 * S + 50 * BEFORE_EACH);
         assert!((share - 0.5).abs() < 1e-9, "{share}");
+    }
+
+    #[test]
+    fn what_takes_long_at_first_shortens_nothing() {
+        // A guest was booted in the first of 45 steps.
+        let mut pace = Pace::new(Some(480 * S), 45, 5 * S);
+        pace.step(Duration::ZERO, Duration::ZERO);
+        assert!(pace.share_at(60 * S) > 1.0);
     }
 
     #[test]

@@ -31,6 +31,9 @@ fn digits(value: f64) -> String {
 
 /// `1.08 (1.06–1.10)`; `≈ 1` where the spread hides whether there is a difference at all.
 fn ratio(e: &Estimate) -> String {
+    if e.runs < 2 {
+        return format!("{} in one run", digits(e.median));
+    }
     let range = format!("({}–{})", digits(e.low), digits(e.high));
     if e.is_clear() { format!("{} {range}", digits(e.median)) } else { format!("≈ 1 {range}") }
 }
@@ -149,6 +152,8 @@ pub(crate) mod tests {
     fn a_hidden_effect_is_called_one() {
         let hidden = Estimate::ratio(&[1.0, 1.2, 0.9], &[1.0, 1.0, 1.0]).unwrap();
         assert_eq!(ratio(&hidden), "≈ 1 (0.90–1.20)");
+        let once = Estimate::ratio(&[4.4], &[1.0]).unwrap();
+        assert_eq!(ratio(&once), "4.40 in one run");
         let clear = Estimate::ratio(&[1.5, 1.6, 1.4], &[1.0, 1.0, 1.0]).unwrap();
         assert_eq!(ratio(&clear), "1.50 (1.40–1.60)");
     }

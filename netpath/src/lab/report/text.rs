@@ -46,19 +46,18 @@ fn head(r: &Report) -> String {
 
 fn foot(r: &Report) -> String {
     let mut text = String::new();
-    let confidence = r
-        .experiments
-        .iter()
-        .flat_map(|e| &e.variants)
-        .flat_map(|v| &v.figures)
-        .filter_map(|f| f.ratio.map(|e| e.confidence))
-        .reduce(f64::min);
-    if let Some(confidence) = confidence {
+    let ratios = || {
+        let figures = r.experiments.iter().flat_map(|e| &e.variants).flat_map(|v| &v.figures);
+        figures.filter_map(|f| f.ratio)
+    };
+    let runs = || ratios().map(|e| e.runs);
+    if let Some(most) = ratios().max_by_key(|e| e.runs) {
         text += &format!(
-            "Medians; in brackets what holds the true one with {:.0} % at least. Ratios are of runs side by \
+            "Medians; in brackets what holds the true one with {:.0} %{}. Ratios are of runs side by \
              side; ≈ 1: the spread hides whether there is a difference. Ratios travel between \
              machines, absolute values don't.",
-            confidence * 100.0
+            most.confidence * 100.0,
+            if runs().any(|n| n < most.runs) { ", less where runs are missing" } else { "" },
         );
     }
     if let Some(given_up) = &r.given_up {
