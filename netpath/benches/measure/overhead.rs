@@ -31,6 +31,9 @@ use crate::{
     ways::{Needs, Tool, WAYS, Way},
 };
 
+/// How long a load goes on before it is measured.
+const WARM_UP: Duration = Duration::from_millis(200);
+
 /// A load by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LoadArg {
@@ -157,9 +160,8 @@ fn one_load(args: &Args, lab: &Lab, load: LoadArg, ways: &[&Way]) -> anyhow::Res
         _ => Ok(None),
     };
     let alone: Vec<Result<Option<f64>, _>> = others.iter().map(alone).collect();
-    let mut traffic = Traffic::start(lab, load.load(), false)?;
-    // Connections and caches are warm from here on.
-    measure(&traffic, load, length, &Watcher::Nothing);
+    // Caches and conntrack's tables are warm from here on.
+    measure(lab, load, length, &Watcher::Nothing)?;
     let mut runs: Vec<Vec<(Run, Run)>> = vec![Vec::new(); others.len()];
     let mut failed: Vec<Option<String>> = vec![None; others.len()];
     let mut bare: Vec<Run> = Vec::new();
@@ -167,10 +169,11 @@ fn one_load(args: &Args, lab: &Lab, load: LoadArg, ways: &[&Way]) -> anyhow::Res
         for at in 0..others.len() {
             // Another one is first each round.
             let at = (at + round) % others.len();
-            let before = measure(&traffic, load, length, &Watcher::Nothing);
-            match under(others[at], lab, &traffic, load, length) {
+            eprintln!("bench: round {} of {}: {}", round + 1, args.rounds, others[at].what);
+            let before = measure(lab, load, length, &Watcher::Nothing)?;
+            match under(others[at], lab, load, length) {
                 Ok(run) => {
-                    let after = measure(&traffic, load, length, &Watcher::Nothing);
+                    let after = measure(lab, load, length, &Watcher::Nothing)?;
                     let plain = Run {
                         per_second: f64::midpoint(before.per_second, after.per_second),
                         received: f64::midpoint(before.received, after.received),
@@ -182,9 +185,7 @@ fn one_load(args: &Args, lab: &Lab, load: LoadArg, ways: &[&Way]) -> anyhow::Res
                 Err(error) => failed[at] = Some(format!("{error:#}")),
             }
         }
-        eprintln!("bench: round {} of {}", round + 1, args.rounds);
     }
-    traffic.stop()?;
     let bare: Vec<(Run, Run)> = bare.into_iter().map(|run| (run, run)).collect();
     let mut figures = vec![figures(args, untraced, &bare, None)];
     for (((way, runs), failed), alone) in others.iter().zip(&runs).zip(failed).zip(alone) {
@@ -202,21 +203,19 @@ fn one_load(args: &Args, lab: &Lab, load: LoadArg, ways: &[&Way]) -> anyhow::Res
     Ok(LoadFigures { load: load.what(), name: load.name(), unit: load.unit(), ways: figures })
 }
 
-fn under(
-    way: &Way,
-    lab: &Lab,
-    traffic: &Traffic,
-    load: LoadArg,
-    length: Duration,
-) -> anyhow::Result<Run> {
+/// The traffic begins when the tool is attached, and ends before the tool does: tools take long to
+/// come and to go while a flood has the CPUs, most of all on an emulated machine.
+fn under(way: &Way, lab: &Lab, load: LoadArg, length: Duration) -> anyhow::Result<Run> {
     let watcher = Watcher::start(way, lab)?;
-    let mut run = measure(traffic, load, length, &watcher);
-    run.lost = watcher.stop()?.lost;
-    Ok(run)
+    let run = measure(lab, load, length, &watcher);
+    let said = watcher.stop()?;
+    Ok(Run { lost: said.lost, ..run? })
 }
 
 /// Counts what the load gets done in this time.
-fn measure(traffic: &Traffic, load: LoadArg, length: Duration, watcher: &Watcher) -> Run {
+fn measure(lab: &Lab, load: LoadArg, length: Duration, watcher: &Watcher) -> anyhow::Result<Run> {
+    let mut traffic = Traffic::start(lab, load.load(), false)?;
+    thread::sleep(WARM_UP);
     let (since, count, received, cpu, lines) =
         (Instant::now(), traffic.count(), traffic.received_bytes(), watcher.cpu(), watcher.lines());
     thread::sleep(length);
@@ -224,15 +223,11 @@ fn measure(traffic: &Traffic, load: LoadArg, length: Duration, watcher: &Watcher
     let lines = (watcher.lines() - lines) as f64 / seconds;
     let received = (traffic.received_bytes() - received) as f64 / seconds;
     let counted = (traffic.count() - count) as f64 / seconds;
+    let cpus = watcher.cpu().saturating_sub(cpu).as_secs_f64() / seconds;
+    traffic.stop()?;
     // A write of a bulk load may be large or small.
     let per_second = if load == LoadArg::TcpBulk { received } else { counted };
-    Run {
-        per_second,
-        received,
-        cpus: (watcher.cpu().saturating_sub(cpu)).as_secs_f64() / seconds,
-        lines: lines / per_second,
-        lost: None,
-    }
+    Ok(Run { per_second, received, cpus, lines: lines / per_second, lost: None })
 }
 
 fn figures(args: &Args, way: &Way, runs: &[(Run, Run)], failed: Option<String>) -> WayFigures {
