@@ -23,7 +23,7 @@ use nix::{
 use crate::ways::{Tool, Way};
 
 /// How long a tool may take to attach, or to end: on an emulated machine, much longer than here.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(5);
 /// How long after that it is left alone before anything is measured.
 const SETTLE: Duration = Duration::from_millis(200);
 /// How long a tool is given that does not say when it is attached.
