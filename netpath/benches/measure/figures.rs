@@ -36,7 +36,15 @@ fn quantile(sorted: &[f64], quarters: usize) -> f64 {
     sorted[at] + (next - sorted[at]) * rest as f64 / 4.0
 }
 
-/// CPU time of this thread: what others do on the machine is not in it.
-pub(crate) fn cpu_time() -> anyhow::Result<Duration> {
-    Ok(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?.into())
+/// A clock that goes with the CPU time of this thread: what others do on the machine is not in it.
+pub(crate) struct CpuClock(Duration);
+
+impl CpuClock {
+    pub(crate) fn start() -> anyhow::Result<Self> {
+        Ok(Self(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?.into()))
+    }
+
+    pub(crate) fn elapsed(&self) -> anyhow::Result<Duration> {
+        Ok(Self::start()?.0.saturating_sub(self.0))
+    }
 }

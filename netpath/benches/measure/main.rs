@@ -44,6 +44,9 @@ struct Args {
     /// Only this load.
     #[arg(long, value_enum, value_delimiter = ',')]
     loads: Vec<overhead::LoadArg>,
+    /// Of `scale`, only what is measured against these.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    against: Vec<scale::Against>,
     /// How long memory is watched at the end of `scale`.
     #[arg(long, default_value = "30s")]
     soak: humantime::Duration,

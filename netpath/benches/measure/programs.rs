@@ -62,11 +62,9 @@ impl Count {
 
 pub(crate) fn run() -> anyhow::Result<Programs> {
     let lab = Lab::up(find("bridge-nat").context("the lab has no bridge-nat")?)?;
-    let mut traffic = Traffic::start(&lab, Load::UdpFlood { bytes: 64, rate: None }, false)?;
     let _counting = enable_stats(Stats::RunTime)?;
-    let (empty, _) = counted(&EMPTY, &lab, &traffic)?;
-    let (full, packets) = counted(&FULL, &lab, &traffic)?;
-    traffic.stop()?;
+    let (empty, _) = counted(&EMPTY, &lab)?;
+    let (full, packets) = counted(&FULL, &lab)?;
     let sum = |counts: &BTreeMap<String, Count>| {
         counts
             .values()
@@ -91,16 +89,14 @@ pub(crate) fn run() -> anyhow::Result<Programs> {
 }
 
 /// Runs of a way's programs, and the datagrams sent meanwhile.
-fn counted(
-    way: &Way,
-    lab: &Lab,
-    traffic: &Traffic,
-) -> anyhow::Result<(BTreeMap<String, Count>, u64)> {
+fn counted(way: &Way, lab: &Lab) -> anyhow::Result<(BTreeMap<String, Count>, u64)> {
     let watcher = Watcher::start(way, lab)?;
+    let mut traffic = Traffic::start(lab, Load::UdpFlood { bytes: 64, rate: None }, false)?;
     let pid = watcher.pid().context("netpath runs as a process")?;
     let (before, sent) = (read(pid)?, traffic.count());
     thread::sleep(COUNTED);
     let (after, until) = (read(pid)?, traffic.count());
+    traffic.stop()?;
     watcher.stop()?;
     let mut counts: BTreeMap<String, Count> = BTreeMap::new();
     for (id, (name, now)) in after {

@@ -18,7 +18,7 @@ use netpath::{
 use serde::Serialize;
 
 use crate::{
-    figures::{Figure, cpu_time},
+    figures::{CpuClock, Figure},
     ways::netpath,
 };
 
@@ -48,7 +48,7 @@ pub(crate) fn run() -> anyhow::Result<Replay> {
     let mut events = 0;
     let (mut decode, mut flights, mut ledgers) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let since = cpu_time()?;
+        let since = CpuClock::start()?;
         let mut batch = Batch::default();
         let mut decoded = 0;
         for chunk in polls.iter().flat_map(|(_, chunks)| chunks) {
@@ -56,9 +56,9 @@ pub(crate) fn run() -> anyhow::Result<Replay> {
             decoded += batch.events.len();
             batch.clear();
         }
-        decode.push(decoded as f64 / (cpu_time()? - since).as_secs_f64() / 1e6);
+        decode.push(decoded as f64 / since.elapsed()?.as_secs_f64() / 1e6);
 
-        let since = cpu_time()?;
+        let since = CpuClock::start()?;
         let mut pipeline = Pipeline::of(&session);
         let mut ended = 0_u64;
         for (watermark_ns, chunks) in &polls {
@@ -68,9 +68,9 @@ pub(crate) fn run() -> anyhow::Result<Replay> {
             pipeline.advance_with(*watermark_ns, |_| ended += 1);
         }
         pipeline.finish_with(|_| ended += 1);
-        flights.push(pipeline.events as f64 / (cpu_time()? - since).as_secs_f64() / 1e6);
+        flights.push(pipeline.events as f64 / since.elapsed()?.as_secs_f64() / 1e6);
 
-        let since = cpu_time()?;
+        let since = CpuClock::start()?;
         let mut pipeline = Pipeline::of(&session);
         let mut ledger = Ledger::new(session.topology.clone(), session.hooks.clone());
         for (watermark_ns, chunks) in &polls {
@@ -80,7 +80,7 @@ pub(crate) fn run() -> anyhow::Result<Replay> {
             pipeline.advance(*watermark_ns, &mut ledger);
         }
         pipeline.finish(&mut ledger);
-        ledgers.push(pipeline.events as f64 / (cpu_time()? - since).as_secs_f64() / 1e6);
+        ledgers.push(pipeline.events as f64 / since.elapsed()?.as_secs_f64() / 1e6);
         ensure!(ended >= ledger.coverage.seen, "{ended} flights ended, fewer than were booked");
         (packets, events) = (ledger.coverage.seen, pipeline.events);
     }

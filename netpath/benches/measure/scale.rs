@@ -12,6 +12,7 @@ mod synthetic;
 mod user_side;
 
 use anyhow::Context as _;
+use clap::ValueEnum;
 use netpath::lab::{Lab, topologies::find};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
@@ -23,14 +24,27 @@ pub(crate) use self::{
 };
 use crate::{Args, ways::netpath};
 
-/// Everything.
-#[derive(Debug, Serialize)]
+/// What is varied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Against {
+    /// Hops, flows and paths, on events made by hand.
+    UserSide,
+    Hops,
+    Flows,
+    /// Packets a second.
+    Rates,
+    /// Time.
+    Soak,
+}
+
+/// What was measured; what was not asked for is empty.
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Scale {
+    pub(crate) user_side: Vec<Series>,
     pub(crate) hops: Vec<Row>,
     pub(crate) flows: Vec<Row>,
     pub(crate) rates: Vec<Row>,
-    pub(crate) user_side: Vec<Series>,
-    pub(crate) soak: Soak,
+    pub(crate) soak: Option<Soak>,
     /// From the command's start to the first packet's record and the command's end, ms.
     pub(crate) start_ms: f64,
     pub(crate) binary_bytes: u64,
@@ -38,18 +52,27 @@ pub(crate) struct Scale {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Scale> {
     raise_files()?;
-    let user_side = user_side::run()?;
-    let hops = live::hops()?;
+    let wanted = |against| args.against.is_empty() || args.against.contains(&against);
+    let mut scale = Scale::default();
+    if wanted(Against::UserSide) {
+        scale.user_side = user_side::run()?;
+    }
+    if wanted(Against::Hops) {
+        scale.hops = live::hops()?;
+    }
     let lab = Lab::up(find("bridge-nat").context("the lab has no bridge-nat")?)?;
-    Ok(Scale {
-        user_side,
-        hops,
-        flows: live::flows(&lab)?,
-        rates: live::rates(&lab)?,
-        soak: live::soak(&lab, args)?,
-        start_ms: live::start_ms(&lab)?,
-        binary_bytes: std::fs::metadata(netpath())?.len(),
-    })
+    if wanted(Against::Flows) {
+        scale.flows = live::flows(&lab)?;
+    }
+    if wanted(Against::Rates) {
+        scale.rates = live::rates(&lab)?;
+    }
+    if wanted(Against::Soak) {
+        scale.soak = Some(live::soak(&lab, args)?);
+    }
+    scale.start_ms = live::start_ms(&lab)?;
+    scale.binary_bytes = std::fs::metadata(netpath())?.len();
+    Ok(scale)
 }
 
 /// Lets this process open a socket per flow.

@@ -23,7 +23,7 @@ use nix::{
 use crate::ways::{Tool, Way};
 
 /// How long a tool may take to attach, or to end: on an emulated machine, much longer than here.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(5);
 /// How long after that it is left alone before anything is measured.
 const SETTLE: Duration = Duration::from_millis(200);
 /// How long a tool is given that does not say when it is attached.
@@ -80,9 +80,10 @@ impl Watcher {
                 let _ = process.child.kill();
                 let _ = process.child.wait();
                 let err = process.err.recv_timeout(PATIENCE).unwrap_or_default();
-                let last = String::from_utf8_lossy(&err);
-                let last = last.lines().last().unwrap_or("and nothing else");
-                bail!("{command:?} has not said `{line}`: {last}");
+                let said = String::from_utf8_lossy(&err);
+                let says = |line: &&str| line.contains("rror") || line.contains("annot ");
+                let why = said.lines().find(says).or(said.lines().last()).unwrap_or("nothing else");
+                bail!("{command:?} has not said `{line}`: {why}");
             }
             Some(_) => thread::sleep(SETTLE),
             None => thread::sleep(BLIND),

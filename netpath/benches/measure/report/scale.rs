@@ -12,14 +12,22 @@ impl Report {
         for series in &scale.user_side {
             user_side(&mut out, series);
         }
-        live(&mut out, "hops", &scale.hops, |row| row.hops.to_string());
-        line(&mut out, scale.hops.iter().map(|r| (r.hops as f64, r.user_ns_per_packet)));
-        live(&mut out, "flows", &scale.flows, |row| row.flows.to_string());
-        even(&mut out, scale.flows.iter().map(|r| r.user_ns_per_packet));
-        live(&mut out, "packets a second", &scale.rates, |row| {
-            format!("{:.0}", row.packets_per_second)
-        });
-        soak(&mut out, &scale.soak);
+        if !scale.hops.is_empty() {
+            live(&mut out, "hops", &scale.hops, |row| row.hops.to_string());
+            line(&mut out, scale.hops.iter().map(|r| (r.hops as f64, r.user_ns_per_packet)));
+        }
+        if !scale.flows.is_empty() {
+            live(&mut out, "flows", &scale.flows, |row| row.flows.to_string());
+            even(&mut out, scale.flows.iter().map(|r| r.user_ns_per_packet));
+        }
+        if !scale.rates.is_empty() {
+            live(&mut out, "packets a second", &scale.rates, |row| {
+                format!("{:.0}", row.packets_per_second)
+            });
+        }
+        if let Some(soak) = &scale.soak {
+            self::soak(&mut out, soak);
+        }
         start(&mut out, scale);
         out
     }

@@ -9,7 +9,7 @@ use netpath::{ledger::Ledger, pipeline::Pipeline};
 use serde::Serialize;
 
 use super::synthetic::{Shape, Stream};
-use crate::figures::{Figure, cpu_time};
+use crate::figures::{CpuClock, Figure};
 
 /// Packets of a run: several of each flow.
 const PACKETS: u64 = 400_000;
@@ -98,16 +98,16 @@ fn once(shape: Shape) -> anyhow::Result<(f64, Pipeline, Ledger)> {
     let mut took = Duration::ZERO;
     for _ in 0..PACKETS / POLL {
         let (chunks, watermark_ns) = stream.chunks(POLL);
-        let since = cpu_time()?;
+        let since = CpuClock::start()?;
         for chunk in &chunks {
             pipeline.chunk(chunk);
         }
         pipeline.advance(watermark_ns, &mut ledger);
-        took += cpu_time()? - since;
+        took += since.elapsed()?;
     }
-    let since = cpu_time()?;
+    let since = CpuClock::start()?;
     pipeline.finish(&mut ledger);
-    took += cpu_time()? - since;
+    took += since.elapsed()?;
     let complete = ledger.coverage.complete;
     ensure!(complete == PACKETS, "of {PACKETS} packets {complete} were booked: {shape:?}");
     Ok((took.as_nanos() as f64, pipeline, ledger))
