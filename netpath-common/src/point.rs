@@ -398,6 +398,14 @@ pub const fn is_told_later(number: u16) -> bool {
     matches!(number, SEND_BEGIN | QDISC_LOCK | QDISC_LOCKED | LATE)
 }
 
+/// The point, if it is always the same, that writes this one's events down.
+pub const fn told_by(number: u16) -> Option<u16> {
+    match number {
+        QDISC_LOCK | QDISC_LOCKED => Some(QDISC_ENQUEUE),
+        _ => None,
+    }
+}
+
 /// The row of this point.
 #[inline]
 pub const fn point(number: u16) -> Option<&'static Point> {
@@ -595,6 +603,10 @@ mod tests {
             assert!(a.tracepoint.is_some() || !a.functions.is_empty(), "{}", a.point);
             assert!(a.body.wants().len() <= ARGS);
             assert_eq!(point(a.point).map(|p| p.point), Some(a.point));
+            // Whether it is there is known when it is asked for.
+            if let Some(by) = told_by(a.point) {
+                assert!(is_told_later(a.point) && POINTS[..i].iter().any(|p| p.point == by));
+            }
             for b in &POINTS[i + 1..] {
                 assert!(a.point != b.point);
                 assert!(a.tracepoint.is_none() || a.tracepoint != b.tracepoint);

@@ -16,9 +16,9 @@ use aya_ebpf::{
 use netpath_common::{
     place::{Bucket, DevId, WANTED_BUCKETS},
     point::{
-        HOOK_SLOT, IP_FINISH, IP_OUTPUT, IP6_XMIT, LATE, LEFT_IDLE, LOCAL_OUT, NET_DEV_QUEUE,
-        NET_DEV_START, NETIF_RECEIVE, NETIF_RX, QDISC_ENQUEUE, QDISC_LOCK, QDISC_LOCKED, ReadyArg,
-        SEND_BEGIN, TRANSPORT,
+        HOOK_SLOT, IP_FINISH, IP_OUTPUT, IP6_XMIT, LATE, LEFT_IDLE, LOCAL_OUT, NEIGH_QUEUE,
+        NET_DEV_QUEUE, NET_DEV_START, NETIF_RECEIVE, NETIF_RX, QDISC_ENQUEUE, QDISC_LOCK,
+        QDISC_LOCKED, ReadyArg, SEND_BEGIN, TRANSPORT,
     },
     wire::{CELLS_PER_EVENT, CHUNK_CELLS, Cell, CpuBuffer, Event, KIND_SKB, Skb},
 };
@@ -463,7 +463,10 @@ impl Here {
     pub(crate) fn out_of_stack(self) -> bool {
         // SAFETY: this CPU's own buffer.
         let last = unsafe { (*self.cpu).last_point };
-        self.same && (last >= HOOK_SLOT || matches!(last, IP_OUTPUT | IP_FINISH | NETIF_RECEIVE))
+        // A neighbour that has not been heard of for a while is asked about, and sent to at once.
+        self.same
+            && (last >= HOOK_SLOT
+                || matches!(last, IP_OUTPUT | IP_FINISH | NEIGH_QUEUE | NETIF_RECEIVE))
     }
 }
 

@@ -13,8 +13,6 @@ pub(crate) fn build(tools: &Tools) -> anyhow::Result<PathBuf> {
     check(
         for_kernel(tools)
             .current_dir(root().join("netpath-ebpf"))
-            // Programs in many units are too large for the verifier's limit on stacks.
-            .env("CARGO_INCREMENTAL", "0")
             .args(["build", "--release", "--quiet", "--target", "bpfel-unknown-none"])
             .arg("--target-dir")
             .arg(&dir),

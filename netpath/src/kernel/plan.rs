@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use netpath_common::{
     args::{Positions, Row, SPAN_ROWS},
-    point::{POINTS, Point, point},
+    point::{POINTS, Point, point, told_by},
     span::{SPANS, SpanRow},
 };
 
@@ -86,6 +86,12 @@ impl Plan {
     fn point(&mut self, point: &Point, btf: &KernelBtf, choice: &Choice, lacking: &Lacking) {
         let what = What::Point(point.point);
         let row = usize::from(point.point);
+        if let Some(by) = told_by(point.point)
+            && !self.targets.iter().any(|target| target.what == What::Point(by))
+        {
+            self.absent.insert(what, "what would write it down is not probed".to_owned());
+            return;
+        }
         if let Some(name) = point.tracepoint.filter(|_| choice.by_tracepoint(point)) {
             if let Some(why) = lacking.for_tracepoint(name) {
                 self.absent.insert(what, why.to_owned());

@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
-    process::{Child, Stdio},
+    process::Stdio,
 };
 
 use netpath::{
@@ -12,17 +12,10 @@ use netpath::{
     },
     snapshot::Snapshot,
 };
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
 
-use super::support::{bridge_nat, loaded, netpath, run, trace, trace_on, wait_for};
+use super::support::{bridge_nat, loaded, netpath, run, signal, trace, trace_on, wait_for};
 use crate::need_kernel;
-
-pub(crate) fn signal(child: &Child, signal: Signal) {
-    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
-}
 
 #[test]
 fn nothing_stays_attached_after_the_end_or_a_kill() {

@@ -33,6 +33,9 @@ const DELAY_MS: f64 = 5.0;
 const PING_BYTES: usize = 14 + 20 + 8 + PING_PAYLOAD;
 const PING_PAYLOAD: usize = 56;
 
+/// Connections, or pings, that a trace is of.
+const ENOUGH: u64 = 150;
+
 /// Keeps this process, its traffic and the netpath that it starts on one CPU: there, no time
 /// between two marks can be negative.
 fn stay_on_one_cpu() {
@@ -68,7 +71,7 @@ fn delay_uplink(lab: &Lab) {
 /// pass, and leave the one CPU some time for the trace.
 fn traced(lab: &Lab, v6: bool, arguments: &[&str]) -> Snapshot {
     let load = Load::TcpConnects(Sizes::default());
-    support::traced(lab, &[load], v6, &[&["--for", "1500ms"], arguments].concat()).0
+    support::traced(lab, &[load], v6, ENOUGH, arguments)
 }
 
 /// What `netpath doctor` says, with the lab's modules loaded.
@@ -163,7 +166,7 @@ fn a_queues_wait_is_what_the_queue_delays() {
     delay_uplink(&lab);
     // One packet at a time: a machine that is busy is late.
     let ping = Load::Ping { bytes: PING_PAYLOAD };
-    let (snapshot, _) = support::traced(&lab, &[ping], false, &["--for", "1500ms"]);
+    let snapshot = support::traced(&lab, &[ping], false, ENOUGH, &[]);
     assert_sound(&snapshot);
     let out = path(&snapshot, "outbound");
     let wait = out.hops.iter().find(|h| h.hop == "qdisc.wait").expect("a wait in the qdisc");

@@ -12,10 +12,7 @@ use netpath::{
 };
 use nix::sys::signal::Signal;
 
-use super::{
-    lifecycle::signal,
-    support::{end_of, loaded, told, trace_on, wait_for},
-};
+use super::support::{end_of, loaded, signal, told, trace_on, wait_for};
 use crate::need_kernel;
 
 /// What netfilter's modules are called.

@@ -11,9 +11,13 @@ use netpath::{
     kernel,
     lab::{
         Lab, topologies,
-        traffic::{Load, Measured, Traffic},
+        traffic::{Load, Traffic},
     },
     snapshot::{PathReport, Snapshot},
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
 };
 
 /// Whether the kernel tests can run here; says why not.
@@ -103,25 +107,36 @@ pub(crate) fn trace_on(lab: &Lab, arguments: &[&str]) -> Child {
     child
 }
 
-/// Traces loads that begin once netpath is attached; what they measured themselves.
+/// Traces loads that begin once netpath is attached, until each has done so much.
 pub(crate) fn traced(
     lab: &Lab,
     loads: &[Load],
     v6: bool,
+    enough: u64,
     arguments: &[&str],
-) -> (Snapshot, Vec<Measured>) {
+) -> Snapshot {
     let start = || -> Vec<Traffic> {
         let start = |load: &Load| Traffic::start(lab, *load, v6).expect("the traffic flows");
         loads.iter().map(start).collect()
     };
-    let stop = |traffic: Vec<Traffic>| -> Vec<Measured> {
-        traffic.into_iter().map(|mut t| t.stop().expect("the traffic flowed")).collect()
+    let stop = |traffic: Vec<Traffic>| {
+        for mut load in traffic {
+            load.stop().expect("the traffic flowed");
+        }
     };
     // The bridge learns its ports, and everybody his neighbours.
     stop(start());
     let child = trace_on(lab, arguments);
     let traffic = start();
-    (end_of(child), stop(traffic))
+    wait_for("enough traffic", || traffic.iter().all(|load| load.count() >= enough));
+    signal(&child, Signal::SIGINT);
+    let snapshot = end_of(child);
+    stop(traffic);
+    snapshot
+}
+
+pub(crate) fn signal(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(child.id()).expect("a pid")), signal).expect("it is ours");
 }
 
 /// The path with most packets in a direction.
@@ -183,11 +198,12 @@ pub(crate) fn end_of(mut child: Child) -> Snapshot {
     serde_json::from_str(&text).expect("a report")
 }
 
-/// Waits until `done`, a minute at most: emulated machines are slow.
+/// Waits until `done`, three minutes at most: emulated machines are slow, and have one CPU, which is
+/// others' between two looks.
 pub(crate) fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_mins(1);
+    let deadline = Instant::now() + Duration::from_mins(3);
     while !done() {
         assert!(Instant::now() < deadline, "waited in vain for {what}");
-        std::thread::yield_now();
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
