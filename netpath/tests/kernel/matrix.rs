@@ -170,7 +170,8 @@ fn a_queues_wait_is_what_the_queue_delays() {
     assert_sound(&snapshot);
     let out = path(&snapshot, "outbound");
     let wait = out.hops.iter().find(|h| h.hop == "qdisc.wait").expect("a wait in the qdisc");
-    assert_eq!((wait.place().as_str(), wait.count), ("host/up0", out.packets));
+    let counts: Vec<_> = out.hops.iter().map(|h| (&h.hop, h.place(), h.count)).collect();
+    assert_eq!((wait.place().as_str(), wait.count), ("host/up0", out.packets), "{counts:?}");
     let p50_ms = wait.times.p50_ns as f64 / 1e6;
     assert!((p50_ms - DELAY_MS).abs() <= DELAY_MS * 0.05, "{p50_ms} ms of {DELAY_MS}: {wait:?}");
 }

@@ -173,14 +173,12 @@ pub(super) fn reader_wake_up(scene: &Scene) -> Option<Hit> {
         text += ": the reader gets that CPU when what brought the packet, and whoever else wants it, \
                  leave it";
     }
-    Some(
-        Hit::new(cost, text)
-            .with("same_cpu", same.count)
-            .with("other_cpu", other.count)
-            .with("idle_cpu", idle)
-            .with("p50_ns", hop.times.p50_ns)
-            .with("p99_ns", hop.times.p99_ns),
-    )
+    let hit = Hit::new(cost, text)
+        .with("same_cpu", same.count)
+        .with("other_cpu", other.count)
+        .with("p50_ns", hop.times.p50_ns)
+        .with("p99_ns", hop.times.p99_ns);
+    Some(if idle > 0.0 { hit.with("idle_cpu", idle) } else { hit })
 }
 
 /// A tally's count, which JSON keeps as a number of any kind.
