@@ -60,6 +60,7 @@
 //!   builds a new sk_buff: a flight ends as vanished and another is picked up.
 
 mod assemble;
+mod role;
 mod sockets;
 
 pub use assemble::{Assembler, Counters};

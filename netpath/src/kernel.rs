@@ -14,7 +14,7 @@
 //! - [`rules`]: names of the rules that packets walk;
 //! - [`reader`]: the ring buffer and the CPUs' unfinished chunks;
 //! - [`calibrate`]: what recording an event costs;
-//! - [`selection`]: which packets the programs take;
+//! - [`selection`]: which packets the programs take, and from when to when;
 //! - [`rights`]: what the process is allowed to do.
 
 mod backend;
@@ -43,10 +43,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use netpath_common::{
-    point::{Family, Hook, LOCAL_OUT},
-    span,
-};
+use netpath_common::span;
 
 pub use backend::{Backend, Options};
 pub use error::KernelError;
@@ -56,12 +53,12 @@ pub use rights::check as check_rights;
 pub use selection::Selection;
 
 use crate::{
-    hooks::{HookKey, HookPlan, Registered},
+    hooks::{HookPlan, Registered},
     netns::Netns,
-    sample::{Births, Lateness},
+    sample::Lateness,
     serving::{Serving, Source as Served},
     session::ProbeCost,
-    topo::{Place, Topology},
+    topo::Topology,
 };
 use btf::KernelBtf;
 use calibrate::Bench;
@@ -304,28 +301,6 @@ impl Tracer {
         &self.refused
     }
 
-    /// Begins to record packets of the topology's devices, and what sockets at its ends send. Only
-    /// now: packets that pass while the probes are being attached are none of ours.
-    pub fn begin(&mut self, topology: &Topology) -> Result<(), KernelError> {
-        self.passed_over_before = self.passed_over();
-        self.births = self.sees_births(topology);
-        // The table of devices takes a while to fill: nothing begins while it does.
-        self.open(false)?;
-        let devices = topology.devices().map(|(place, _)| place);
-        let ends = topology.hosts.values().filter(|host| !host.forwards);
-        let ends = ends.map(|host| Place { netns: host.netns, ifindex: 0 });
-        self.object.want(devices.chain(ends))?;
-        self.open(true)?;
-        self.since_ns = reader::now_ns();
-        Ok(())
-    }
-
-    /// Says whether packets that begin from now on are recorded.
-    fn open(&mut self, open: bool) -> Result<(), KernelError> {
-        self.is_open = open;
-        selection::set(&mut self.object, &self.selection, self.births, open, self.late)
-    }
-
     /// Lets go of the kernel: packets pass as if there were no netpath.
     pub fn pause(&mut self) {
         self.links.pause();
@@ -353,54 +328,6 @@ impl Tracer {
     /// What attaching took, the last time; loading aside.
     pub fn attaching(&self) -> Duration {
         self.attaching
-    }
-
-    /// Records no packet that begins from now on. What is under way is followed to its end, and
-    /// what was recorded can still be read.
-    pub fn end(&mut self) -> Result<(), KernelError> {
-        self.open(false)
-    }
-
-    /// Records packets again that begin from now on.
-    pub fn go_on(&mut self) -> Result<(), KernelError> {
-        self.open(true)
-    }
-
-    /// Which packets are recorded, from the next one on.
-    pub fn select(&mut self, selection: Selection) -> Result<(), KernelError> {
-        self.selection = selection;
-        self.open(self.is_open)
-    }
-
-    /// Whether packets are seen when they leave the sockets of the topology's ends.
-    fn sees_births(&self, topology: &Topology) -> bool {
-        if let Some(Served::By(..)) = self.serving.points.get(&LOCAL_OUT) {
-            return true;
-        }
-        topology.hosts.values().filter(|host| !host.forwards).all(|host| {
-            Family::ALL.iter().all(|family| {
-                let (family, hook) = (*family as u8, Hook::Output as u8);
-                let key = HookKey { netns: host.netns, family, hook };
-                self.plan.points.get(&key).is_some_and(|point| !point.links.is_empty())
-            })
-        })
-    }
-
-    /// When a packet that was not drawn is recorded after all.
-    pub fn take_late(&mut self, late: Lateness) -> Result<(), KernelError> {
-        self.late = late;
-        self.open(self.is_open)
-    }
-
-    /// Flows, as [`crate::filter::Filter::unwanted`] names them, whose packets need not be
-    /// recorded.
-    pub fn leave_out(&mut self, flows: impl Iterator<Item = (u32, u32)>) {
-        self.flows.leave_out(flows);
-    }
-
-    /// Packets that began so far.
-    pub fn births(&self) -> Births {
-        self.reader.births()
     }
 
     /// When recording began, on the events' clock, ns.

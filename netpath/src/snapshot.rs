@@ -17,7 +17,9 @@ use serde::{Deserialize, Serialize};
 
 pub use build::build;
 pub(crate) use build::named;
+pub use drops::DropReport;
 pub use facts::{NetnsReport, QdiscReport};
+pub use late::{LatePacketReport, LatePieceReport, LateReport};
 
 pub use crate::session::ProbeCost;
 use crate::{facts::Softnet, host::HostFacts, ledger::Coverage};
@@ -92,55 +94,6 @@ pub struct SamplingReport {
     /// The share of the time in which probes were attached, 0 to 1: less than 1 where the budget
     /// would else have been passed. What began in between is in none of these numbers.
     pub listened: f64,
-}
-
-/// Packets that had taken longer, where a device took them up, than 99 % of those drawn take to their last
-/// device. They are recorded from there on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct LateReport {
-    /// At the end: late after so long, ns.
-    pub after_ns: u64,
-    /// How many were found to be late, on all of the path's devices.
-    pub found: u64,
-    /// Of these, those that were recorded and passed the interface.
-    pub recorded: u64,
-    /// The slowest of them, slowest first.
-    pub slowest: Vec<LatePacketReport>,
-}
-
-/// A late packet.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct LatePacketReport {
-    #[serde(flatten)]
-    pub flow: FlowExample,
-    pub direction: String,
-    /// Where it was found to be late.
-    pub at: NamedPlace,
-    /// `delivered`, `dropped`, and so on.
-    pub end: String,
-    /// Since recording began.
-    pub start_ns: u64,
-    pub total_ns: i64,
-    /// Of the total, what had passed before it was recorded.
-    pub before_ns: i64,
-    /// What followed.
-    pub pieces: Vec<LatePieceReport>,
-}
-
-/// A piece of a late packet's time.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct LatePieceReport {
-    /// Key of the hop table; `None` is unattributed.
-    pub hop: Option<String>,
-    /// `host/veth0`, `host PREROUTING`.
-    pub place: String,
-    /// Since the packet's beginning.
-    pub at_ns: i64,
-    pub ns: i64,
-    pub cpu: u16,
 }
 
 /// Flows in a snapshot, by each order.
@@ -396,33 +349,6 @@ pub struct GroupReport {
     pub times: Summary,
     /// Of the mean total of the path's packets, 0 to 1.
     pub share: f64,
-}
-
-/// Packets dropped at one place for one reason.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct DropReport {
-    /// As the kernel names it (`SKB_DROP_REASON_…` without the prefix).
-    pub reason: String,
-    pub netns: String,
-    /// The device that it was seen at last.
-    pub dev: String,
-    pub count: u64,
-    /// What had happened to it last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// The netfilter hook that had it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hook: Option<String>,
-    /// The part of the hook: key of the hop table.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hop: Option<String>,
-    /// The base chains that ran there and can drop.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub chains: Vec<String>,
-    /// The rule, where those chains lead to exactly one that drops.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rule: Option<String>,
 }
 
 impl Snapshot {

@@ -1,4 +1,5 @@
-//! Which packets the programs take: the maps that user space writes while they run.
+//! Which packets the programs take, and from when to when: the maps that user space writes while they
+//! run.
 
 use std::{num::NonZeroUsize, os::fd::AsFd as _, ptr::NonNull, time::Instant};
 
@@ -6,14 +7,21 @@ use aya::maps::{Array, Map, MapData};
 use netpath_common::{
     control::{Control, SELECT_ALL, SELECT_ASK, SELECT_NONE},
     filter::{FLOW_SLOTS, Program},
+    point::{Family, Hook, LOCAL_OUT},
 };
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
 use super::{
-    KernelError,
+    KernelError, Tracer,
     object::{ControlPod, Object, ProgramPod},
+    reader,
 };
-use crate::sample::{By, Lateness, RATE_ALL};
+use crate::{
+    hooks::HookKey,
+    sample::{Births, By, Lateness, RATE_ALL},
+    serving::Source as Served,
+    topo::{Place, Topology},
+};
 
 /// How long it holds that nobody wants a flow: by then its addresses may be translated otherwise.
 const HOLDS: std::time::Duration = std::time::Duration::from_secs(30);
@@ -72,6 +80,78 @@ pub(super) fn set(
     control
         .set(0, ControlPod(selection.control(births, open, late)), 0)
         .map_err(|e| fail("CONTROL", e))
+}
+
+impl Tracer {
+    /// Begins to record packets of the topology's devices, and what sockets at its ends send. Only
+    /// now: packets that pass while the probes are being attached are none of ours.
+    pub fn begin(&mut self, topology: &Topology) -> Result<(), KernelError> {
+        self.passed_over_before = self.passed_over();
+        self.births = self.sees_births(topology);
+        // The table of devices takes a while to fill: nothing begins while it does.
+        self.open(false)?;
+        let devices = topology.devices().map(|(place, _)| place);
+        let ends = topology.hosts.values().filter(|host| !host.forwards);
+        let ends = ends.map(|host| Place { netns: host.netns, ifindex: 0 });
+        self.object.want(devices.chain(ends))?;
+        self.open(true)?;
+        self.since_ns = reader::now_ns();
+        Ok(())
+    }
+
+    /// Says whether packets that begin from now on are recorded.
+    fn open(&mut self, open: bool) -> Result<(), KernelError> {
+        self.is_open = open;
+        set(&mut self.object, &self.selection, self.births, open, self.late)
+    }
+
+    /// Records no packet that begins from now on. What is under way is followed to its end, and
+    /// what was recorded can still be read.
+    pub fn end(&mut self) -> Result<(), KernelError> {
+        self.open(false)
+    }
+
+    /// Records packets again that begin from now on.
+    pub fn go_on(&mut self) -> Result<(), KernelError> {
+        self.open(true)
+    }
+
+    /// Which packets are recorded, from the next one on.
+    pub fn select(&mut self, selection: Selection) -> Result<(), KernelError> {
+        self.selection = selection;
+        self.open(self.is_open)
+    }
+
+    /// Whether packets are seen when they leave the sockets of the topology's ends.
+    fn sees_births(&self, topology: &Topology) -> bool {
+        if let Some(Served::By(..)) = self.serving.points.get(&LOCAL_OUT) {
+            return true;
+        }
+        topology.hosts.values().filter(|host| !host.forwards).all(|host| {
+            Family::ALL.iter().all(|family| {
+                let (family, hook) = (*family as u8, Hook::Output as u8);
+                let key = HookKey { netns: host.netns, family, hook };
+                self.plan.points.get(&key).is_some_and(|point| !point.links.is_empty())
+            })
+        })
+    }
+
+    /// When a packet that was not drawn is recorded after all.
+    pub fn take_late(&mut self, late: Lateness) -> Result<(), KernelError> {
+        self.late = late;
+        self.open(self.is_open)
+    }
+
+    /// Flows, as [`crate::filter::Filter::unwanted`] names them, whose packets need not be
+    /// recorded.
+    pub fn leave_out(&mut self, flows: impl Iterator<Item = (u32, u32)>) {
+        self.flows.leave_out(flows);
+    }
+
+    /// Packets that began so far.
+    pub fn births(&self) -> Births {
+        self.reader.births()
+    }
 }
 
 /// The table of flows that nobody wants, mapped.

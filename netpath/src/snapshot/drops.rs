@@ -7,12 +7,41 @@ use netpath_common::{
     point::Hook,
 };
 
-use super::{DropReport, NetnsReport};
+use serde::{Deserialize, Serialize};
+
+use super::NetnsReport;
 use crate::{
     facts::Chain,
     ledger::{Ledger, Within},
     session::Session,
 };
+
+/// Packets dropped at one place for one reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct DropReport {
+    /// As the kernel names it (`SKB_DROP_REASON_…` without the prefix).
+    pub reason: String,
+    pub netns: String,
+    /// The device that it was seen at last.
+    pub dev: String,
+    pub count: u64,
+    /// What had happened to it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// The netfilter hook that had it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hook: Option<String>,
+    /// The part of the hook: key of the hop table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hop: Option<String>,
+    /// The base chains that ran there and can drop.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chains: Vec<String>,
+    /// The rule, where those chains lead to exactly one that drops.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+}
 
 /// Most first.
 pub(super) fn build(

@@ -1,13 +1,61 @@
 //! Late packets with names.
 
-use super::{
-    FlowExample, LatePacketReport, LatePieceReport, LateReport, NamedPlace, build::end_name, named,
-    placed,
-};
+use serde::{Deserialize, Serialize};
+
+use super::{FlowExample, NamedPlace, build::end_name, named, placed};
 use crate::{
     ledger::{LatePacket, Ledger, Piece},
     session::{Ending, Session},
 };
+
+/// Packets that had taken longer, where a device took them up, than 99 % of those drawn take to their last
+/// device. They are recorded from there on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LateReport {
+    /// At the end: late after so long, ns.
+    pub after_ns: u64,
+    /// How many were found to be late, on all of the path's devices.
+    pub found: u64,
+    /// Of these, those that were recorded and passed the interface.
+    pub recorded: u64,
+    /// The slowest of them, slowest first.
+    pub slowest: Vec<LatePacketReport>,
+}
+
+/// A late packet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LatePacketReport {
+    #[serde(flatten)]
+    pub flow: FlowExample,
+    pub direction: String,
+    /// Where it was found to be late.
+    pub at: NamedPlace,
+    /// `delivered`, `dropped`, and so on.
+    pub end: String,
+    /// Since recording began.
+    pub start_ns: u64,
+    pub total_ns: i64,
+    /// Of the total, what had passed before it was recorded.
+    pub before_ns: i64,
+    /// What followed.
+    pub pieces: Vec<LatePieceReport>,
+}
+
+/// A piece of a late packet's time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LatePieceReport {
+    /// Key of the hop table; `None` is unattributed.
+    pub hop: Option<String>,
+    /// `host/veth0`, `host PREROUTING`.
+    pub place: String,
+    /// Since the packet's beginning.
+    pub at_ns: i64,
+    pub ns: i64,
+    pub cpu: u16,
+}
 
 /// `None` where no packet could be late.
 pub(super) fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Option<LateReport> {
