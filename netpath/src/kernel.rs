@@ -228,7 +228,7 @@ impl Tracer {
             if let (Some(error), 0) = (failed.first(), this.links.len()) {
                 why_not.insert(Backend::NetfilterLink, error.to_string());
             }
-            this.refused.extend(failed.iter().map(ToString::to_string));
+            this.refused.extend(counted(failed.iter().map(ToString::to_string)));
         }
         if this.links.len() == 0 {
             this.plan.points.values_mut().for_each(crate::hooks::HookPoint::without_links);
@@ -382,9 +382,33 @@ impl Tracer {
     }
 }
 
+/// Each of these once, in their order, with how often it was there.
+fn counted(all: impl Iterator<Item = String>) -> Vec<String> {
+    let mut counts: Vec<(String, usize)> = Vec::new();
+    for text in all {
+        match counts.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((text, 1)),
+        }
+    }
+    let times = |count| if count > 1 { format!(" ({count} times)") } else { String::new() };
+    counts.into_iter().map(|(text, count)| text + &times(count)).collect()
+}
+
 fn put(serving: &mut Serving, what: What, source: Served) {
     match what {
         What::Point(point) => serving.points.insert(point, source),
         What::Span(index) => serving.spans.insert(index, source),
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_the_same_is_said_once() {
+        let all = ["refused", "busy", "refused"].map(str::to_owned);
+        assert_eq!(counted(all.into_iter()), ["refused (2 times)", "busy"]);
+    }
 }
