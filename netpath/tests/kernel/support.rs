@@ -130,9 +130,10 @@ pub(crate) fn traced(
     let traffic = start();
     wait_for("enough traffic", || traffic.iter().all(|load| load.count() >= enough));
     signal(&child, Signal::SIGINT);
-    let snapshot = end_of(child);
+    // Before netpath is waited for: where all share one CPU, the kernel can take minutes to let go of
+    // a process's entry in /proc while others keep that CPU busy.
     stop(traffic);
-    snapshot
+    end_of(child)
 }
 
 pub(crate) fn signal(child: &Child, signal: Signal) {
