@@ -65,7 +65,7 @@ pub(crate) enum Tool {
 }
 
 /// What netpath says at -v when it is attached.
-const ATTACHED: &str = " attached, ";
+const ATTACHED: &str = " attached in ";
 /// What pwru says then.
 const LISTENING: &str = "Listening for events";
 
