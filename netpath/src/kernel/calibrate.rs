@@ -279,9 +279,13 @@ fn cost(measured: &Measured, events_per_datagram: f64) -> Option<ProbeCost> {
         return None;
     }
     let hot = extra(measured, |times| times.hot);
-    let before = |of: fn(&Times) -> f64| median(measured.plain.iter().map(of).collect());
-    // Where others want the CPU, waking takes as long as they please.
-    let woken = if before(|t| t.woken) < before(|t| t.hot) * SHARED {
+    // Where others want the CPU, waking takes as long as they please: before, or by now.
+    let alone = |all: &mut dyn Iterator<Item = &Times>| {
+        let (woken, hot): (Vec<f64>, Vec<f64>) = all.map(|t| (t.woken, t.hot)).unzip();
+        median(woken) < median(hot) * SHARED
+    };
+    let refused = &mut measured.turns.iter().map(|turn| &turn.refused);
+    let woken = if alone(&mut measured.plain.iter()) && alone(refused) {
         extra(measured, |times| times.woken)
     } else {
         hot
