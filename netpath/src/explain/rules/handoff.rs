@@ -166,7 +166,7 @@ pub(super) fn reader_wake_up(scene: &Scene) -> Option<Hit> {
         count_of(other.count)
     );
     let idle = tally(hop, "idle_cpu").count;
-    if idle > 0.0 {
+    if idle >= ELSEWHERE * hop.count as f64 {
         text += &format!("; {} of these CPUs had been idle", count_of(idle));
     }
     if same.count > MOSTLY * other.count {
