@@ -257,12 +257,8 @@ impl Ledger {
         let scratch = &mut self.scratch;
         classify::classify(flight, &self.topology, &mut scratch.steps);
         let direction = path::direction(&scratch.steps, &self.topology)?;
-        let seen = attribute::Seen {
-            hooks: &self.hooks,
-            topology: &self.topology,
-            queues: !self.queues_unseen,
-        };
-        attribute::attribute(&seen, scratch);
+        self.attribute();
+        let scratch = &self.scratch;
         let total_ns = scratch.cuts.iter().map(|c| c.ns).sum();
         Some(Cutting {
             direction,
@@ -271,15 +267,20 @@ impl Ledger {
         })
     }
 
-    /// Keeps a packet that was recorded because it was late.
-    fn add_late(&mut self, flight: &Flight, seen: Option<Direction>) {
-        let Some(tuple) = flight.headers.as_ref().and_then(|h| h.tuple) else { return };
-        let seen_of = attribute::Seen {
+    /// Cuts the flight whose steps are at hand.
+    fn attribute(&mut self) {
+        let seen = attribute::Seen {
             hooks: &self.hooks,
             topology: &self.topology,
             queues: !self.queues_unseen,
         };
-        attribute::attribute(&seen_of, &mut self.scratch);
+        attribute::attribute(&seen, &mut self.scratch);
+    }
+
+    /// Keeps a packet that was recorded because it was late.
+    fn add_late(&mut self, flight: &Flight, seen: Option<Direction>) {
+        let Some(tuple) = flight.headers.as_ref().and_then(|h| h.tuple) else { return };
+        self.attribute();
         let Scratch { steps, cuts, .. } = &self.scratch;
         let places = path::key(steps, Direction::Outbound, flight.end).places;
         // Where it had passed the interface before, the paths that others took tell the direction.
@@ -301,12 +302,7 @@ impl Ledger {
     }
 
     fn book(&mut self, flight: &Flight, direction: Direction) {
-        let seen = attribute::Seen {
-            hooks: &self.hooks,
-            topology: &self.topology,
-            queues: !self.queues_unseen,
-        };
-        attribute::attribute(&seen, &mut self.scratch);
+        self.attribute();
         let Scratch { steps, cuts, .. } = &self.scratch;
         self.coverage.negative += cuts.iter().filter(|c| c.ns < 0).count() as u64;
         let key = path::key(steps, direction, flight.end);

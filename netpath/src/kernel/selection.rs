@@ -44,6 +44,8 @@ impl Default for Selection {
 }
 
 impl Selection {
+    /// What the programs are told. `births` says whether packets are seen when they leave their
+    /// sockets, `open` whether any are taken, `late` when one that was not is taken after all.
     fn control(&self, births: bool, open: bool, late: Lateness) -> Control {
         let filtered = self.program.len > 0;
         let asks = filtered || self.count || self.rate != RATE_ALL;
@@ -61,25 +63,6 @@ impl Selection {
             late_limit: late.limit,
         }
     }
-}
-
-/// Makes it hold for packets that begin from now on. `births` says whether packets are seen when
-/// they leave their sockets, `open` whether any are taken, `late` when one that was not is taken after
-/// all.
-pub(super) fn set(
-    object: &mut Object,
-    selection: &Selection,
-    births: bool,
-    open: bool,
-    late: Lateness,
-) -> Result<(), KernelError> {
-    let fail = |map: &str, e: aya::maps::MapError| KernelError::Object(format!("{map}: {e}"));
-    let mut filter: Array<_, ProgramPod> = object.map_mut("FILTER")?;
-    filter.set(0, ProgramPod(selection.program), 0).map_err(|e| fail("FILTER", e))?;
-    let mut control: Array<_, ControlPod> = object.map_mut("CONTROL")?;
-    control
-        .set(0, ControlPod(selection.control(births, open, late)), 0)
-        .map_err(|e| fail("CONTROL", e))
 }
 
 impl Tracer {
@@ -102,7 +85,11 @@ impl Tracer {
     /// Says whether packets that begin from now on are recorded.
     fn open(&mut self, open: bool) -> Result<(), KernelError> {
         self.is_open = open;
-        set(&mut self.object, &self.selection, self.births, open, self.late)
+        let control = self.selection.control(self.births, open, self.late);
+        self.object
+            .map_mut::<Array<_, ControlPod>>("CONTROL")?
+            .set(0, ControlPod(control), 0)
+            .map_err(|e| KernelError::Object(format!("CONTROL: {e}")))
     }
 
     /// Records no packet that begins from now on. What is under way is followed to its end, and
@@ -118,6 +105,10 @@ impl Tracer {
 
     /// Which packets are recorded, from the next one on.
     pub fn select(&mut self, selection: Selection) -> Result<(), KernelError> {
+        self.object
+            .map_mut::<Array<_, ProgramPod>>("FILTER")?
+            .set(0, ProgramPod(selection.program), 0)
+            .map_err(|e| KernelError::Object(format!("FILTER: {e}")))?;
         self.selection = selection;
         self.open(self.is_open)
     }
