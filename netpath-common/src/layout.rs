@@ -76,6 +76,10 @@ fields! {
     dev_ifindex: "net_device"."ifindex", 4;
     dev_net: "net_device"."nd_net.net", 8;
     net_cookie: "net"."net_cookie", 8;
+    softnet_input: "softnet_data"."input_pkt_queue.qlen", 4 optional;
+    softnet_process: "softnet_data"."process_queue.qlen", 4 optional;
+    softnet_backlog: "softnet_data"."backlog", 0 optional;
+    napi_dev: "napi_struct"."dev", 8;
     net_hooks_ipv4: "net"."nf.hooks_ipv4", 40;
     net_hooks_ipv6: "net"."nf.hooks_ipv6", 40;
     hook_entries_num: "nf_hook_entries"."num_hook_entries", 2;
@@ -106,6 +110,15 @@ fields! {
     qdisc_lock: "Qdisc"."q.lock", 0;
     qdisc_busylock: "Qdisc"."busylock", 0 optional;
     qdisc_backlog: "Qdisc"."qstats.backlog", 4;
+}
+
+impl Layout {
+    /// Whether the length of a CPU's backlog can be read.
+    pub const fn has_backlog(&self) -> bool {
+        self.softnet_input != ABSENT
+            && self.softnet_process != ABSENT
+            && self.softnet_backlog != ABSENT
+    }
 }
 
 const _: () = assert!(size_of::<Layout>() == FIELDS.len() * 4);

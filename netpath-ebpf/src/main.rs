@@ -8,7 +8,7 @@
 //! All say which sk_buff passed which point, and [`recorder`] decides whether it is wanted and
 //! writes it down; [`select`] knows the filter and the sampling, [`memory`] what was decided,
 //! [`chunk`] how events travel; [`capture`] copies headers where that is asked for, [`locks`] keeps
-//! what a packet waits for. [`args`] knows where arguments stand; [`skb`] is the only file that knows
+//! what a packet waits for, [`softirq`] tells who takes it up. [`args`] knows where arguments stand; [`skb`] is the only file that knows
 //! `struct sk_buff` and its relatives.
 #![no_std]
 #![no_main]
@@ -26,6 +26,7 @@ mod recorder;
 mod select;
 mod sending;
 mod skb;
+mod softirq;
 mod span;
 
 mod programs {

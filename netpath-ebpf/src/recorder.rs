@@ -31,6 +31,7 @@ use crate::{
     select::{self, Lateness},
     sending,
     skb::{self, Network, Ptr},
+    softirq,
 };
 
 /// The devices whose packets are wanted.
@@ -322,6 +323,12 @@ pub(crate) fn record(
                 n += 1;
             }
         }
+        // The bridge lets the host receive what it has taken up already.
+        let aux = if point == NETIF_RECEIVE && (fresh || queued) {
+            softirq::taken_up(number)
+        } else {
+            aux
+        };
         cells.add(n).cast::<Event>().write(Event { point, aux, dt_ns: dt as u32, arg });
         n += 1;
         (&raw mut (*cpu).header.cells).write_volatile(n as u16);

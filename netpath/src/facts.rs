@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use conntrack::Conntrack;
-pub use qdiscs::Qdisc;
+pub use qdiscs::{Limit, Qdisc};
 pub use rules::{Chain, Rules};
 pub use softnet::Softnet;
 

@@ -34,6 +34,7 @@ mod reader;
 mod rights;
 mod rules;
 mod selection;
+mod softirq;
 mod source;
 mod symbols;
 mod way;
@@ -131,6 +132,9 @@ impl Tracer {
         let netns = host.netns;
         with_bench.hosts.insert(netns, host);
         let mut this = Self::attach(&with_bench, options, Some(netns))?;
+        if let Err(error) = softirq::find(&mut this.object, &bench) {
+            this.refused.push(format!("who takes packets up from backlogs is not known: {error}"));
+        }
         match this.calibrate(&mut bench)? {
             Ok(cost) => this.cost = cost,
             Err(error) => this.refused.push(fail(error)),

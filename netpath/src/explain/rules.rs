@@ -160,6 +160,13 @@ pub const RULES: &[Rule] = &[
         check: Check::Path(handoff::softirq_late),
     },
     Rule {
+        id: "ksoftirqd",
+        title: "packets wait until ksoftirqd gets a CPU",
+        group: Group::Handoff,
+        advice: "that CPU has more softirq work than it does in line, and ksoftirqd shares it with every other task: spread the packets over more CPUs (RPS, more queues), keep busy tasks off that CPU, or raise ksoftirqd's priority (chrt, renice)",
+        check: Check::Path(handoff::ksoftirqd),
+    },
+    Rule {
         id: "backlog-drops",
         title: "a CPU's backlog was full",
         group: Group::Handoff,

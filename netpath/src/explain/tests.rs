@@ -219,6 +219,14 @@ const CASES: &[Case] = &[
         s.paths[0].compensated.mean_ns += 1700.0;
     }),
     ("softirq-late", |s| get(s, "handoff").times.p99_ns = 90_000),
+    ("ksoftirqd", |s| {
+        let hop = get(s, "handoff");
+        hop.times.mean_ns = 2000.0;
+        hop.causes.insert("in_line".to_owned(), json!({"count": 700, "mean_ns": 500.0}));
+        hop.causes.insert("ksoftirqd".to_owned(), json!({"count": 300, "mean_ns": 5500.0}));
+        s.paths[0].total.mean_ns += 1700.0;
+        s.paths[0].compensated.mean_ns += 1700.0;
+    }),
     ("backlog-drops", |s| s.softnet.dropped = 7),
     ("reader-wake-up", |s| {
         s.paths[0].hops.retain(|h| h.hop != "socket.wait");

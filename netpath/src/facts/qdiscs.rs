@@ -3,7 +3,8 @@
 use futures_util::TryStreamExt as _;
 use rtnetlink::{
     new_connection,
-    packet_route::tc::{TcAttribute, TcMessage, TcStats2},
+    packet_core::{Nla as _, NlasIterator},
+    packet_route::tc::{TcAttribute, TcMessage, TcOption, TcQdiscFqCodelOption, TcStats2},
 };
 use serde::{Deserialize, Serialize};
 
@@ -21,10 +22,84 @@ pub struct Qdisc {
     pub drops: u32,
     /// How often a packet had to wait for its rate.
     pub overlimits: u32,
+    /// What it holds at most, where its kind says so.
+    #[serde(default)]
+    pub limit: Option<Limit>,
     /// Packets in the queue at this moment.
     pub qlen: u32,
     /// Bytes in the queue at this moment.
     pub backlog: u32,
+}
+
+/// How much a qdisc holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    Packets(u32),
+    Bytes(u32),
+}
+
+/// Where a kind's limit stands in its options (`include/uapi/linux/pkt_sched.h`).
+struct LimitAt {
+    kind: &'static str,
+    /// The attribute that has it, where the options are not one struct.
+    attribute: Option<u16>,
+    offset: usize,
+    of: fn(u32) -> Limit,
+}
+
+const fn at(
+    kind: &'static str,
+    attribute: Option<u16>,
+    offset: usize,
+    of: fn(u32) -> Limit,
+) -> LimitAt {
+    LimitAt { kind, attribute, offset, of }
+}
+
+const LIMITS: &[LimitAt] = &[
+    at("pfifo", None, 0, Limit::Packets),
+    at("pfifo_head_drop", None, 0, Limit::Packets),
+    at("bfifo", None, 0, Limit::Bytes),
+    at("sfq", None, 8, Limit::Packets),
+    at("netem", None, 4, Limit::Packets),
+    at("tbf", Some(1), 24, Limit::Bytes),
+    at("fq", Some(1), 0, Limit::Packets),
+    at("hhf", Some(1), 0, Limit::Packets),
+    at("codel", Some(2), 0, Limit::Packets),
+    at("pie", Some(2), 0, Limit::Packets),
+    at("fq_pie", Some(1), 0, Limit::Packets),
+    at("cake", Some(9), 0, Limit::Bytes),
+];
+
+/// The limit that these options of a qdisc of this kind say.
+fn limit(kind: &str, options: &[TcOption]) -> Option<Limit> {
+    options.iter().find_map(|option| match option {
+        TcOption::FqCodel(TcQdiscFqCodelOption::Limit(packets)) => Some(Limit::Packets(*packets)),
+        TcOption::Other(whole) => {
+            let row = LIMITS.iter().find(|row| row.kind == kind)?;
+            let mut value = vec![0; whole.value_len()];
+            whole.emit_value(&mut value);
+            in_options(row, &value)
+        }
+        _ => None,
+    })
+}
+
+fn in_options(row: &LimitAt, value: &[u8]) -> Option<Limit> {
+    let number = |bytes: &[u8]| {
+        let bytes = bytes.get(row.offset..row.offset + 4)?;
+        bytes.try_into().ok().map(u32::from_ne_bytes)
+    };
+    let limit = match row.attribute {
+        None => number(value),
+        Some(wanted) => {
+            let mut all = NlasIterator::new(value).filter_map(Result::ok);
+            all.find(|nla| nla.kind() == wanted).and_then(|nla| number(nla.value()))
+        }
+    };
+    limit.map(row.of)
 }
 
 /// Empty where they can't be read.
@@ -47,9 +122,11 @@ fn qdisc(message: &TcMessage) -> Qdisc {
         root: message.header.parent == rtnetlink::packet_route::tc::TcHandle::ROOT,
         ..Qdisc::default()
     };
+    let mut options = &[][..];
     for attribute in &message.attributes {
         match attribute {
             TcAttribute::Kind(kind) => out.kind.clone_from(kind),
+            TcAttribute::Options(all) => options = all,
             TcAttribute::Stats2(all) => all.iter().for_each(|stats| match stats {
                 TcStats2::Basic(basic) => out.packets = basic.packets,
                 TcStats2::Queue(queue) => {
@@ -63,5 +140,6 @@ fn qdisc(message: &TcMessage) -> Qdisc {
             _ => {}
         }
     }
+    out.limit = limit(&out.kind, options);
     out
 }

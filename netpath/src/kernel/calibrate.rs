@@ -24,6 +24,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aya::util::online_cpus;
 use nix::{
     sched::{CloneFlags, CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity, unshare},
     unistd::Pid,
@@ -209,6 +210,16 @@ impl Bench {
             self.pipe.0.read_exact(&mut buffer)?;
         }
         Ok(begun.elapsed().as_nanos() as f64 / f64::from(HOT))
+    }
+
+    /// Sends a datagram on each CPU on which this thread may run.
+    pub(super) fn on_each_cpu(&self) -> io::Result<()> {
+        for cpu in online_cpus().map_err(|(_, e)| e)? {
+            if let Ok(_here) = OnOneCpu::new(cpu as usize) {
+                self.one()?;
+            }
+        }
+        Ok(())
     }
 
     /// Before anything is attached.

@@ -17,7 +17,7 @@ use netpath_common::{
     filter::Program,
     layout::Layout,
     place::{Bucket, DevId, WANTED_BUCKETS, WANTED_WAYS, insert},
-    point::{HookList, PEEK_BYTES, POINTS_MAX, Peek},
+    point::{HookList, PEEK_BYTES, POINTS_MAX, Peek, Softirqs},
 };
 
 use super::{KernelError, backend::Options, error::tail};
@@ -42,6 +42,7 @@ pod! {
     BucketPod(Bucket),
     HookListPod(HookList),
     PeekPod(Peek),
+    SoftirqsPod(Softirqs),
     ControlPod(Control),
     ProgramPod(Program),
 }
@@ -49,6 +50,8 @@ pod! {
 /// The loaded object.
 pub(super) struct Object {
     pub(super) ebpf: Ebpf,
+    /// What the programs read at.
+    pub(super) layout: Layout,
     /// Descriptors of all maps, also of those that were taken out; their owners live as long.
     pub(super) map_fds: Vec<(String, RawFd)>,
 }
@@ -60,24 +63,25 @@ impl Object {
     pub(super) fn load(layout: Layout, options: &Options) -> Result<Self, KernelError> {
         let cpus = nr_cpus().map_err(|(what, e)| KernelError::system(what, e))?;
         let cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
-        let layout = LayoutPod(layout);
+        let offsets = LayoutPod(layout);
         let inert = u32::from(options.inert);
         let capture = u32::from(options.capture_headers);
         let level: u8 = if options.log_kernel { u8::MAX } else { 0 };
         let mut loader = EbpfLoader::new();
         loader
-            .override_global("LAYOUT", &layout, true)
+            .override_global("LAYOUT", &offsets, true)
             .override_global("INERT", &inert, true)
             .override_global("CAPTURE_HEADERS", &capture, true)
             .override_global(aya_log::LEVEL, &level, true)
             .map_max_entries("CPUS", cpus)
             .map_max_entries("STACKS", cpus)
             .map_max_entries("SENDERS", cpus)
+            .map_max_entries("SOFTIRQS", cpus)
             .map_max_entries("RING", options.ring_bytes);
         let ebpf = loader.load(BYTES).map_err(|e| KernelError::Object(chain(&e)))?;
         let map_fds =
             ebpf.maps().filter_map(|(name, map)| Some((name.to_owned(), map_fd(map)?))).collect();
-        Ok(Self { ebpf, map_fds })
+        Ok(Self { ebpf, layout, map_fds })
     }
 
     /// Makes packets of these devices the wanted ones, and no others. Index 0 stands for what a

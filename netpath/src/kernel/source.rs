@@ -109,7 +109,8 @@ mod tests {
     fn the_object_holds_the_programs_of_the_tables_and_no_others() {
         let parsed = aya_obj::Object::parse(BYTES).expect("the object is built with the crate");
         let found: BTreeSet<String> = parsed.programs.into_keys().collect();
-        let mut wanted = BTreeSet::from(["netns_hooks", "peek_memory"].map(str::to_owned));
+        let mut wanted =
+            BTreeSet::from(["netns_hooks", "peek_memory", "find_backlog"].map(str::to_owned));
         for point in POINTS {
             if point.tracepoint.is_some() {
                 wanted.insert(format!("tp_{}", point.point));

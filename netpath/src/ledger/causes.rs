@@ -2,7 +2,7 @@
 
 use netpath_common::{
     hop::{At, HopId, Kind},
-    point::{CT_UNREPLIED, Hook, IP_CT_NEW},
+    point::{CT_UNREPLIED, Hook, IP_CT_NEW, TakenUp},
 };
 
 use super::{attribute::Cut, classify::Step};
@@ -137,6 +137,30 @@ pub struct QueueMet {
     pub empty: u64,
 }
 
+/// Who took packets up from a CPU's backlog, and what was left there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BacklogMet {
+    /// In line: at the end of an interrupt, or of what a task does with softirqs disabled.
+    pub in_line: Tally,
+    pub ksoftirqd: Tally,
+    /// Packets behind those that were taken up, summed over all.
+    pub behind_sum: u64,
+    pub behind_max: u64,
+}
+
+impl BacklogMet {
+    pub fn count(&self) -> u64 {
+        self.in_line.count + self.ksoftirqd.count
+    }
+
+    fn met(&mut self, taken_up: TakenUp, waited_ns: i64) {
+        let by = if taken_up.ksoftirqd { &mut self.ksoftirqd } else { &mut self.in_line };
+        by.add(waited_ns);
+        self.behind_sum += u64::from(taken_up.left);
+        self.behind_max = self.behind_max.max(taken_up.left.into());
+    }
+}
+
 /// A row's causes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Causes {
@@ -150,6 +174,8 @@ pub struct Causes {
     pub other_cpu: Tally,
     /// Waits that ended on a CPU that was idle at their beginning, and had to be woken.
     pub idle_cpu: Tally,
+    /// Waits for the softirq.
+    pub backlog: BacklogMet,
     pub queue: QueueMet,
 }
 
@@ -162,6 +188,11 @@ impl Causes {
             if to.left_idle {
                 self.idle_cpu.add(cut.ns);
             }
+        }
+        if cut.key.hop == Some(HopId::Handoff)
+            && let Some(taken_up) = to.taken_up
+        {
+            self.backlog.met(taken_up, cut.ns);
         }
         if from.at() == Some(At::Enqueue) {
             self.queue.met(from.arg);

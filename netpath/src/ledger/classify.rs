@@ -3,7 +3,7 @@
 use netpath_common::{
     hop::{At, HopId, Note, edges},
     place::DevId,
-    point::{Body, HOOK_SLOT, Hook, HookAux, LATE, NET_DEV_XMIT, point},
+    point::{Body, HOOK_SLOT, Hook, HookAux, LATE, NET_DEV_XMIT, NETIF_RECEIVE, TakenUp, point},
     span::{SPANS, of_point},
 };
 
@@ -24,6 +24,8 @@ pub(super) struct Step {
     pub(super) place: Place,
     /// The hook of a link, or of a function that runs in one.
     pub(super) hook: Option<HookAux>,
+    /// Who took the packet up from a CPU's backlog, where that is told.
+    pub(super) taken_up: Option<TakenUp>,
     /// The event's argument, as [`netpath_common::point::Body`] has it.
     pub(super) arg: u64,
 }
@@ -96,8 +98,9 @@ pub(super) fn classify(flight: &Flight, topology: &Topology, steps: &mut Vec<Ste
             };
             (what, hook)
         };
-        let Mark { at_ns, cpu, left_idle, arg, .. } = *mark;
-        steps.push(Step { at_ns, cpu, left_idle, what, place, hook, arg });
+        let Mark { at_ns, cpu, left_idle, arg, aux, point, .. } = *mark;
+        let taken_up = if point == NETIF_RECEIVE { TakenUp::unpack(aux) } else { None };
+        steps.push(Step { at_ns, cpu, left_idle, what, place, hook, taken_up, arg });
     }
     // What comes before the first place happens there too: the system call that sends.
     let first = steps.iter().map(|s| s.place).find(|p| *p != Place::default());

@@ -102,6 +102,7 @@ mod tests {
             what: What::At(at),
             place: VETH0,
             hook: None,
+            taken_up: None,
             arg: 0,
         };
         let steps =

@@ -4,7 +4,7 @@ use netpath_common::{
     hop::{At, HopId},
     point::{
         GRO_RECEIVE, Hook, HookAux, KFREE_SKB, LATE, LEFT_IDLE, NET_DEV_QUEUE, NET_DEV_START,
-        NETIF_RECEIVE, NETIF_RX, QDISC_DEQUEUE, QDISC_ENQUEUE, QDISC_LOCK, QDISC_LOCKED,
+        NETIF_RECEIVE, NETIF_RX, QDISC_DEQUEUE, QDISC_ENQUEUE, QDISC_LOCK, QDISC_LOCKED, TakenUp,
     },
     span::{SPANS, entry},
 };
@@ -98,6 +98,41 @@ fn an_idle_cpu_is_woken_by_the_wait_in_which_it_leaves_idle() {
     assert_eq!((wait.other_cpu.count, wait.idle_cpu.count), (3, 2));
     assert_eq!(wait.idle_cpu.sum_ns, 2 * 3_200);
     assert!(rows(HopId::Handoff).all(|r| r.causes.idle_cpu.count == 0));
+}
+
+#[test]
+fn who_took_packets_up_is_told_with_what_lay_behind_them() {
+    let taken = [
+        Some(TakenUp { ksoftirqd: false, left: 2 }),
+        Some(TakenUp { ksoftirqd: true, left: 7 }),
+        Some(TakenUp { ksoftirqd: true, left: 0 }),
+        None,
+    ];
+    let chunks: Vec<Chunk> = (0u16..)
+        .zip(taken)
+        .map(|(i, taken)| {
+            let mut events = request();
+            let taken_up = events.iter_mut().filter(|e| e.0 == NETIF_RECEIVE);
+            taken_up.for_each(|e| e.1 = taken.map_or(0, TakenUp::pack));
+            Chunk::new(0, i.into(), 10_000 * u64::from(i + 1))
+                .skb(0xa0, Some(&headers(i)))
+                .events(&events, 100)
+                .skb(0x77, None)
+                .event(received(0x77, 100), 0)
+        })
+        .collect();
+    let ledger = ledger_of(&chunks);
+    let [path] = ledger.paths() else { panic!("one path") };
+    for row in &path.rows {
+        let met = row.causes.backlog;
+        if row.key.hop == Some(HopId::Handoff) {
+            assert_eq!((met.in_line.count, met.ksoftirqd.count, met.count()), (1, 2, 3));
+            assert_eq!((met.in_line.sum_ns, met.ksoftirqd.sum_ns), (100, 200));
+            assert_eq!((met.behind_sum, met.behind_max), (9, 7));
+        } else {
+            assert_eq!(met.count(), 0, "{:?}", row.key);
+        }
+    }
 }
 
 #[test]

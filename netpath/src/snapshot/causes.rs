@@ -5,6 +5,7 @@
 //! | in a netfilter hook | `new`, `unreplied`, `established`, `related`, `invalid`: `{count, mean_ns}` by the connection's state; `new` opens it, `unreplied` came later, before any answer |
 //! | `nat` | `snat`, `dnat`, `snat_undone`, `dnat_undone`: `{count, mean_ns}` by what was rewritten, the last two of replies; `rules`: what the rules of its hook ask for, of `masquerade`, `snat`, `dnat`, `redirect` |
 //! | waits | `same_cpu`, `other_cpu`: `{count, mean_ns}` by where the packet went on; `idle_cpu`: those for which an idle CPU was woken |
+//! | `handoff` | `in_line`, `ksoftirqd`: `{count, mean_ns}` by who took the packet up; `behind_mean`, `behind_max`: packets left on the CPU's backlog then |
 //! | `qdisc.wait` | `ahead_mean`, `ahead_max` in packets, `backlog_mean` in bytes, `met_empty`, `qdisc` |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +37,14 @@ pub(super) fn build(
         tally(&mut out, "same_cpu", &causes.same_cpu);
         tally(&mut out, "other_cpu", &causes.other_cpu);
         tally(&mut out, "idle_cpu", &causes.idle_cpu);
+    }
+    let backlog = &causes.backlog;
+    if backlog.count() > 0 {
+        tally(&mut out, "in_line", &backlog.in_line);
+        tally(&mut out, "ksoftirqd", &backlog.ksoftirqd);
+        let mean = backlog.behind_sum as f64 / backlog.count() as f64;
+        out.insert("behind_mean".to_owned(), json!(mean));
+        out.insert("behind_max".to_owned(), json!(backlog.behind_max));
     }
     let queue = &causes.queue;
     if queue.count > 0 {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    facts::{Conntrack, Facts, NetnsFacts, Rules, Softnet},
+    facts::{Conntrack, Facts, Limit, NetnsFacts, Rules, Softnet},
     topo::{Place, Topology},
 };
 
@@ -42,6 +42,9 @@ pub struct QdiscReport {
     pub drops: u32,
     /// How often a packet had to wait for its rate, while tracing.
     pub overlimits: u32,
+    /// What it holds at most, where its kind says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Limit>,
     /// At the end.
     pub qlen: u32,
     pub backlog_bytes: u32,
@@ -118,6 +121,7 @@ fn qdiscs(
                 packets: q.packets.wrapping_sub(before.packets),
                 drops: q.drops.wrapping_sub(before.drops),
                 overlimits: q.overlimits.wrapping_sub(before.overlimits),
+                limit: q.limit,
                 qlen: q.qlen,
                 backlog_bytes: q.backlog,
             }

@@ -10,7 +10,7 @@ use netpath::{
 
 use nix::sys::signal::Signal;
 
-use super::support::{bridge_nat, end_of, path, signal, trace, trace_on, wait_for};
+use super::support::{bridge_nat, end_of, path, signal, trace, trace_on, up, wait_for};
 use crate::need_kernel;
 
 /// How far the traced round trips' mean may be from what the client measured of the same ones: the
@@ -118,8 +118,35 @@ fn a_shaper_is_named_with_the_queue_that_was_met() {
     assert_eq!(found.evidence["qdisc"], "tbf", "{found:?}");
     assert_eq!(found.evidence["place"], "host/up0", "{found:?}");
     // Sixty kilobytes hold 57 such packets.
+    assert_eq!(found.evidence["limit_bytes"], 60 * 1024, "{found:?}");
     let ahead = found.evidence["ahead_mean"].as_f64().unwrap_or(0.0);
     assert!((30.0..=60.0).contains(&ahead), "{found:?}");
+}
+
+#[test]
+fn who_takes_packets_up_is_told_and_what_lies_behind_them() {
+    need_kernel!();
+    let waits = |snapshot: &Snapshot| -> Vec<HopReport> {
+        path(snapshot, "outbound").hops.iter().filter(|h| h.hop == "handoff").cloned().collect()
+    };
+    let count = |hop: &HopReport, key: &str| {
+        hop.causes.get(key).and_then(|tally| tally["count"].as_u64()).unwrap_or(0)
+    };
+    let kept = traced(&bridge_nat(), Load::UdpRequests(Sizes::default()), "2s");
+    for hop in waits(&kept) {
+        // One request after the other: softirqs have little to do, and do it at once.
+        let (in_line, daemon) = (count(&hop, "in_line"), count(&hop, "ksoftirqd"));
+        assert!(in_line + daemon >= hop.count * 9 / 10, "{hop:?}");
+        assert!(in_line >= 9 * daemon, "{hop:?}");
+        assert!(hop.causes["behind_max"].as_u64() <= Some(64), "{hop:?}");
+    }
+    assert!(!ids(&kept).contains(&"ksoftirqd"), "{:?}", ids(&kept));
+    // Sent by one CPU, taken up by another, which is slower.
+    let Some(lab) = up("rps/other") else { return };
+    let flood = traced(&lab, Load::UdpFlood { bytes: 64, rate: None }, "2s");
+    let waits = waits(&flood);
+    let handed_on = waits.iter().max_by_key(|hop| count(hop, "other_cpu")).expect("a hand-off");
+    assert!(handed_on.causes["behind_max"].as_u64() > Some(64), "{handed_on:?}");
 }
 
 #[test]

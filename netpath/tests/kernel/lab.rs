@@ -22,7 +22,7 @@ use netpath::lab::{
 
 use netpath::snapshot::Snapshot;
 
-use super::support::{netpath, run, wait_for};
+use super::support::{netpath, run, up, wait_for};
 use crate::need_kernel;
 
 /// Namespaces of labs that are not among `known`.
@@ -32,19 +32,6 @@ fn labs(known: &[String]) -> Vec<String> {
         .map(|(_, name)| name)
         .filter(|name| short_name(name) != *name && !known.contains(name))
         .collect()
-}
-
-/// Brings a setting up; `None`, with a word, where this machine lacks what it takes.
-fn up(name: &str) -> Option<Lab> {
-    let setting = experiments::setting(name).expect("it is in the table");
-    match Lab::up_with(setting.topology, setting.also) {
-        Ok(lab) => Some(lab),
-        Err(why @ (LabError::Lacks(_) | LabError::MissingTool { .. })) => {
-            println!("SKIP {name}: {why}");
-            None
-        }
-        Err(error) => panic!("{name}: {error}"),
-    }
 }
 
 #[test]

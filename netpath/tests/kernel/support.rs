@@ -10,7 +10,7 @@ use std::{
 use netpath::{
     kernel,
     lab::{
-        Lab, topologies,
+        Lab, LabError, experiments, topologies,
         traffic::{Load, Traffic},
     },
     snapshot::{PathReport, Snapshot},
@@ -55,6 +55,19 @@ pub(crate) fn bridge_nat() -> Lab {
 pub(crate) fn program() -> OsString {
     std::env::var_os("CARGO_BIN_EXE_netpath")
         .unwrap_or_else(|| env!("CARGO_BIN_EXE_netpath").into())
+}
+
+/// Brings a setting up; `None`, with a word, where this machine lacks what it takes.
+pub(crate) fn up(name: &str) -> Option<Lab> {
+    let setting = experiments::setting(name).expect("it is in the table");
+    match Lab::up_with(setting.topology, setting.also) {
+        Ok(lab) => Some(lab),
+        Err(why @ (LabError::Lacks(_) | LabError::MissingTool { .. })) => {
+            println!("SKIP {name}: {why}");
+            None
+        }
+        Err(error) => panic!("{name}: {error}"),
+    }
 }
 
 /// `netpath` as built.

@@ -2,7 +2,7 @@
 
 use super::super::{
     Hit,
-    scene::{Scene, tally},
+    scene::{Scene, number, tally},
 };
 use crate::{
     snapshot::{HopReport, Snapshot},
@@ -115,6 +115,49 @@ pub(super) fn idle_cpu(scene: &Scene) -> Option<Hit> {
             .with("share_of_waits", woken(hop))
             .with("idle_cpu_mean_ns", idle.mean_ns)
             .with("awake_mean_ns", awake_ns),
+    )
+}
+
+pub(super) fn ksoftirqd(scene: &Scene) -> Option<Hit> {
+    let share = |hop: &HopReport| {
+        let (in_line, daemon) = (tally(hop, "in_line").count, tally(hop, "ksoftirqd").count);
+        daemon / (in_line + daemon).max(1.0)
+    };
+    // What such a wait takes longer than one that is served in line at the same place; all of it where
+    // none is.
+    let cost = |hop: &HopReport| {
+        let of_all = hop.count as f64 / scene.path.packets.max(1) as f64;
+        let longer = tally(hop, "ksoftirqd").mean_ns - tally(hop, "in_line").mean_ns;
+        longer.max(0.0) * share(hop) * of_all
+    };
+    let waits = backlogs(scene).filter(|hop| share(hop) >= ELSEWHERE);
+    let hop = waits.max_by(|a, b| cost(a).total_cmp(&cost(b)))?;
+    if scene.share(cost(hop)) < MATTERS {
+        return None;
+    }
+    let (in_line, daemon) = (tally(hop, "in_line"), tally(hop, "ksoftirqd"));
+    let mut text = format!(
+        "{} of the packets are taken up by ksoftirqd at {}, after {}",
+        percent(share(hop)),
+        hop.place(),
+        time(daemon.mean_ns)
+    );
+    if in_line.count > 0.0 {
+        text += &format!("; those that are taken up in line wait {}", time(in_line.mean_ns));
+    }
+    text += &format!(
+        "; {:.1} packets lie behind each on average, {} at most",
+        number(hop, "behind_mean"),
+        count_of(number(hop, "behind_max"))
+    );
+    Some(
+        Hit::new(cost(hop), text)
+            .with("place", hop.place())
+            .with("share_of_waits", share(hop))
+            .with("ksoftirqd_mean_ns", daemon.mean_ns)
+            .with("in_line_mean_ns", in_line.mean_ns)
+            .with("behind_mean", number(hop, "behind_mean"))
+            .with("behind_max", number(hop, "behind_max")),
     )
 }
 

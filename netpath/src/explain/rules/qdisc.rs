@@ -5,6 +5,7 @@ use super::super::{
     scene::{Scene, number},
 };
 use crate::{
+    facts::Limit,
     snapshot::{HopReport, QdiscReport, Snapshot},
     view::units::{count, percent, time},
 };
@@ -55,8 +56,20 @@ fn hit(scene: &Scene, hop: &HopReport, cost: f64, how: &str) -> Hit {
     .with("p99_ns", hop.times.p99_ns);
     if let Some(q) = scene.qdisc(hop) {
         out = out.with("overlimits", q.overlimits).with("drops", q.drops);
+        out = with_limit(out, q);
     }
     out
+}
+
+/// Says how much the qdisc holds, where that is known.
+fn with_limit(mut hit: Hit, q: &QdiscReport) -> Hit {
+    let (key, many, unit) = match q.limit {
+        Some(Limit::Packets(many)) => ("limit_packets", many, "packets"),
+        Some(Limit::Bytes(many)) => ("limit_bytes", many, "bytes"),
+        None => return hit,
+    };
+    hit.summary += &format!("; it holds {} {unit}", count(many.into()));
+    hit.with(key, many)
 }
 
 pub(super) fn queue(scene: &Scene) -> Option<Hit> {
@@ -155,11 +168,10 @@ pub(super) fn drops(snapshot: &Snapshot) -> Option<Hit> {
         count(q.drops.into()),
         percent(share)
     );
-    Some(
-        Hit::new(0.0, text)
-            .with("qdisc", q.kind.as_str())
-            .with("place", format!("{netns}/{}", q.dev))
-            .with("drops", q.drops)
-            .with("overlimits", q.overlimits),
-    )
+    let hit = Hit::new(0.0, text)
+        .with("qdisc", q.kind.as_str())
+        .with("place", format!("{netns}/{}", q.dev))
+        .with("drops", q.drops)
+        .with("overlimits", q.overlimits);
+    Some(with_limit(hit, q))
 }
