@@ -214,6 +214,10 @@ _netpath() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --inert)
+                    COMPREPLY=($(compgen -W "nothing clock" -- "${cur}"))
+                    return 0
+                    ;;
                 --iface)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -836,6 +840,10 @@ _netpath() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --inert)
+                    COMPREPLY=($(compgen -W "nothing clock" -- "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -960,6 +968,10 @@ _netpath() {
                     ;;
                 --budget)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --inert)
+                    COMPREPLY=($(compgen -W "nothing clock" -- "${cur}"))
                     return 0
                     ;;
                 --format)

@@ -49,6 +49,8 @@ complete -c netpath -n "__fish_netpath_using_subcommand trace" -l sample -d 'Rec
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -l sample-by -d 'What is drawn: single packets, or conversations with all their packets' -r -f -a "packet\t''
 flow\t''"
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -l budget -d 'With --sample auto: the share of the machine\'s CPU time that netpath may take' -r
+complete -c netpath -n "__fish_netpath_using_subcommand trace" -l inert -d 'Attach everything and record nothing: what attaching alone costs, or asking for the time as well' -r -f -a "nothing\t''
+clock\t''"
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -l format -d 'How results are shown. Default: tui for a trace on a terminal, else summary' -r -f -a "tui\t'The live view; the summary follows when it is left'
 summary\t'Tables for a terminal'
 explain\t'What costs, why, and what would help, in sentences'
@@ -68,7 +70,6 @@ complete -c netpath -n "__fish_netpath_using_subcommand trace" -l color -d 'Whet
 always\t''
 never\t''"
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -l log-kernel -d 'Let the programs in the kernel log to stderr. This costs time'
-complete -c netpath -n "__fish_netpath_using_subcommand trace" -l inert -d 'Attach everything and record nothing: what attaching alone costs'
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -l json -d 'The same as --format json'
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -l ascii -d 'Draw the live view with ASCII alone'
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -s v -l verbose -d 'Say more on stderr; twice for everything'
@@ -85,9 +86,10 @@ complete -c netpath -n "__fish_netpath_using_subcommand record" -l sample -d 'Re
 complete -c netpath -n "__fish_netpath_using_subcommand record" -l sample-by -d 'What is drawn: single packets, or conversations with all their packets' -r -f -a "packet\t''
 flow\t''"
 complete -c netpath -n "__fish_netpath_using_subcommand record" -l budget -d 'With --sample auto: the share of the machine\'s CPU time that netpath may take' -r
+complete -c netpath -n "__fish_netpath_using_subcommand record" -l inert -d 'Attach everything and record nothing: what attaching alone costs, or asking for the time as well' -r -f -a "nothing\t''
+clock\t''"
 complete -c netpath -n "__fish_netpath_using_subcommand record" -s o -l output -d 'The recording' -r -F
 complete -c netpath -n "__fish_netpath_using_subcommand record" -l log-kernel -d 'Let the programs in the kernel log to stderr. This costs time'
-complete -c netpath -n "__fish_netpath_using_subcommand record" -l inert -d 'Attach everything and record nothing: what attaching alone costs'
 complete -c netpath -n "__fish_netpath_using_subcommand record" -l capture-headers -d 'Keep packets\' headers, for `netpath report --format pcapng`: link, network and transport header, 127 bytes at most, where a packet is first seen and where it leaves an IP stack. Payload is not recorded'
 complete -c netpath -n "__fish_netpath_using_subcommand record" -s v -l verbose -d 'Say more on stderr; twice for everything'
 complete -c netpath -n "__fish_netpath_using_subcommand record" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -117,6 +119,8 @@ complete -c netpath -n "__fish_netpath_using_subcommand explain" -l sample -d 'R
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l sample-by -d 'What is drawn: single packets, or conversations with all their packets' -r -f -a "packet\t''
 flow\t''"
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l budget -d 'With --sample auto: the share of the machine\'s CPU time that netpath may take' -r
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -l inert -d 'Attach everything and record nothing: what attaching alone costs, or asking for the time as well' -r -f -a "nothing\t''
+clock\t''"
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -s i -l iface -d 'The interface whose packets are traced; its path is found from there' -r
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l netns -d 'Where the interface is looked up: a name, a path or a pid. Default: here' -r
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l for -d 'How long, such as 10s or 500ms. Default: until Ctrl-C' -r
@@ -131,7 +135,6 @@ complete -c netpath -n "__fish_netpath_using_subcommand explain" -l color -d 'Wh
 always\t''
 never\t''"
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l log-kernel -d 'Let the programs in the kernel log to stderr. This costs time'
-complete -c netpath -n "__fish_netpath_using_subcommand explain" -l inert -d 'Attach everything and record nothing: what attaching alone costs'
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l json -d 'Write the report, with its findings, as JSON'
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l ascii -d 'Draw the live view with ASCII alone'
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -s v -l verbose -d 'Say more on stderr; twice for everything'

@@ -26,3 +26,13 @@ pub struct Control {
     /// Late packets that each CPU records at most, of all so far.
     pub late_limit: u32,
 }
+
+/// What programs do that record nothing, so that what they cost can be told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Inert {
+    /// Return.
+    Nothing = 1,
+    /// Ask for the time, and return.
+    Clock = 2,
+}

@@ -5,6 +5,7 @@
 //! - [`control`]: what user space asks of running programs.
 //! - [`filter`]: packet filters as both sides run them.
 //! - [`group`]: the cost groups, their labels and colours.
+//! - [`softirq`]: who takes packets up from a CPU's backlog.
 //! - [`span`]: the functions whose entry and exit are probed, from the hop table.
 //! - [`wire`]: the records that travel through the ring buffer.
 //! - [`layout`]: the kernel struct fields whose offsets are resolved from BTF at start.
@@ -21,5 +22,6 @@ pub mod hop;
 pub mod layout;
 pub mod place;
 pub mod point;
+pub mod softirq;
 pub mod span;
 pub mod wire;

@@ -27,7 +27,13 @@ pub(crate) fn hook_of(state: Ptr, skb: Ptr, slot: u8) -> (u16, DevId) {
     let ct = skb.load::<u64>(offset!(skb_nfct));
     let ctinfo = match (ct & 7) as u8 {
         _ if ct == 0 => None,
-        IP_CT_NEW if is_confirmed(ct & !7) => Some(CT_UNREPLIED),
+        // Conntrack's own hooks; what they have said holds for the later ones.
+        IP_CT_NEW
+            if (hook == Hook::Prerouting as u8 || hook == Hook::Output as u8)
+                && is_confirmed(ct & !7) =>
+        {
+            Some(CT_UNREPLIED)
+        }
         ctinfo => Some(ctinfo),
     };
     let aux = HookAux { slot, hook, family, ctinfo }.pack();

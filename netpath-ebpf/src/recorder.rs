@@ -14,6 +14,7 @@ use aya_ebpf::{
     maps::Array,
 };
 use netpath_common::{
+    control::Inert,
     place::{Bucket, DevId, WANTED_BUCKETS},
     point::{
         HOOK_SLOT, IP_FINISH, IP_OUTPUT, IP6_XMIT, LATE, LEFT_IDLE, LOCAL_OUT, NEIGH_QUEUE,
@@ -38,15 +39,21 @@ use crate::{
 #[map]
 static WANTED: Array<Bucket> = Array::with_max_entries(WANTED_BUCKETS, 0);
 
-/// Not 0 where programs do nothing at all. Set by user space before loading.
+/// An [`Inert`] where programs are to record nothing, else 0. Set by user space before loading.
 #[unsafe(no_mangle)]
 static INERT: u32 = 0;
 
 /// Whether programs do nothing: known to the verifier, which then cuts off the rest.
 #[inline(always)]
 pub(crate) fn inert() -> bool {
-    // SAFETY: a static; the volatile read keeps the initializer from being folded in.
-    unsafe { (&raw const INERT).read_volatile() != 0 }
+    // SAFETY: a static; the volatile read keeps the initializer from being folded in. No arguments.
+    unsafe {
+        let inert = (&raw const INERT).read_volatile();
+        if inert == Inert::Clock as u32 {
+            bpf_ktime_get_ns();
+        }
+        inert != 0
+    }
 }
 
 /// The `wanted` of a CPU's packet at hand.

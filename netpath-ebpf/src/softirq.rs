@@ -5,7 +5,7 @@ use aya_ebpf::{
     macros::map,
     maps::Array,
 };
-use netpath_common::point::{Softirqs, TakenUp};
+use netpath_common::softirq::{Softirqs, TakenUp};
 
 use crate::skb::{Ptr, offset, peek};
 

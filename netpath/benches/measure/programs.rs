@@ -20,7 +20,7 @@ use serde::Serialize;
 
 use crate::{
     watcher::Watcher,
-    ways::{EMPTY, FULL, Way},
+    ways::{CLOCK, EMPTY, FULL, Way},
 };
 
 /// How long each is counted.
@@ -33,6 +33,7 @@ pub(crate) struct Programs {
     /// Mean of all runs, ns.
     pub(crate) mean_ns: f64,
     pub(crate) empty_mean_ns: f64,
+    pub(crate) clock_mean_ns: f64,
     /// Runs for each datagram of the flood.
     pub(crate) runs_per_packet: f64,
 }
@@ -45,6 +46,8 @@ pub(crate) struct Row {
     pub(crate) mean_ns: f64,
     /// Mean of the same program with nothing in it.
     pub(crate) empty_ns: f64,
+    /// Mean of the same program with nothing but a look at the clock in it.
+    pub(crate) clock_ns: f64,
 }
 
 /// Time and runs.
@@ -64,6 +67,7 @@ pub(crate) fn run() -> anyhow::Result<Programs> {
     let lab = Lab::up(find("bridge-nat").context("the lab has no bridge-nat")?)?;
     let _counting = enable_stats(Stats::RunTime)?;
     let (empty, _) = counted(&EMPTY, &lab)?;
+    let (clock, _) = counted(&CLOCK, &lab)?;
     let (full, packets) = counted(&FULL, &lab)?;
     let sum = |counts: &BTreeMap<String, Count>| {
         counts
@@ -78,12 +82,14 @@ pub(crate) fn run() -> anyhow::Result<Programs> {
             runs: count.runs,
             mean_ns: count.mean(),
             empty_ns: empty.get(program).copied().unwrap_or_default().mean(),
+            clock_ns: clock.get(program).copied().unwrap_or_default().mean(),
         })
         .collect();
     Ok(Programs {
         rows,
         mean_ns: sum(&full).mean(),
         empty_mean_ns: sum(&empty).mean(),
+        clock_mean_ns: sum(&clock).mean(),
         runs_per_packet: sum(&full).runs as f64 / packets.max(1) as f64,
     })
 }

@@ -87,6 +87,15 @@ pub(crate) const EMPTY: Way = Way {
     needs: Needs::Nothing,
 };
 
+/// And what asking for the time costs, without which no program can measure anything.
+pub(crate) const CLOCK: Way = Way {
+    key: "netpath-clock",
+    what: "netpath's probes with nothing but a look at the clock in them",
+    tool: Tool::Netpath("--inert=clock"),
+    ready: Some(ATTACHED),
+    needs: Needs::Nothing,
+};
+
 /// All ways; the first is what the others are held against.
 pub(crate) const WAYS: &[Way] = &[
     Way {
@@ -119,6 +128,7 @@ pub(crate) const WAYS: &[Way] = &[
         needs: Needs::Nothing,
     },
     EMPTY,
+    CLOCK,
     Way {
         key: "bpftrace-histogram",
         what: "bpftrace, in-kernel histograms, 4 tracepoints",

@@ -6,6 +6,7 @@ mod lab;
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use netpath_common::control::Inert;
 
 use crate::{
     fail_if::Condition,
@@ -90,13 +91,30 @@ pub struct Gather {
     /// With --sample auto: the share of the machine's CPU time that netpath may take.
     #[arg(long, value_name = "PERCENT", default_value_t = Budget::default())]
     pub budget: Budget,
-    /// Attach everything and record nothing: what attaching alone costs.
-    #[arg(long, hide_short_help = true)]
-    pub inert: bool,
+    /// Attach everything and record nothing: what attaching alone costs, or asking for the time as well.
+    #[arg(long, value_enum, value_name = "WHAT", num_args = 0..=1, require_equals = true,
+        default_missing_value = "nothing", hide_short_help = true)]
+    pub inert: Option<InertArg>,
     /// Only packets that match, in tcpdump's language, such as: host 10.0.0.2 and tcp port 443.
     /// With their addresses before or after NAT.
     #[arg(value_name = "FILTER")]
     pub filter: Vec<String>,
+}
+
+/// [`Inert`] by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum InertArg {
+    Nothing,
+    Clock,
+}
+
+impl From<InertArg> for Inert {
+    fn from(arg: InertArg) -> Self {
+        match arg {
+            InertArg::Nothing => Self::Nothing,
+            InertArg::Clock => Self::Clock,
+        }
+    }
 }
 
 /// [`By`] by name.

@@ -111,8 +111,8 @@ fn attach(args: &args::Gather, capture_headers: bool) -> anyhow::Result<(Tracer,
     let (topology, netns) = select(&args.selection)?;
     let mut options = Options {
         log_kernel: args.log_kernel,
-        calibrate: !args.inert,
-        inert: args.inert,
+        calibrate: args.inert.is_none(),
+        inert: args.inert.map(Into::into),
         capture_headers,
         ..Options::default()
     };

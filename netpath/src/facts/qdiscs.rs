@@ -143,3 +143,41 @@ fn qdisc(message: &TcMessage) -> Qdisc {
     out.limit = limit(&out.kind, options);
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use rtnetlink::packet_core::DefaultNla;
+
+    use super::*;
+
+    fn other(value: Vec<u8>) -> TcOption {
+        const TCA_OPTIONS: u16 = 2;
+        TcOption::Other(DefaultNla::new(TCA_OPTIONS, value))
+    }
+
+    /// An attribute in its bytes.
+    fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(4 + value.len()).unwrap();
+        [&length.to_ne_bytes(), &kind.to_ne_bytes(), value].concat()
+    }
+
+    #[test]
+    fn limits_are_found_where_each_kind_has_them() {
+        let pfifo = other(1000u32.to_ne_bytes().to_vec());
+        assert_eq!(limit("pfifo", &[pfifo]), Some(Limit::Packets(1000)));
+        let mut tbf = vec![0; 36];
+        tbf[24..28].copy_from_slice(&61_440u32.to_ne_bytes());
+        let tbf = [attribute(4, &[0; 4]), attribute(1, &tbf)].concat();
+        assert_eq!(limit("tbf", &[other(tbf)]), Some(Limit::Bytes(61_440)));
+        let fq_codel = TcOption::FqCodel(TcQdiscFqCodelOption::Limit(10_240));
+        assert_eq!(limit("fq_codel", &[fq_codel]), Some(Limit::Packets(10_240)));
+    }
+
+    #[test]
+    fn what_is_not_known_or_cut_short_has_none() {
+        assert_eq!(limit("htb", &[other(vec![0; 64])]), None);
+        assert_eq!(limit("pfifo", &[other(vec![0; 2])]), None);
+        assert_eq!(limit("tbf", &[other(attribute(1, &[0; 8]))]), None);
+        assert_eq!(limit("pfifo", &[]), None);
+    }
+}

@@ -1,5 +1,6 @@
 //! The backends, and what the user asks of them.
 
+use netpath_common::control::Inert;
 use serde::{Deserialize, Serialize};
 
 /// The backends, in the order of preference; one row each.
@@ -48,8 +49,8 @@ pub struct Options {
     pub ring_bytes: u32,
     /// Let the programs log.
     pub log_kernel: bool,
-    /// Attach everything, with programs that do nothing.
-    pub inert: bool,
+    /// Attach everything, with programs that record nothing.
+    pub inert: Option<Inert>,
     /// Measure what an event costs.
     pub calibrate: bool,
     /// Copy packets' headers, too.
@@ -64,7 +65,7 @@ impl Default for Options {
             backends: Vec::new(),
             ring_bytes: 8 << 20,
             log_kernel: false,
-            inert: false,
+            inert: None,
             calibrate: false,
             capture_headers: false,
             everything: false,

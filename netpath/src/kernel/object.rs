@@ -17,7 +17,8 @@ use netpath_common::{
     filter::Program,
     layout::Layout,
     place::{Bucket, DevId, WANTED_BUCKETS, WANTED_WAYS, insert},
-    point::{HookList, PEEK_BYTES, POINTS_MAX, Peek, Softirqs},
+    point::{HookList, PEEK_BYTES, POINTS_MAX, Peek},
+    softirq::Softirqs,
 };
 
 use super::{KernelError, backend::Options, error::tail};
@@ -64,7 +65,7 @@ impl Object {
         let cpus = nr_cpus().map_err(|(what, e)| KernelError::system(what, e))?;
         let cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
         let offsets = LayoutPod(layout);
-        let inert = u32::from(options.inert);
+        let inert = options.inert.map_or(0, |inert| inert as u32);
         let capture = u32::from(options.capture_headers);
         let level: u8 = if options.log_kernel { u8::MAX } else { 0 };
         let mut loader = EbpfLoader::new();

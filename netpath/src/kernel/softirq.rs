@@ -11,7 +11,7 @@ use aya::{
     programs::{RawTracePoint, raw_trace_point::RawTracePointLinkId},
     util::online_cpus,
 };
-use netpath_common::point::Softirqs;
+use netpath_common::softirq::Softirqs;
 
 use super::{
     KernelError,

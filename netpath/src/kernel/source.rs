@@ -37,7 +37,7 @@ impl Source {
         let fail = KernelError::Object;
         let mut parsed = aya_obj::Object::parse(BYTES).map_err(|e| fail(e.to_string()))?;
         let level = if options.log_kernel { u8::MAX } else { 0 };
-        let inert = u32::from(options.inert).to_ne_bytes();
+        let inert = options.inert.map_or(0, |inert| inert as u32).to_ne_bytes();
         let capture = u32::from(options.capture_headers).to_ne_bytes();
         let layout: Vec<u8> = layout.offsets().into_iter().flat_map(u32::to_ne_bytes).collect();
         let globals = HashMap::from([

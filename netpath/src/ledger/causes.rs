@@ -2,7 +2,8 @@
 
 use netpath_common::{
     hop::{At, HopId, Kind},
-    point::{CT_UNREPLIED, Hook, IP_CT_NEW, TakenUp},
+    point::{CT_UNREPLIED, Hook, IP_CT_NEW},
+    softirq::TakenUp,
 };
 
 use super::{attribute::Cut, classify::Step};

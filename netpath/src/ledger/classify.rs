@@ -3,7 +3,8 @@
 use netpath_common::{
     hop::{At, HopId, Note, edges},
     place::DevId,
-    point::{Body, HOOK_SLOT, Hook, HookAux, LATE, NET_DEV_XMIT, NETIF_RECEIVE, TakenUp, point},
+    point::{Body, HOOK_SLOT, Hook, HookAux, LATE, NET_DEV_XMIT, NETIF_RECEIVE, point},
+    softirq::TakenUp,
     span::{SPANS, of_point},
 };
 

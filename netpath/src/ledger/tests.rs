@@ -4,8 +4,9 @@ use netpath_common::{
     hop::{At, HopId},
     point::{
         GRO_RECEIVE, Hook, HookAux, KFREE_SKB, LATE, LEFT_IDLE, NET_DEV_QUEUE, NET_DEV_START,
-        NETIF_RECEIVE, NETIF_RX, QDISC_DEQUEUE, QDISC_ENQUEUE, QDISC_LOCK, QDISC_LOCKED, TakenUp,
+        NETIF_RECEIVE, NETIF_RX, QDISC_DEQUEUE, QDISC_ENQUEUE, QDISC_LOCK, QDISC_LOCKED,
     },
+    softirq::TakenUp,
     span::{SPANS, entry},
 };
 use proptest::prelude::*;
