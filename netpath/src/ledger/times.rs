@@ -16,10 +16,10 @@ pub struct Times {
     max_ns: i64,
 }
 
-fn histogram() -> Box<Histogram<u32>> {
+fn histogram() -> Histogram<u32> {
     let mut histogram = Histogram::new(DIGITS).expect("2 is a valid number of digits");
     histogram.auto(true);
-    Box::new(histogram)
+    histogram
 }
 
 impl Times {
@@ -30,7 +30,7 @@ impl Times {
         self.sum_squares += (ns as f64) * (ns as f64);
         self.max_ns = self.max_ns.max(ns);
         // It grows as needed; the one failure left is a count over u32, where the value stays out.
-        let histogram = self.histogram.get_or_insert_with(histogram);
+        let histogram = self.histogram.get_or_insert_with(|| Box::new(histogram()));
         let _ = histogram.record(u64::try_from(ns).unwrap_or(0));
     }
 
