@@ -196,6 +196,8 @@ pub struct CpuBuffer {
     pub late: u64,
     /// Of these, how many were recorded from then on.
     pub late_taken: u64,
+    /// How often the time was asked for, and the table, of packets that were not to be recorded.
+    pub checked: u64,
     /// When this CPU last left idle, ns; 0 once that is written down.
     pub left_idle_ns: u64,
     /// When the late packet that is being recorded was refused, ns.
@@ -246,7 +248,7 @@ const _: () = {
     assert!(core::mem::offset_of!(Event, arg) == 8);
     assert!(core::mem::offset_of!(Skb, addr) == 8);
     assert!(size_of::<LockWait>() == 16 && size_of::<Locks>() == 80);
-    assert!(core::mem::offset_of!(CpuBuffer, header) == 152);
-    assert!(core::mem::offset_of!(CpuBuffer, cells) == 184);
-    assert!(size_of::<CpuBuffer>() == 184 + CHUNK_CELLS * 16);
+    assert!(core::mem::offset_of!(CpuBuffer, header) == 160);
+    assert!(core::mem::offset_of!(CpuBuffer, cells) == 192);
+    assert!(size_of::<CpuBuffer>() == 192 + CHUNK_CELLS * 16);
 };

@@ -183,6 +183,7 @@ unsafe fn judge(here: Here, skb: u64, point: u16, known: Known, now: &mut u64) -
                     Memory::Unknown => Verdict::Begins,
                     Memory::Followed => Verdict::TakenUp,
                     Memory::Refused(age_ns) => {
+                        (*cpu).checked = (*cpu).checked.wrapping_add(1);
                         match select::lateness(cpu, age_ns) {
                             Lateness::Taken => {
                                 (*cpu).late_began_ns = now.wrapping_sub(age_ns);
@@ -205,6 +206,7 @@ unsafe fn judge(here: Here, skb: u64, point: u16, known: Known, now: &mut u64) -
                 if memory::recall(skb, *now) == Memory::Followed {
                     Verdict::TakenUp
                 } else {
+                    (*cpu).checked = (*cpu).checked.wrapping_add(1);
                     Verdict::No
                 }
             }

@@ -7,7 +7,8 @@
 //! - [`classify`]: what a mark means, given the topology (a bridge's port or not, bridged or not);
 //! - [`attribute`]: which hop the time between two marks belongs to;
 //! - [`causes`]: what was met there that explains the time;
-//! - [`path`]: which flights share a path, and its rows;
+//! - [`devices`]: what is asked of a device on the way;
+//! - [`path`]: which flights share a path, and its rows; [`kept`]: packets that are yet to be booked;
 //! - [`groups`]: what its cost groups add up to, packet by packet;
 //! - [`flows`]: what each tuple's packets add up to;
 //! - [`late`]: packets that were recorded only because they were late;
@@ -18,10 +19,12 @@
 mod attribute;
 mod causes;
 mod classify;
+mod devices;
 mod drops;
 mod flows;
 mod groups;
 mod history;
+mod kept;
 mod late;
 mod path;
 mod shown;
@@ -43,7 +46,7 @@ pub use flows::{Flow, Flows};
 pub use groups::Groups;
 pub use history::{History, Second};
 pub use late::{Late, LatePacket};
-pub use path::{Path, PathKey, Row, RowKey};
+pub use path::{Path, PathKey, Row, RowKey, Sums};
 pub use shown::{Piece, Shown, Specimen};
 pub use times::Times;
 pub use transactions::{RoundTrips, Transactions};
@@ -62,10 +65,13 @@ use crate::{
 pub const PATHS_MAX: usize = 1024;
 
 /// Which way a flight went, seen from the interface that was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
     /// Away from the container, or out of the machine.
+    #[default]
     Outbound,
     /// Towards it.
     Inbound,
@@ -146,19 +152,25 @@ pub struct Ledger {
     draws: bool,
     paths: Vec<Path>,
     by_key: FxHashMap<PathKey, usize>,
+    devices: Devices,
+    /// The rules that packets have walked.
+    rules: BTreeSet<(RuleSet, u64)>,
+    /// Packets on all paths, and their events.
+    packets: u64,
+    events: u64,
+    /// The key of the path that is looked for.
+    key: PathKey,
     scratch: attribute::Scratch,
 }
 
 impl Ledger {
     /// The rules that packets have walked.
-    pub fn rules(&self) -> BTreeSet<(RuleSet, u64)> {
-        let walked = self.paths().iter().flat_map(|p| &p.rows).filter_map(|row| row.key.rules);
-        let dropped = self.drops.keys().filter_map(|key| key.within?.rules);
-        walked.chain(dropped).collect()
+    pub fn rules(&self) -> &BTreeSet<(RuleSet, u64)> {
+        &self.rules
     }
 
     pub fn new(topology: Topology, hooks: HookPlan) -> Self {
-        Self { topology, hooks, ..Self::default() }
+        Self { devices: Devices::of(&topology), topology, hooks, ..Self::default() }
     }
 
     /// A ledger for a session's flights.
@@ -176,17 +188,41 @@ impl Ledger {
 
     /// Events of one packet that arrived, on average.
     pub fn events_of_one(&self) -> f64 {
-        let events = self.paths.iter().map(|p| p.events).sum();
-        sample::events_of_one(events, self.paths.iter().map(|p| p.total.count()).sum())
+        sample::events_of_one(self.events, self.packets)
     }
 
-    /// Paths in the order in which they were first seen.
+    /// Books what is kept back, before anybody looks.
+    pub fn settle(&mut self) {
+        self.paths.iter_mut().for_each(Path::book);
+        self.flows.book();
+        self.transactions.book();
+    }
+
+    /// Paths in the order in which they were first seen; as of the last [`Self::settle`].
     pub fn paths(&self) -> &[Path] {
         &self.paths
     }
 
     /// What a reader of the report should know.
-    pub fn notes(&self) -> Option<String> {
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes: Vec<String> = self.nothing_passed().into_iter().collect();
+        let Flows { others, .. } = self.flows;
+        if others > 0 {
+            notes.push(format!(
+                "{others} packets are of flows beyond the first {FLOWS_MAX}, and listed under none"
+            ));
+        }
+        let Transactions { unfollowed, .. } = self.transactions;
+        if unfollowed > 0 {
+            notes.push(format!(
+                "{unfollowed} packets are of connections beyond the {CONNECTIONS_MAX} whose round \
+                 trips are followed at once, and in no round trip"
+            ));
+        }
+        notes
+    }
+
+    fn nothing_passed(&self) -> Option<String> {
         if !self.paths.is_empty() {
             return None;
         }
@@ -203,6 +239,7 @@ impl Ledger {
 
     /// Says that no more flights come: round trips that are under way are booked.
     pub fn finish(&mut self) {
+        self.settle();
         self.transactions.finish();
     }
 
@@ -219,7 +256,7 @@ impl Ledger {
             return;
         }
         let scratch = &mut self.scratch;
-        classify::classify(flight, &self.topology, &mut scratch.steps);
+        classify::classify(flight, &self.devices, &mut scratch.steps);
         let direction = path::direction(&scratch.steps, &self.topology);
         if flight.is_late() {
             self.add_late(flight, direction);
@@ -239,6 +276,7 @@ impl Ledger {
             End::Dropped { reason } => {
                 self.coverage.dropped += 1;
                 let key = drops::key(reason, &scratch.steps, &self.hooks);
+                self.rules.extend(key.within.and_then(|within| within.rules));
                 *self.drops.entry(key).or_default() += 1;
             }
             End::Vanished => self.coverage.vanished += 1,
@@ -255,14 +293,15 @@ impl Ledger {
     pub fn cut(&mut self, flight: &Flight) -> Option<Cutting> {
         flight.headers.as_ref()?.tuple?;
         let scratch = &mut self.scratch;
-        classify::classify(flight, &self.topology, &mut scratch.steps);
+        classify::classify(flight, &self.devices, &mut scratch.steps);
         let direction = path::direction(&scratch.steps, &self.topology)?;
         self.attribute();
         let scratch = &self.scratch;
         let total_ns = scratch.cuts.iter().map(|c| c.ns).sum();
+        self.key.follow(&scratch.steps, direction, flight.end);
         Some(Cutting {
             direction,
-            places: path::key(&scratch.steps, direction, flight.end).places,
+            places: self.key.places.clone(),
             specimen: shown::specimen(&scratch.steps, &scratch.cuts, total_ns),
         })
     }
@@ -271,7 +310,7 @@ impl Ledger {
     fn attribute(&mut self) {
         let seen = attribute::Seen {
             hooks: &self.hooks,
-            topology: &self.topology,
+            devices: &self.devices,
             queues: !self.queues_unseen,
         };
         attribute::attribute(&seen, &mut self.scratch);
@@ -282,7 +321,8 @@ impl Ledger {
         let Some(tuple) = flight.headers.as_ref().and_then(|h| h.tuple) else { return };
         self.attribute();
         let Scratch { steps, cuts, .. } = &self.scratch;
-        let places = path::key(steps, Direction::Outbound, flight.end).places;
+        self.key.follow(steps, Direction::Outbound, flight.end);
+        let places = self.key.places.clone();
         // Where it had passed the interface before, the paths that others took tell the direction.
         let direction = seen.or_else(|| {
             let mut ways = self.paths.iter().map(|path| &path.key).filter(|key| {
@@ -305,20 +345,28 @@ impl Ledger {
         self.attribute();
         let Scratch { steps, cuts, .. } = &self.scratch;
         self.coverage.negative += cuts.iter().filter(|c| c.ns < 0).count() as u64;
-        let key = path::key(steps, direction, flight.end);
-        let index = match self.by_key.get(&key) {
+        self.key.follow(steps, direction, flight.end);
+        let index = match self.by_key.get(&self.key) {
             Some(&index) => index,
             None if self.paths.len() >= PATHS_MAX => {
                 self.coverage.other_paths += 1;
                 return;
             }
             None => {
-                self.by_key.insert(key.clone(), self.paths.len());
-                self.paths.push(Path::new(key));
+                self.by_key.insert(self.key.clone(), self.paths.len());
+                self.paths.push(Path::new(self.key.clone()));
                 self.paths.len() - 1
             }
         };
-        let total_ns = self.paths[index].add(flight, steps, cuts);
+        let is_reply = path::is_reply(flight);
+        let path = &mut self.paths[index];
+        let rows = path.rows.len();
+        let total_ns = path.add(flight, steps, cuts, is_reply);
+        if path.rows.len() != rows {
+            self.rules.extend(path.rows.iter().filter_map(|row| row.key.rules));
+        }
+        self.packets += 1;
+        self.events += flight.marks.len() as u64;
         if self.draws {
             self.late.drawn(steps);
         }
@@ -330,12 +378,15 @@ impl Ledger {
             self.flows.add(tuple, flight.translated, direction, total_ns);
         }
         if !self.unjoined {
-            self.transactions.add(flight, index, path::is_reply(flight));
+            self.transactions.add(flight, index, is_reply);
         }
     }
 }
 
 use attribute::Scratch;
+use devices::Devices;
+use flows::FLOWS_MAX;
+use transactions::CONNECTIONS_MAX;
 
 /// The hop of a row as the tables know it, or none for what is unattributed.
 pub type HopOrNone = Option<HopId>;

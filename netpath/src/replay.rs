@@ -29,7 +29,7 @@ pub fn snapshot(file: &Path) -> Result<Snapshot, RecordingError> {
     }
     ledger.rule_names.clone_from(&ending.rules);
     ending.notes.extend(ledger.notes().into_iter().chain(pipeline.0.notes()));
-    Ok(snapshot::build(&ledger, &reader.session, &ending))
+    Ok(snapshot::build(&mut ledger, &reader.session, &ending))
 }
 
 /// Gives each packet of a recording to `each`, in the order in which they ended, with a ledger that

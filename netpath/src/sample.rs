@@ -154,6 +154,8 @@ pub struct Births {
     pub taken: u64,
     /// Not to be recorded, and found to be late; see [`Tail`].
     pub late: u64,
+    /// How often the time was asked for, and a table, of those that were not to be recorded.
+    pub checked: u64,
 }
 
 impl Births {
@@ -165,6 +167,7 @@ impl Births {
             seen: self.seen.saturating_sub(before.seen),
             taken: self.taken.saturating_sub(before.taken),
             late: self.late.saturating_sub(before.late),
+            checked: self.checked.saturating_sub(before.checked),
         }
     }
 
@@ -265,9 +268,10 @@ mod tests {
 
     #[test]
     fn an_estimate_keeps_what_was_counted_in_full() {
-        assert_eq!(Births { begun: 0, seen: 0, taken: 0, late: 0 }.estimate(7, 1.0), 7);
-        assert_eq!(Births { begun: 10, seen: 10, taken: 10, late: 0 }.estimate(7, 1.0), 7);
-        assert_eq!(Births { begun: 1000, seen: 1000, taken: 10, late: 0 }.estimate(7, 1.0), 700);
-        assert_eq!(Births { begun: 1000, seen: 1000, taken: 1000, late: 0 }.estimate(7, 0.1), 70);
+        let of = |seen, taken| Births { begun: seen, seen, taken, ..Births::default() };
+        assert_eq!(of(0, 0).estimate(7, 1.0), 7);
+        assert_eq!(of(10, 10).estimate(7, 1.0), 7);
+        assert_eq!(of(1000, 10).estimate(7, 1.0), 700);
+        assert_eq!(of(1000, 1000).estimate(7, 0.1), 70);
     }
 }

@@ -74,10 +74,16 @@ pub struct ProbeCost {
 }
 
 impl ProbeCost {
-    /// What packets with so many events cost that were asked for and not recorded, and those
-    /// events that were recorded, ns.
-    pub fn of(&self, called: f64, recorded: f64) -> f64 {
-        called * self.called + recorded * self.mean
+    /// What packets pay for passing so many probes, recorded or not, ns; and for so many checks
+    /// whether one that is not recorded is late. A check asks for the time and a table, as recording
+    /// an event does before it writes: it is reckoned as that, rather too much than too little.
+    pub fn passing(&self, probes: f64, checks: f64) -> f64 {
+        probes * self.called + checks * (self.mean - self.called).max(0.0)
+    }
+
+    /// What packets pay on top for so many events that are recorded, ns.
+    pub fn recording(&self, events: f64) -> f64 {
+        events * (self.mean - self.called)
     }
 }
 

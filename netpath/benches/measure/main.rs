@@ -47,6 +47,9 @@ struct Args {
     /// Of `scale`, only what is measured against these.
     #[arg(long, value_enum, value_delimiter = ',')]
     against: Vec<scale::Against>,
+    /// How long each step of `scale` lasts that runs in the lab.
+    #[arg(long, default_value = "6s")]
+    step: humantime::Duration,
     /// How long memory is watched at the end of `scale`.
     #[arg(long, default_value = "30s")]
     soak: humantime::Duration,

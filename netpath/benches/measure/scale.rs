@@ -4,6 +4,9 @@
 //! - [`user_side`]: user space alone, on events from [`synthetic`]: further than the lab's path goes,
 //!   and the same in every run;
 //! - [`fit`]: how far that is linear, or even.
+//!
+//! Each part says what it is at and how long that takes. A step in the lab that does not end is given
+//! up after five minutes ([`crate::watcher`]), and the bench with it.
 
 mod fit;
 mod live;
@@ -29,6 +32,8 @@ use crate::{Args, ways::netpath};
 pub(crate) enum Against {
     /// Hops, flows and paths, on events made by hand.
     UserSide,
+    /// Paths alone, on events made by hand: the lab has few.
+    Paths,
     Hops,
     Flows,
     /// Packets a second.
@@ -55,17 +60,20 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Scale> {
     let wanted = |against| args.against.is_empty() || args.against.contains(&against);
     let mut scale = Scale::default();
     if wanted(Against::UserSide) {
-        scale.user_side = user_side::run()?;
+        scale.user_side = user_side::run(None)?;
+    } else if wanted(Against::Paths) {
+        scale.user_side = user_side::run(Some("paths"))?;
     }
+    let step = args.step.into();
     if wanted(Against::Hops) {
-        scale.hops = live::hops()?;
+        scale.hops = live::hops(step)?;
     }
     let lab = Lab::up(find("bridge-nat").context("the lab has no bridge-nat")?)?;
     if wanted(Against::Flows) {
-        scale.flows = live::flows(&lab)?;
+        scale.flows = live::flows(&lab, step)?;
     }
     if wanted(Against::Rates) {
-        scale.rates = live::rates(&lab)?;
+        scale.rates = live::rates(&lab, step)?;
     }
     if wanted(Against::Soak) {
         scale.soak = Some(live::soak(&lab, args)?);

@@ -44,7 +44,7 @@ fn main() {
         let build = cpu(|| {
             for second in 0..20 {
                 let at = Ending { duration_ns: (second + 1) * 250_000_000, ..ending.clone() };
-                snapshots.push(snapshot::build(&ledger, &session, &at));
+                snapshots.push(snapshot::build(&mut ledger, &session, &at));
             }
         }) / 20;
         let snapshots: Vec<Arc<Snapshot>> =
@@ -87,6 +87,7 @@ fn book(ledger: &mut Ledger, flights: &[Flight], flows: usize) {
         }
         ledger.add(&flight);
     }
+    ledger.settle();
     assert!(flows == 1 || ledger.flows.len() * 10 >= flows * 9, "{} flows", ledger.flows.len());
 }
 

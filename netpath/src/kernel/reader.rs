@@ -137,6 +137,7 @@ impl Reader {
                 seen: a.seen + b.seen,
                 taken: a.taken + b.taken,
                 late: a.late + b.late,
+                checked: a.checked + b.checked,
             }
         })
     }
@@ -232,6 +233,7 @@ impl Cpus {
                 seen: (&raw const (*buffer).seen).read_volatile(),
                 taken: (&raw const (*buffer).taken).read_volatile(),
                 late: (&raw const (*buffer).late).read_volatile(),
+                checked: (&raw const (*buffer).checked).read_volatile(),
             }
         }
     }

@@ -13,10 +13,11 @@ use netpath_common::{
 use super::{
     RowKey,
     classify::{Step, What},
+    devices::Devices,
 };
 use crate::{
     hooks::{HookKey, HookPlan},
-    topo::{Place, Topology},
+    topo::Place,
 };
 
 static EDGES: [[Option<HopId>; At::COUNT]; At::COUNT] = edges();
@@ -52,7 +53,7 @@ enum Frame {
 /// What is known beside the flight itself.
 pub(super) struct Seen<'a> {
     pub(super) hooks: &'a HookPlan,
-    pub(super) topology: &'a Topology,
+    pub(super) devices: &'a Devices,
     /// Whether packets are seen to enter queues.
     pub(super) queues: bool,
 }
@@ -149,7 +150,7 @@ fn span_key(step: &Step, hop: HopId, note: Note, outer: Option<RowKey>) -> RowKe
 }
 
 fn between(from: &Step, to: &Step, seen: &Seen<'_>) -> RowKey {
-    let Seen { hooks, topology, queues } = *seen;
+    let Seen { hooks, devices, queues } = *seen;
     let (Some(after), Some(before)) = (from.at(), to.at()) else {
         return RowKey::at(None, from.place);
     };
@@ -164,7 +165,7 @@ fn between(from: &Step, to: &Step, seen: &Seen<'_>) -> RowKey {
     let hop = match EDGES[after as usize][before as usize] {
         // It may have lain in the device's queue all the time.
         Some(HopId::QdiscBypass | HopId::QdiscNone)
-            if !queues && topology.device(from.place).is_none_or(|d| d.qdisc != "noqueue") =>
+            if !queues && !devices.get(from.place).noqueue =>
         {
             None
         }
@@ -175,7 +176,7 @@ fn between(from: &Step, to: &Step, seen: &Seen<'_>) -> RowKey {
     let place = match hop {
         // A bridge's time is the bridge's, not its port's.
         Some(HopId::Bridge | HopId::BridgeNetfilter | HopId::BridgeUp | HopId::BridgeFlood) => {
-            bridge_of(from.place, topology)
+            bridge_of(from.place, devices)
         }
         _ => from.place,
     };
@@ -196,9 +197,7 @@ fn stage(place: Place, a: HookAux, b: HookAux, hooks: &HookPlan) -> RowKey {
     }
 }
 
-fn bridge_of(place: Place, topology: &Topology) -> Place {
-    topology
-        .device(place)
-        .and_then(|d| d.master)
-        .map_or(place, |master| Place { netns: place.netns, ifindex: master })
+fn bridge_of(place: Place, devices: &Devices) -> Place {
+    let master = devices.get(place).master;
+    master.map_or(place, |master| Place { netns: place.netns, ifindex: master })
 }

@@ -1,7 +1,7 @@
 //! Why a hop took its time: what was met there, tallied beside the times.
 
 use netpath_common::{
-    hop::{At, HopId, Kind},
+    hop::{HopId, Kind},
     point::{CT_UNREPLIED, Hook, IP_CT_NEW},
     softirq::TakenUp,
 };
@@ -180,23 +180,37 @@ pub struct Causes {
     pub queue: QueueMet,
 }
 
+/// How a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wait {
+    same_cpu: bool,
+    /// On a CPU that was idle, and had to be woken.
+    left_idle: bool,
+    /// By whom, where it was for the softirq.
+    taken_up: Option<TakenUp>,
+}
+
+impl Wait {
+    /// Of the piece between two steps, where it is one.
+    pub(super) fn of(from: &Step, to: &Step, hop: HopId) -> Option<Self> {
+        let waits = hop.info().kind == Kind::Wait;
+        waits.then_some(Self {
+            same_cpu: from.cpu == to.cpu,
+            left_idle: to.left_idle,
+            taken_up: to.taken_up.filter(|_| hop == HopId::Handoff),
+        })
+    }
+}
+
 impl Causes {
-    /// Tallies the piece between two steps.
-    pub(super) fn add(&mut self, from: &Step, to: &Step, cut: &Cut) {
-        if cut.key.hop.is_some_and(|h| h.info().kind == Kind::Wait) {
-            let tally = if from.cpu == to.cpu { &mut self.same_cpu } else { &mut self.other_cpu };
-            tally.add(cut.ns);
-            if to.left_idle {
-                self.idle_cpu.add(cut.ns);
-            }
+    pub(super) fn waited(&mut self, wait: Wait, ns: i64) {
+        let tally = if wait.same_cpu { &mut self.same_cpu } else { &mut self.other_cpu };
+        tally.add(ns);
+        if wait.left_idle {
+            self.idle_cpu.add(ns);
         }
-        if cut.key.hop == Some(HopId::Handoff)
-            && let Some(taken_up) = to.taken_up
-        {
-            self.backlog.met(taken_up, cut.ns);
-        }
-        if from.at() == Some(At::Enqueue) {
-            self.queue.met(from.arg);
+        if let Some(taken_up) = wait.taken_up {
+            self.backlog.met(taken_up, ns);
         }
     }
 }
@@ -204,7 +218,7 @@ impl Causes {
 impl QueueMet {
     /// Takes what `qdisc_enqueue` wrote down: the queue's length in packets high, in bytes low. It
     /// fires after the packet has entered, so the packet itself is among them.
-    fn met(&mut self, fill: u64) {
+    pub(super) fn met(&mut self, fill: u64) {
         let (packets, bytes) = (fill >> 32, fill & u64::from(u32::MAX));
         let ahead = packets.saturating_sub(1);
         self.count += 1;

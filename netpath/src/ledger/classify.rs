@@ -1,4 +1,4 @@
-//! What each mark of a flight means, given the topology.
+//! What each mark of a flight means, given the devices.
 
 use netpath_common::{
     hop::{At, HopId, Note, edges},
@@ -8,9 +8,10 @@ use netpath_common::{
     span::{SPANS, of_point},
 };
 
+use super::devices::{Devices, Traits};
 use crate::{
     flight::{Flight, Mark},
-    topo::{Device, Place, Topology},
+    topo::Place,
 };
 
 /// A mark with its meaning.
@@ -68,9 +69,9 @@ impl Step {
 const LOCK: Option<HopId> = edges()[At::Lock as usize][At::Locked as usize];
 
 /// Fills `steps` from the flight's marks; marks of unknown points are left out.
-pub(super) fn classify(flight: &Flight, topology: &Topology, steps: &mut Vec<Step>) {
+pub(super) fn classify(flight: &Flight, devices: &Devices, steps: &mut Vec<Step>) {
     steps.clear();
-    let mut place = Place::default();
+    let (mut place, mut device) = (Place::default(), Traits::default());
     let mut bridged = false;
     for mark in &flight.marks {
         let (what, hook) = if let Some((index, exit)) = of_point(mark.point) {
@@ -84,9 +85,12 @@ pub(super) fn classify(flight: &Flight, topology: &Topology, steps: &mut Vec<Ste
                 continue;
             }
             if names_device(mark.point) {
-                place = DevId::from_arg(mark.arg).into();
+                let named = DevId::from_arg(mark.arg).into();
+                if named != place {
+                    (place, device) = (named, devices.get(named));
+                }
             }
-            let Some(at) = situation(mark, hook, topology.device(place), bridged) else { continue };
+            let Some(at) = situation(mark, hook, device, bridged) else { continue };
             match at {
                 At::RxPort | At::StartBridge => bridged = true,
                 At::Rx | At::Queue | At::In | At::Out | At::LocalOut => bridged = false,
@@ -136,12 +140,7 @@ fn names_device(number: u16) -> bool {
         })
 }
 
-fn situation(
-    mark: &Mark,
-    hook: Option<HookAux>,
-    device: Option<&Device>,
-    bridged: bool,
-) -> Option<At> {
+fn situation(mark: &Mark, hook: Option<HookAux>, device: Traits, bridged: bool) -> Option<At> {
     if mark.point == HOOK_SLOT {
         return Some(At::hook(Hook::from_number(hook?.hook)?, bridged));
     }
@@ -149,8 +148,8 @@ fn situation(
         return Some(At::Late);
     }
     Some(match point(mark.point)?.at {
-        At::Start if device.is_some_and(|d| d.kind == "bridge") => At::StartBridge,
-        At::Rx if device.is_some_and(|d| d.bridge_port) => At::RxPort,
+        At::Start if device.bridge => At::StartBridge,
+        At::Rx if device.bridge_port => At::RxPort,
         at => at,
     })
 }

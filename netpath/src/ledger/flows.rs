@@ -1,17 +1,24 @@
 //! Flows: packets of one tuple, in a direction.
+//!
+//! What is known of many flows lies in no cache. A packet alone would wait for its flow at each step of
+//! the way there; so packets are kept back, and their flows are looked up together: looks that need
+//! nothing of each other wait at the same time.
 
 use std::{
     cmp::{Ordering, Reverse},
     collections::BinaryHeap,
 };
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use indexmap::IndexMap;
+use rustc_hash::{FxBuildHasher, FxHashSet};
 
 use super::Direction;
 use crate::packet::Tuple;
 
 /// Flows that are kept apart; packets of later ones are counted in [`Flows::others`].
 pub(super) const FLOWS_MAX: usize = 1 << 17;
+/// Packets whose flows are looked up together.
+pub(super) const TOGETHER: usize = 64;
 
 /// What a flow has added up to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,12 +33,24 @@ pub struct Flow {
 /// All flows.
 #[derive(Clone, Debug, Default)]
 pub struct Flows {
-    by_tuple: FxHashMap<(Tuple, Direction), Flow>,
+    by_tuple: IndexMap<(Tuple, Direction), Flow, FxBuildHasher>,
+    kept: Vec<Packet>,
+    /// Where the flow of each packet that is kept was found.
+    found: Vec<Option<usize>>,
     /// Packets of flows beyond [`FLOWS_MAX`].
     pub others: u64,
 }
 
+/// A packet, as flows see it.
+#[derive(Clone, Copy, Debug)]
+struct Packet {
+    key: (Tuple, Direction),
+    translated: Option<Tuple>,
+    total_ns: i64,
+}
+
 impl Flows {
+    /// Takes a packet; it is booked with others.
     pub(super) fn add(
         &mut self,
         tuple: Tuple,
@@ -39,22 +58,34 @@ impl Flows {
         direction: Direction,
         total_ns: i64,
     ) {
-        let full = self.by_tuple.len() >= FLOWS_MAX;
-        let key = (tuple, direction);
-        if full && !self.by_tuple.contains_key(&key) {
-            self.others += 1;
-            return;
+        self.kept.push(Packet { key: (tuple, direction), translated, total_ns });
+        if self.kept.len() >= TOGETHER {
+            self.book();
         }
-        let flow = self.by_tuple.entry(key).or_insert(Flow {
-            translated,
-            packets: 0,
-            sum_ns: 0,
-            max_ns: i64::MIN,
-        });
-        flow.packets += 1;
-        flow.sum_ns += total_ns;
-        flow.max_ns = flow.max_ns.max(total_ns);
-        flow.translated = flow.translated.or(translated);
+    }
+
+    /// Books what is kept back.
+    pub(super) fn book(&mut self) {
+        self.found.clear();
+        self.found.extend(self.kept.iter().map(|packet| self.by_tuple.get_index_of(&packet.key)));
+        for (Packet { key, translated, total_ns }, found) in self.kept.drain(..).zip(&self.found) {
+            let flow = if let Some(index) = found {
+                &mut self.by_tuple[*index]
+            } else {
+                // New, or since the look.
+                let full = self.by_tuple.len() >= FLOWS_MAX;
+                if full && !self.by_tuple.contains_key(&key) {
+                    self.others += 1;
+                    continue;
+                }
+                let new = Flow { translated, packets: 0, sum_ns: 0, max_ns: i64::MIN };
+                self.by_tuple.entry(key).or_insert(new)
+            };
+            flow.packets += 1;
+            flow.sum_ns += total_ns;
+            flow.max_ns = flow.max_ns.max(total_ns);
+            flow.translated = flow.translated.or(translated);
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -156,10 +187,12 @@ mod tests {
                 flows.add(tuple(port), None, Direction::Outbound, i64::from(1000 - port));
             }
         }
+        flows.book();
         let top: Vec<u64> = flows.top(2).iter().map(|(_, _, f)| f.packets).collect();
         assert_eq!(top, [100, 99, 2, 1]);
         // One that is among the busiest and the slowest is there once, and two others are as slow.
         flows.add(tuple(99), None, Direction::Outbound, 5_000);
+        flows.book();
         let top: Vec<u64> = flows.top(2).iter().map(|(_, _, f)| f.packets).collect();
         assert_eq!(top, [101, 99, 2, 1]);
         assert_eq!(flows.top(0).len(), 0);

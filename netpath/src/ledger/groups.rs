@@ -2,16 +2,12 @@
 //!
 //! Percentiles of several hops don't add up, so a group's times are sums over the hops that one
 //! packet met. As long as a group has a single row, that row's times are the group's, and cost
-//! nothing. Sums are kept back and booked many at once, while a group's histogram is in the cache.
-
-use std::borrow::Cow;
+//! nothing.
 
 use netpath_common::group::{GROUPS, Group};
 
 use super::{Row, Times};
 
-/// Sums that are kept back.
-const KEPT: usize = 64;
 /// Groups, up to a power of two.
 const SLOTS: usize = 16;
 const _: () = assert!(GROUPS.len() <= SLOTS);
@@ -28,21 +24,7 @@ pub struct Groups {
     /// A bit for each group that has several.
     several: u32,
     /// Of those that have several rows.
-    booked: [Option<Box<Booked>>; SLOTS],
-}
-
-#[derive(Clone, Debug, Default)]
-struct Booked {
-    times: Times,
-    kept: Vec<i64>,
-}
-
-impl Booked {
-    fn book(&mut self) {
-        for ns in self.kept.drain(..) {
-            self.times.add(ns);
-        }
-    }
+    booked: [Option<Box<Times>>; SLOTS],
 }
 
 impl Groups {
@@ -53,8 +35,8 @@ impl Groups {
             // Until now, packets met the other row alone.
             self.several |= bit;
             let single = rows.iter().find(|r| r.group == group);
-            let times = single.map(|r| r.times.clone()).unwrap_or_default();
-            self.booked[group as usize] = Some(Box::new(Booked { times, kept: Vec::new() }));
+            let times = single.map(|r| r.sums.times.clone()).unwrap_or_default();
+            self.booked[group as usize] = Some(Box::new(times));
         }
         self.there |= bit;
     }
@@ -71,11 +53,8 @@ impl Groups {
         while met != 0 {
             let index = met.trailing_zeros() as usize % SLOTS;
             met &= met - 1;
-            if let Some(booked) = &mut self.booked[index] {
-                booked.kept.push(self.sums_ns[index]);
-                if booked.kept.len() >= KEPT {
-                    booked.book();
-                }
+            if let Some(times) = &mut self.booked[index] {
+                times.add(self.sums_ns[index]);
             }
         }
         self.sums_ns = [0; SLOTS];
@@ -83,21 +62,13 @@ impl Groups {
     }
 
     /// Each group with its times, in the order of the rows.
-    pub fn times<'a>(&'a self, rows: &'a [Row]) -> Vec<(Group, Cow<'a, Times>)> {
-        let mut groups: Vec<(Group, Cow<'a, Times>)> = Vec::new();
+    pub fn times<'a>(&'a self, rows: &'a [Row]) -> Vec<(Group, &'a Times)> {
+        let mut groups: Vec<(Group, &'a Times)> = Vec::new();
         for row in rows {
-            if groups.iter().any(|(group, _)| *group == row.group) {
-                continue;
+            if groups.iter().all(|(group, _)| *group != row.group) {
+                let booked = self.booked[row.group as usize].as_deref();
+                groups.push((row.group, booked.unwrap_or(&row.sums.times)));
             }
-            let times = match &self.booked[row.group as usize] {
-                Some(booked) => {
-                    let mut booked = Booked::clone(booked);
-                    booked.book();
-                    Cow::Owned(booked.times)
-                }
-                None => Cow::Borrowed(&row.times),
-            };
-            groups.push((row.group, times));
         }
         groups
     }

@@ -1,4 +1,7 @@
 //! Paths: which flights belong together, and the rows that their times are booked in.
+//!
+//! A packet is cut up when it arrives, and booked with others of its path ([`super::kept`]): what a
+//! path shows lacks those until [`Path::book`] has run.
 
 use netpath_common::{
     group::Group,
@@ -8,7 +11,10 @@ use netpath_common::{
 
 use super::{
     Causes, CtState, Direction, Groups, History, HopOrNone, Rewritten, Shown, Times,
-    attribute::Cut, classify::Step,
+    attribute::Cut,
+    causes::Wait,
+    classify::Step,
+    kept::{self, KEPT, Kept},
 };
 use crate::{
     flight::{End, Flight},
@@ -20,7 +26,7 @@ use crate::{
 const PLACES_MAX: usize = 16;
 
 /// What flights of one path have in common.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PathKey {
     pub direction: Direction,
     pub end: End,
@@ -51,18 +57,23 @@ impl RowKey {
     }
 }
 
-/// A hop at a place on a path.
+/// A hop at a place on a path. What finds it is apart from what it sums up, which is seldom looked at.
 #[derive(Clone, Debug)]
 pub struct Row {
     pub key: RowKey,
+    pub(super) group: Group,
+    pub sums: Box<Sums>,
+}
+
+/// What a row adds up to.
+#[derive(Clone, Debug, Default)]
+pub struct Sums {
     pub times: Times,
     pub causes: Causes,
     /// Pieces of time booked here; each holds one event's cost.
     pub pieces: u64,
-    pub(super) group: Group,
-    /// The flight at hand's time here, until it is booked.
-    pending_ns: i64,
-    pending: bool,
+    /// The packet at hand's time here, until all of its pieces are there.
+    pending_ns: Option<i64>,
 }
 
 /// A path's ledger.
@@ -86,16 +97,18 @@ pub struct Path {
     pub events: u64,
     /// Segments of all packets: what GSO will make of them, or GRO has merged.
     pub segments: u64,
+    kept: Kept,
 }
 
 /// The direction of a flight, if it passed the focus.
 pub(super) fn direction(steps: &[Step], topology: &Topology) -> Option<Direction> {
+    let has_sides = topology.inside.is_some() || topology.faces_guest();
     steps.iter().find_map(|step| {
         let here = Some(step.place);
         let at = step.at()?;
         let sending = matches!(at, At::Start | At::StartBridge | At::Queue | At::Out);
         let receiving = matches!(at, At::Rx | At::RxPort | At::NetifRx | At::Gro | At::In);
-        if topology.inside.is_some() || topology.faces_guest() {
+        if has_sides {
             match () {
                 () if here == topology.inside && sending => Some(Direction::Outbound),
                 () if here == topology.inside && receiving => Some(Direction::Inbound),
@@ -114,27 +127,30 @@ pub(super) fn direction(steps: &[Step], topology: &Topology) -> Option<Direction
     })
 }
 
-/// The key of the path that these steps took.
-pub(super) fn key(steps: &[Step], direction: Direction, end: End) -> PathKey {
-    let mut places: Vec<Place> = Vec::with_capacity(8);
-    for step in steps {
-        let moves = matches!(
-            step.at(),
-            Some(
-                At::Queue
-                    | At::Start
-                    | At::StartBridge
-                    | At::NetifRx
-                    | At::Gro
-                    | At::Rx
-                    | At::RxPort
-            )
-        );
-        if moves && places.last() != Some(&step.place) && places.len() < PLACES_MAX {
-            places.push(step.place);
+impl PathKey {
+    /// Becomes the key of the path that these steps took; memory is used again.
+    pub(super) fn follow(&mut self, steps: &[Step], direction: Direction, end: End) {
+        (self.direction, self.end) = (direction, end);
+        self.places.clear();
+        for step in steps {
+            let moves = matches!(
+                step.at(),
+                Some(
+                    At::Queue
+                        | At::Start
+                        | At::StartBridge
+                        | At::NetifRx
+                        | At::Gro
+                        | At::Rx
+                        | At::RxPort
+                )
+            );
+            let new = self.places.last() != Some(&step.place) && self.places.len() < PLACES_MAX;
+            if moves && new {
+                self.places.push(step.place);
+            }
         }
     }
-    PathKey { direction, end, places }
 }
 
 impl Path {
@@ -152,75 +168,123 @@ impl Path {
             history: History::default(),
             events: 0,
             segments: 0,
+            kept: Kept::default(),
         }
     }
 
-    /// Books a flight that was cut into `cuts`; its total, ns.
-    pub(super) fn add(&mut self, flight: &Flight, steps: &[Step], cuts: &[Cut]) -> i64 {
-        let mut total = 0;
-        let mut unattributed = 0;
-        let mut cursor = 0;
+    /// Takes a flight that was cut into `cuts`; its total, ns.
+    pub(super) fn add(
+        &mut self,
+        flight: &Flight,
+        steps: &[Step],
+        cuts: &[Cut],
+        is_reply: Option<bool>,
+    ) -> i64 {
+        let (mut total_ns, mut unattributed_ns, mut pieces, mut cursor) = (0, 0, 0, 0);
+        // What conntrack said in the namespace at hand.
+        let mut known: Option<(u32, Option<CtState>)> = None;
         for (pair, cut) in steps.windows(2).zip(cuts) {
-            total += cut.ns;
+            total_ns += cut.ns;
             let Some(hop) = cut.key.hop else {
-                unattributed += cut.ns;
+                unattributed_ns += cut.ns;
                 continue;
             };
             let index = self.row(cut.key, hop, cursor);
-            let row = &mut self.rows[index];
-            row.pending_ns += cut.ns;
-            row.pending = true;
-            row.pieces += 1;
-            row.causes.add(&pair[0], &pair[1], cut);
+            let netns = cut.key.place.netns;
+            let state = cut.key.hook.and_then(|_| match known {
+                Some((same, state)) if same == netns => state,
+                _ => known.insert((netns, CtState::of(steps, cuts, netns))).1,
+            });
+            if pair[0].at() == Some(At::Enqueue) {
+                self.rows[index].sums.causes.queue.met(pair[0].arg);
+            }
+            self.kept.pieces.push(kept::Piece {
+                ns: cut.ns,
+                row: u32::try_from(index).unwrap_or(u32::MAX),
+                wait: Wait::of(&pair[0], &pair[1], hop),
+                state,
+            });
+            pieces += 1;
             cursor = cursor.max(index + 1);
         }
-        self.rewritten(flight);
-        // What conntrack said in the namespace at hand.
-        let mut known: Option<(u32, Option<CtState>)> = None;
-        for row in self.rows.iter_mut().filter(|r| r.pending) {
-            row.times.add(row.pending_ns);
-            self.groups.add(row.group, row.pending_ns);
-            if row.key.hook.is_some() {
-                let netns = row.key.place.netns;
-                let (_, state) = match known {
-                    Some(known) if known.0 == netns => known,
-                    _ => *known.insert((netns, CtState::of(steps, cuts, netns))),
-                };
-                if let Some(state) = state {
-                    row.causes.states[state as usize].add(row.pending_ns);
-                }
-            }
-            row.pending_ns = 0;
-            row.pending = false;
-        }
-        self.groups.book();
-        self.total.add(total);
+        self.kept.packets.push(kept::Packet {
+            end_ns: flight.marks.last().map_or(0, |m| m.at_ns),
+            total_ns,
+            unattributed_ns,
+            pieces,
+            rewritten: self.rewritten(flight, pieces, is_reply),
+        });
         self.events += flight.marks.len() as u64;
         self.segments += flight.headers.map_or(1, |h| u64::from(h.gso_segs.max(1)));
-        self.shown.add(steps, cuts, total, &self.total);
-        self.history.add(flight.marks.last().map_or(0, |m| m.at_ns), total);
-        self.unattributed.add(unattributed);
         self.translated += u64::from(flight.translated.is_some());
-        self.replies += u64::from(is_reply(flight) == Some(true));
+        self.replies += u64::from(is_reply == Some(true));
         if self.example.is_none() {
             self.example = flight.headers.and_then(|h| h.tuple).map(|t| (t, flight.translated));
         }
-        total
+        let follows = self.shown.count();
+        if follows || self.kept.packets.len() >= KEPT {
+            self.book();
+        }
+        if follows {
+            self.shown.follow(&self.total);
+        }
+        self.shown.add(steps, cuts, total_ns);
+        total_ns
     }
 
-    /// Tallies what NAT did to the flight at hand, where it is clear which of its hooks did.
-    fn rewritten(&mut self, flight: &Flight) {
-        let tuple = flight.headers.as_ref().and_then(|h| h.tuple);
-        let (Some(before), Some(after)) = (tuple, flight.translated) else { return };
-        let Some(is_reply) = is_reply(flight) else { return };
-        let mut done = self.rows.iter_mut().filter_map(|row| {
-            let here = row.pending && row.key.hop == Some(HopId::Nat);
-            let what = Rewritten::of(row.key.hook.filter(|_| here)?, &before, &after, is_reply)?;
-            Some((row, what))
+    /// What NAT did to the flight at hand, which has so many pieces, and in which row; none where it
+    /// is not clear which of its hooks did.
+    fn rewritten(
+        &self,
+        flight: &Flight,
+        pieces: usize,
+        is_reply: Option<bool>,
+    ) -> Option<(u32, Rewritten)> {
+        let (before, after) = (flight.headers.as_ref()?.tuple?, flight.translated?);
+        let is_reply = is_reply?;
+        let own = &self.kept.pieces[self.kept.pieces.len() - pieces..];
+        let mut done = own.iter().filter_map(|piece| {
+            let key = &self.rows[piece.row as usize].key;
+            let hook = key.hook.filter(|_| key.hop == Some(HopId::Nat))?;
+            Some((piece.row, Rewritten::of(hook, &before, &after, is_reply)?))
         });
-        if let (Some((row, what)), None) = (done.next(), done.next()) {
-            row.causes.rewritten[what as usize].add(row.pending_ns);
+        let first = done.next()?;
+        done.all(|(row, _)| row == first.0).then_some(first)
+    }
+
+    /// Books what is kept back.
+    pub(super) fn book(&mut self) {
+        let mut booked = 0;
+        for packet in self.kept.packets.drain(..) {
+            let pieces = &self.kept.pieces[booked..booked + packet.pieces];
+            booked += packet.pieces;
+            for piece in pieces {
+                let sums = &mut self.rows[piece.row as usize].sums;
+                *sums.pending_ns.get_or_insert(0) += piece.ns;
+                sums.pieces += 1;
+                if let Some(wait) = piece.wait {
+                    sums.causes.waited(wait, piece.ns);
+                }
+            }
+            for piece in pieces {
+                let row = &mut self.rows[piece.row as usize];
+                let sums = &mut row.sums;
+                let Some(ns) = sums.pending_ns.take() else { continue };
+                sums.times.add(ns);
+                self.groups.add(row.group, ns);
+                if let Some(state) = piece.state {
+                    sums.causes.states[state as usize].add(ns);
+                }
+                if let Some((_, what)) = packet.rewritten.filter(|(at, _)| *at == piece.row) {
+                    sums.causes.rewritten[what as usize].add(ns);
+                }
+            }
+            self.groups.book();
+            self.total.add(packet.total_ns);
+            self.unattributed.add(packet.unattributed_ns);
+            self.history.add(packet.end_ns, packet.total_ns);
         }
+        self.kept.pieces.drain(..booked);
     }
 
     /// The index of the row with this key: most often it stands at `cursor`, where the flight at
@@ -232,19 +296,12 @@ impl Path {
         if let Some(found) = self.rows.iter().position(|r| r.key == key) {
             return found;
         }
+        // It moves others, and those of them that the flight at hand has met stand before it.
+        self.book();
         let at = cursor.min(self.rows.len());
         let group = hop.info().group;
         self.groups.join(group, &self.rows);
-        let row = Row {
-            key,
-            times: Times::default(),
-            causes: Causes::default(),
-            pieces: 0,
-            group,
-            pending_ns: 0,
-            pending: false,
-        };
-        self.rows.insert(at, row);
+        self.rows.insert(at, Row { key, group, sums: Box::default() });
         at
     }
 }

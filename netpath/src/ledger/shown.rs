@@ -42,13 +42,20 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// Keeps a packet or doesn't. `total` already holds it.
-    pub(super) fn add(&mut self, steps: &[Step], cuts: &[Cut], total_ns: i64, total: &Times) {
+    /// Counts a packet; whether the limit of what is slow has to follow now.
+    pub(super) fn count(&mut self) -> bool {
         self.seen += 1;
-        if self.seen.is_multiple_of(FOLLOW) || (self.seen < FOLLOW && self.seen.is_power_of_two()) {
-            self.slow_from_ns = i64::try_from(total.quantile_ns(SLOW)).unwrap_or(i64::MAX);
-            self.slow.retain(|s| s.total_ns >= self.slow_from_ns);
-        }
+        self.seen.is_multiple_of(FOLLOW) || (self.seen < FOLLOW && self.seen.is_power_of_two())
+    }
+
+    /// Moves that limit. `total` holds all packets that were counted.
+    pub(super) fn follow(&mut self, total: &Times) {
+        self.slow_from_ns = i64::try_from(total.quantile_ns(SLOW)).unwrap_or(i64::MAX);
+        self.slow.retain(|s| s.total_ns >= self.slow_from_ns);
+    }
+
+    /// Keeps the packet that was counted last, or doesn't.
+    pub(super) fn add(&mut self, steps: &[Step], cuts: &[Cut], total_ns: i64) {
         let make = || specimen(steps, cuts, total_ns);
         if total_ns > self.slowest.total_ns {
             self.slowest = make();

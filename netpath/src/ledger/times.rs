@@ -6,21 +6,20 @@ use hdrhistogram::Histogram;
 const DIGITS: u8 = 2;
 
 /// A distribution of times in ns.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Times {
-    histogram: Histogram<u32>,
+    /// From the first time on.
+    histogram: Option<Box<Histogram<u32>>>,
     count: u64,
     sum_ns: i128,
     sum_squares: f64,
     max_ns: i64,
 }
 
-impl Default for Times {
-    fn default() -> Self {
-        let mut histogram = Histogram::new(DIGITS).expect("2 is a valid number of digits");
-        histogram.auto(true);
-        Self { histogram, count: 0, sum_ns: 0, sum_squares: 0.0, max_ns: 0 }
-    }
+fn histogram() -> Histogram<u32> {
+    let mut histogram = Histogram::new(DIGITS).expect("2 is a valid number of digits");
+    histogram.auto(true);
+    histogram
 }
 
 impl Times {
@@ -31,12 +30,15 @@ impl Times {
         self.sum_squares += (ns as f64) * (ns as f64);
         self.max_ns = self.max_ns.max(ns);
         // It grows as needed; the one failure left is a count over u32, where the value stays out.
-        let _ = self.histogram.record(u64::try_from(ns).unwrap_or(0));
+        let histogram = self.histogram.get_or_insert_with(|| Box::new(histogram()));
+        let _ = histogram.record(u64::try_from(ns).unwrap_or(0));
     }
 
     /// Forgets all times, and keeps the memory.
     pub fn clear(&mut self) {
-        self.histogram.reset();
+        if let Some(histogram) = &mut self.histogram {
+            histogram.reset();
+        }
         (self.count, self.sum_ns, self.sum_squares, self.max_ns) = (0, 0, 0.0, 0);
     }
 
@@ -64,7 +66,7 @@ impl Times {
 
     /// The time that a share of all (0 to 1) does not exceed, to two digits, ns.
     pub fn quantile_ns(&self, share: f64) -> u64 {
-        self.histogram.value_at_quantile(share).min(self.max_ns())
+        self.histogram.as_ref().map_or(0, |h| h.value_at_quantile(share)).min(self.max_ns())
     }
 
     pub fn max_ns(&self) -> u64 {
@@ -75,7 +77,7 @@ impl Times {
     /// the time, and empty ones are left out.
     pub fn buckets(&self) -> Vec<(u64, u64)> {
         let mut buckets: Vec<(u64, u64)> = Vec::new();
-        for value in self.histogram.iter_recorded() {
+        for value in self.histogram.iter().flat_map(|h| h.iter_recorded()) {
             let upto = bucket_end(value.value_iterated_to());
             let here = u64::from(value.count_at_value());
             match buckets.last_mut() {

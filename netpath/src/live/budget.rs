@@ -10,7 +10,7 @@ use super::engine::own_cpu_ns;
 use crate::{
     decode::Gap,
     kernel::{KernelError, Selection, Tracer},
-    sample::{By, Governor, Share, Spent},
+    sample::{Births, By, Governor, Share, Spent},
     session::{ProbeCost, Session},
 };
 
@@ -54,9 +54,8 @@ pub(super) enum Turn {
 #[derive(Clone, Copy, Debug)]
 struct Counted {
     at: Instant,
-    begun: u64,
-    /// Packets recorded.
-    taken: u64,
+    births: Births,
+    /// Events recorded.
     events: u64,
     cpu_ns: u64,
 }
@@ -161,7 +160,7 @@ impl Budgeted {
             return Ok(Turn::Nothing);
         }
         let now = count(tracer, events);
-        let spent = self.spent(now, each);
+        let spent = spent(self.cost, self.last, now, self.paused, each);
         let orders = self.governor.next(spent);
         tracing::debug!(
             "budget: {now:?} {spent:?}, so {orders:?}; attaching took {:?}",
@@ -181,20 +180,6 @@ impl Budgeted {
         Ok(if redrawn { Turn::Redrawn } else { Turn::Nothing })
     }
 
-    fn spent(&self, now: Counted, each: f64) -> Spent {
-        let Counted { at, begun, taken, events, cpu_ns } = self.last;
-        let elapsed = now.at.saturating_duration_since(at);
-        let recorded = now.events.saturating_sub(events) as f64;
-        let refused = now.begun.saturating_sub(begun).saturating_sub(now.taken - taken) as f64;
-        Spent {
-            elapsed_ns: nanos(elapsed),
-            listened_ns: nanos(elapsed.saturating_sub(self.paused)),
-            called_ns: (refused * each + recorded) * self.cost.called,
-            recording_ns: recorded * (self.cost.mean - self.cost.called),
-            own_cpu_ns: now.cpu_ns.saturating_sub(cpu_ns),
-        }
-    }
-
     /// Packets are wanted again: the time in which none were.
     pub(super) fn resumed(&mut self, tracer: &Tracer) -> Option<Gap> {
         let Phase::Paused { from_ns, since, .. } = self.phase else { return None };
@@ -205,12 +190,69 @@ impl Budgeted {
     }
 }
 
+/// What was spent between two looks, in which nothing was attached for `paused`; a packet passes
+/// `each` probes.
+fn spent(cost: ProbeCost, last: Counted, now: Counted, paused: Duration, each: f64) -> Spent {
+    let elapsed = now.at.saturating_duration_since(last.at);
+    let births = now.births.since(last.births);
+    let recorded = now.events.saturating_sub(last.events) as f64;
+    let refused = births.begun.saturating_sub(births.taken) as f64;
+    Spent {
+        elapsed_ns: nanos(elapsed),
+        listened_ns: nanos(elapsed.saturating_sub(paused)),
+        called_ns: cost.passing(refused * each + recorded, births.checked as f64),
+        recording_ns: cost.recording(recorded),
+        own_cpu_ns: now.cpu_ns.saturating_sub(last.cpu_ns),
+    }
+}
+
 fn count(tracer: &Tracer, events: u64) -> Counted {
-    let births = tracer.births();
-    let at = Instant::now();
-    Counted { at, begun: births.begun, taken: births.taken, events, cpu_ns: own_cpu_ns() }
+    Counted { at: Instant::now(), births: tracer.births(), events, cpu_ns: own_cpu_ns() }
 }
 
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a second costs in which of 100,000 packets 1,000 are recorded, each passing 20 probes, and
+    /// the others are asked so often whether they are late.
+    fn second(checks_each: u64) -> Spent {
+        let cost = ProbeCost { mean: 150.0, stddev: 10.0, called: 50.0 };
+        let last =
+            Counted { at: Instant::now(), births: Births::default(), events: 0, cpu_ns: 1_000 };
+        let (begun, taken) = (100_000, 1_000);
+        let checked = (begun - taken) * checks_each;
+        let now = Counted {
+            at: last.at + Duration::from_secs(1),
+            births: Births { begun, seen: begun, taken, late: 0, checked },
+            events: taken * 20,
+            cpu_ns: 3_000,
+        };
+        spent(cost, last, now, Duration::ZERO, 20.0)
+    }
+
+    #[test]
+    fn refused_packets_count_with_their_calls_and_their_checks() {
+        // 100,000 packets are called 20 times; 99,000 of them for nothing.
+        let calls = 100_000.0 * 20.0 * 50.0;
+        let none = second(0);
+        assert!((none.called_ns - calls).abs() < 1.0, "{none:?}");
+        assert!((none.recording_ns - 20_000.0 * 100.0).abs() < 1.0, "{none:?}");
+        let twice = second(2);
+        assert!((twice.called_ns - calls - 99_000.0 * 2.0 * 100.0).abs() < 1.0, "{twice:?}");
+        assert_eq!((twice.own_cpu_ns, twice.listened_ns), (2_000, 1_000_000_000));
+    }
+
+    #[test]
+    fn checks_make_the_governor_let_go_for_longer() {
+        let pause = |checks_each| {
+            let orders = Governor::new(0.02, 2).next(second(checks_each));
+            orders.pause.expect("being called takes more than its part")
+        };
+        assert!(pause(2) > pause(0), "{:?} {:?}", pause(2), pause(0));
+    }
 }

@@ -206,7 +206,7 @@ impl Engine {
         }
         tracer.leave_out(pipeline.take_unwanted());
         // While the rule sets still are there.
-        let rules = self.ledger.rules();
+        let rules = self.ledger.rules().iter().copied();
         self.ledger.rule_names.clone_from(self.tracer.rule_names(rules));
         Ok(polled.fill)
     }
@@ -351,7 +351,7 @@ impl Engine {
         let mut ending = self.ending();
         ending.notes.extend(self.pipeline.notes());
         let begun = Instant::now();
-        let snapshot = snapshot::build(&self.ledger, &self.session, &ending);
+        let snapshot = snapshot::build(&mut self.ledger, &self.session, &ending);
         tracing::debug!("snapshot built in {:?}", begun.elapsed());
         snapshot
     }
@@ -364,7 +364,7 @@ impl Engine {
         self.read_facts();
         let mut ending = self.ending();
         self.pipeline.finish(&mut self.ledger);
-        let rules = self.ledger.rules();
+        let rules = self.ledger.rules().iter().copied();
         self.ledger.rule_names.clone_from(self.tracer.rule_names(rules));
         ending.rules.clone_from(&self.ledger.rule_names);
         let recorded_bytes = match self.writer.take() {
@@ -372,7 +372,7 @@ impl Engine {
             None => 0,
         };
         ending.notes.extend(self.ledger.notes().into_iter().chain(self.pipeline.notes()));
-        let snapshot = snapshot::build(&self.ledger, &self.session, &ending);
+        let snapshot = snapshot::build(&mut self.ledger, &self.session, &ending);
         Ok(Done {
             snapshot: Some(Arc::new(snapshot)),
             events: self.pipeline.events,

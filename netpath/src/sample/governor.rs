@@ -2,8 +2,8 @@
 //!
 //! In: what was spent since the last look. Out: the next sampling rate, and for how long to let go
 //! of the kernel altogether. Three things are spent:
-//! - *being called*: every packet on the path pays for the probes that it passes, recorded or not.
-//!   Only letting go lowers that;
+//! - *being called*: every packet on the path pays for the probes that it passes, recorded or not, and
+//!   one that is not for being asked whether it is late by now. Only letting go lowers that;
 //! - *recording*: what a recorded packet pays on top, which the rate lowers;
 //! - the process's own time: reading, and attaching again.
 //!
@@ -41,7 +41,8 @@ pub struct Spent {
     pub elapsed_ns: u64,
     /// Of it, the time in which probes were attached, ns.
     pub listened_ns: u64,
-    /// What packets paid for passing probes, recorded or not, ns.
+    /// What packets paid for passing probes, recorded or not, and for being asked whether they are
+    /// late, ns.
     pub called_ns: f64,
     /// What recorded ones paid on top, ns.
     pub recording_ns: f64,

@@ -1,9 +1,6 @@
 //! From a ledger to a snapshot: ids become names, distributions become figures.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use netpath_common::{
     group::Group,
@@ -29,7 +26,9 @@ use crate::{
 };
 
 /// Makes a snapshot.
-pub fn build(ledger: &Ledger, session: &Session, ending: &Ending) -> Snapshot {
+pub fn build(ledger: &mut Ledger, session: &Session, ending: &Ending) -> Snapshot {
+    ledger.settle();
+    let ledger = &*ledger;
     let mut paths: Vec<PathReport> =
         ledger.paths().iter().map(|p| path(p, ledger, session)).collect();
     let transactions = round_trips::build(ledger.transactions.done(), &paths, session.probe_cost);
@@ -127,8 +126,10 @@ fn own_cost(ledger: &Ledger, session: &Session, ending: &Ending) -> OwnCost {
     let refused = ending.births.begun.saturating_sub(ending.births.taken) as f64;
     let refused = refused * ledger.events_of_one();
     let duration_ns = ending.duration_ns.max(1) as f64;
+    let cost = session.probe_cost;
+    let passing = cost.passing(refused + events as f64, ending.births.checked as f64);
     OwnCost {
-        kernel_cpus: session.probe_cost.of(refused, events as f64) / duration_ns,
+        kernel_cpus: (passing + cost.recording(events as f64)) / duration_ns,
         user_cpus: ending.own_cpu_ns as f64 / duration_ns,
     }
 }
@@ -205,10 +206,10 @@ fn path(path: &Path, ledger: &Ledger, session: &Session) -> PathReport {
 }
 
 fn groups(path: &Path, total_ns: f64) -> Vec<GroupReport> {
-    let report = |(group, times): (Group, Cow<Times>)| GroupReport {
+    let report = |(group, times): (Group, &Times)| GroupReport {
         group: group.key().to_owned(),
         count: times.count(),
-        times: summary(&times),
+        times: summary(times),
         share: if total_ns > 0.0 { times.sum_ns() as f64 / total_ns } else { 0.0 },
     };
     path.groups.times(&path.rows).into_iter().map(report).collect()
@@ -281,7 +282,7 @@ fn nat_rules<'a>(key: &RowKey, session: &'a Session) -> BTreeSet<&'a str> {
 fn hop(row: &Row, id: HopId, total_ns: f64, ledger: &Ledger, session: &Session) -> HopReport {
     let cost = session.probe_cost;
     let info = id.info();
-    let share = if total_ns > 0.0 { row.times.sum_ns() as f64 / total_ns } else { 0.0 };
+    let share = if total_ns > 0.0 { row.sums.times.sum_ns() as f64 / total_ns } else { 0.0 };
     let qdisc = (info.group == Group::Qdisc)
         .then(|| ledger.topology.device(row.key.place).map(|d| d.qdisc.as_str()))
         .flatten();
@@ -296,13 +297,13 @@ fn hop(row: &Row, id: HopId, total_ns: f64, ledger: &Ledger, session: &Session) 
         hook,
         bridged: row.key.bridged,
         part,
-        count: row.times.count(),
-        times: summary(&row.times),
+        count: row.sums.times.count(),
+        times: summary(&row.sums.times),
         share,
-        compensated_ns: row.times.mean_ns()
-            - cost.mean * row.pieces as f64 / row.times.count().max(1) as f64,
-        causes: causes::build(&row.causes, id, qdisc, &nat),
-        histogram: histogram(&row.times),
+        compensated_ns: row.sums.times.mean_ns()
+            - cost.mean * row.sums.pieces as f64 / row.sums.times.count().max(1) as f64,
+        causes: causes::build(&row.sums.causes, id, qdisc, &nat),
+        histogram: histogram(&row.sums.times),
     }
 }
 

@@ -19,8 +19,6 @@ use serde::Serialize;
 use super::sender::Sender;
 use crate::{Args, figures::Figure, watcher::Watcher, ways::FULL};
 
-/// How long a step lasts.
-const STEP: Duration = Duration::from_secs(6);
 /// Datagrams per second where something else is varied.
 const RATE: u64 = 40_000;
 /// Concurrent flows of a step.
@@ -31,6 +29,10 @@ const RATES: &[Option<u64>] =
 /// From few hops to many: topologies, and how many chains stand in each of three hooks besides.
 const HOPS: &[(&str, u32)] =
     &[("wire", 0), ("bridge", 0), ("bridge-nat", 0), ("bridge-nat", 4), ("bridge-nat", 8)];
+/// What a step takes beside its own length, about: topology, attaching, ending.
+const BESIDE: Duration = Duration::from_secs(4);
+/// When a trace of one packet is given up.
+const ONE_PACKET: &str = "30s";
 /// Looks at memory in a soak, about.
 const LOOKS: u32 = 15;
 /// The shortest time between two.
@@ -75,29 +77,32 @@ struct Traffic<'a> {
     rate: Option<u64>,
 }
 
-pub(super) fn hops() -> anyhow::Result<Vec<Row>> {
+pub(super) fn hops(length: Duration) -> anyhow::Result<Vec<Row>> {
+    say_begin("hops", HOPS.len(), length);
     let rows = HOPS.iter().map(|&(name, chains)| {
         eprintln!("bench: hops of {name}, {chains} chains more in each hook");
         let more: &'static [Step] = Vec::leak(chains_of(topology(name)?, chains));
         let lab = Lab::up_with(topology(name)?, &[more])?;
-        Ok(step(&Traffic { lab: &lab, flows: 1, rate: Some(RATE) }, STEP, None)?.row)
+        Ok(step(&Traffic { lab: &lab, flows: 1, rate: Some(RATE) }, length, None)?.row)
     });
     rows.collect()
 }
 
-pub(super) fn flows(lab: &Lab) -> anyhow::Result<Vec<Row>> {
+pub(super) fn flows(lab: &Lab, length: Duration) -> anyhow::Result<Vec<Row>> {
+    say_begin("flows", FLOWS.len(), length);
     let rows = FLOWS.iter().map(|&flows| {
         eprintln!("bench: {flows} flows");
-        Ok(step(&Traffic { lab, flows, rate: Some(RATE) }, STEP, None)?.row)
+        Ok(step(&Traffic { lab, flows, rate: Some(RATE) }, length, None)?.row)
     });
     rows.collect()
 }
 
-pub(super) fn rates(lab: &Lab) -> anyhow::Result<Vec<Row>> {
+pub(super) fn rates(lab: &Lab, length: Duration) -> anyhow::Result<Vec<Row>> {
+    say_begin("packets a second", RATES.len(), length);
     let rows = RATES.iter().map(|&rate| {
         let said = rate.map_or_else(|| "as many as there can be".to_owned(), |r| r.to_string());
         eprintln!("bench: packets a second: {said}");
-        Ok(step(&Traffic { lab, flows: 100, rate }, STEP, None)?.row)
+        Ok(step(&Traffic { lab, flows: 100, rate }, length, None)?.row)
     });
     rows.collect()
 }
@@ -105,7 +110,7 @@ pub(super) fn rates(lab: &Lab) -> anyhow::Result<Vec<Row>> {
 /// Memory over time, with the most flows.
 pub(super) fn soak(lab: &Lab, args: &Args) -> anyhow::Result<Soak> {
     let length: Duration = args.soak.into();
-    eprintln!("bench: soak, {length:?} at {} packets a second", args.soak_rate);
+    eprintln!("bench: against time: {length:?} at {} packets a second", args.soak_rate);
     let flows = FLOWS.last().copied().unwrap_or(1);
     let look = (length / LOOKS).max(LOOK);
     step(&Traffic { lab, flows, rate: Some(args.soak_rate) }, length, Some(look))
@@ -117,7 +122,7 @@ pub(super) fn start_ms(lab: &Lab) -> anyhow::Result<f64> {
     let mut times = Vec::new();
     for _ in 0..5 {
         let mut command = FULL.command(lab).context("it is netpath's")?;
-        command.args(["--count", "1"]).stdout(std::process::Stdio::null());
+        command.args(["--count", "1", "--for", ONE_PACKET]).stdout(std::process::Stdio::null());
         command.stderr(std::process::Stdio::null());
         let since = Instant::now();
         let status = command.status()?;
@@ -128,6 +133,12 @@ pub(super) fn start_ms(lab: &Lab) -> anyhow::Result<f64> {
     Ok(Figure::of(&times).median)
 }
 
+/// Says how long so many steps take.
+fn say_begin(against: &str, steps: usize, length: Duration) {
+    let all = (length + BESIDE) * u32::try_from(steps).unwrap_or(u32::MAX);
+    eprintln!("bench: against {against}: {steps} steps of {length:?}, about {all:?}");
+}
+
 fn step(traffic: &Traffic<'_>, length: Duration, look: Option<Duration>) -> anyhow::Result<Soak> {
     let sender = Sender::start(traffic.lab, traffic.flows, traffic.rate)?;
     let watcher = Watcher::start(&FULL, traffic.lab)?;
@@ -135,6 +146,10 @@ fn step(traffic: &Traffic<'_>, length: Duration, look: Option<Duration>) -> anyh
     let mut samples = Vec::new();
     while let Some(left) = length.checked_sub(since.elapsed()) {
         thread::sleep(left.min(look.unwrap_or(length)));
+        if look.is_some() {
+            let resident = watcher.resident() >> 10;
+            eprintln!("bench: {:.0?} of {length:?}, {resident} KiB resident", since.elapsed());
+        }
         samples.push(Sample {
             seconds: since.elapsed().as_secs_f64(),
             resident_bytes: watcher.resident(),

@@ -18,8 +18,9 @@ use netpath_common::{
     wire::{ABI, CHUNK_CELLS, ChunkHeader, KIND_SEGMENT, KIND_SKB, KIND_TUPLE4},
 };
 
-/// Time between two events of a packet, and between the beginnings of two packets, ns.
-const EVENT_NS: u64 = 100;
+/// Time between two events of a packet, at least and at most, and between the beginnings of two
+/// packets, ns. Packets that took equally long would all be among the slowest.
+const EVENT_NS: [u64; 2] = [60, 140];
 const PACKET_NS: u64 = 20_000;
 /// sk_buffs that the packets take in turn.
 const SKBS: u64 = 256;
@@ -121,12 +122,13 @@ impl Stream {
         let base_ns = (self.packet + 1) * PACKET_NS;
         let mut cells: Vec<[u8; 16]> = Vec::new();
         self.headers(&mut cells);
+        let mut dt_ns = 0_u32;
         for (n, (point, aux, arg)) in self.events().into_iter().enumerate() {
             let mut cell = [0; 16];
             cell[0..2].copy_from_slice(&point.to_ne_bytes());
             cell[2..4].copy_from_slice(&aux.to_ne_bytes());
-            let dt_ns = u32::try_from(n as u64 * EVENT_NS).unwrap_or(u32::MAX);
             cell[4..8].copy_from_slice(&dt_ns.to_ne_bytes());
+            dt_ns += self.between(n as u64);
             cell[8..16].copy_from_slice(&arg.to_ne_bytes());
             cells.push(cell);
         }
@@ -143,6 +145,13 @@ impl Stream {
         let mut bytes = header_bytes(&header).to_vec();
         bytes.extend(cells.iter().flatten());
         bytes
+    }
+
+    /// The time between this packet's `n`th event and the next, ns: any, the same in every run.
+    fn between(&self, n: u64) -> u32 {
+        let number = (self.packet + n * 0x1_0001).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let [least, most] = EVENT_NS;
+        u32::try_from(least + number % (most - least)).unwrap_or(u32::MAX)
     }
 
     /// Which sk_buff, its addresses and its numbers.

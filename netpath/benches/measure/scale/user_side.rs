@@ -60,11 +60,15 @@ pub(crate) struct Row {
     pub(crate) heap_bytes: usize,
 }
 
-pub(super) fn run() -> anyhow::Result<Vec<Series>> {
-    let series = SERIES.iter().map(|(against, shapes)| {
-        eprintln!("bench: user side, {against}");
-        let rows = shapes.iter().map(|shape| row(*shape)).collect::<anyhow::Result<_>>()?;
-        Ok(Series { against, rows })
+/// All series, or the one that is asked for; a shape takes some seconds.
+pub(super) fn run(only: Option<&str>) -> anyhow::Result<Vec<Series>> {
+    let wanted = SERIES.iter().filter(|(against, _)| only.is_none_or(|only| only == *against));
+    let series = wanted.map(|(against, shapes)| {
+        let rows = shapes.iter().enumerate().map(|(n, shape)| {
+            eprintln!("bench: user side, {against}: shape {} of {}", n + 1, shapes.len());
+            row(*shape)
+        });
+        Ok(Series { against, rows: rows.collect::<anyhow::Result<_>>()? })
     });
     series.collect()
 }

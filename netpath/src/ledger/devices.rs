@@ -1,0 +1,39 @@
+//! What is asked of a device while packets are booked. In: the topology. Out: one look a device,
+//! whatever the topology's size; names and addresses stay where they are.
+
+use rustc_hash::FxHashMap;
+
+use crate::topo::{Device, Place, Topology};
+
+/// What a device is. One that is not known is none of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Traits {
+    pub(super) bridge: bool,
+    pub(super) bridge_port: bool,
+    /// It has no queue in which a packet could lie.
+    pub(super) noqueue: bool,
+    pub(super) master: Option<u32>,
+}
+
+/// All devices of a topology.
+#[derive(Debug, Default)]
+pub(super) struct Devices(FxHashMap<Place, Traits>);
+
+impl Devices {
+    pub(super) fn of(topology: &Topology) -> Self {
+        Self(topology.devices().map(|(place, device)| (place, traits(device))).collect())
+    }
+
+    pub(super) fn get(&self, place: Place) -> Traits {
+        self.0.get(&place).copied().unwrap_or_default()
+    }
+}
+
+fn traits(device: &Device) -> Traits {
+    Traits {
+        bridge: device.kind == "bridge",
+        bridge_port: device.bridge_port,
+        noqueue: device.qdisc == "noqueue",
+        master: device.master,
+    }
+}
