@@ -60,6 +60,10 @@ pub(crate) struct Args {
     /// for each kernel in it.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// How many CPUs the guest has. Default: 2 for a command, 1 for the tests: an emulated machine's
+    /// CPUs take turns.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    cpus: Option<u8>,
     /// Kill the guest after this time.
     #[arg(long, value_name = "TIME", default_value = "20m", value_parser = humantime::parse_duration)]
     timeout: Duration,
@@ -243,6 +247,7 @@ pub(crate) fn command(tools: &Tools, args: &Args) -> anyhow::Result<ExitCode> {
         };
         guest.files.extend(args.files.iter().cloned());
         guest.timeout = args.timeout;
+        guest.cpus = args.cpus.unwrap_or(guest.cpus);
         guest.out = args.out.clone().map(|dir| match kernels {
             [_] => dir,
             _ => dir.join(kernel.name),

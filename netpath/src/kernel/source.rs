@@ -6,7 +6,8 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    os::fd::{AsRawFd as _, OwnedFd, RawFd},
+    os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd},
+    time::Instant,
 };
 
 use aya_obj::EbpfSectionKind;
@@ -78,7 +79,14 @@ impl Source {
             .get(name)
             .ok_or_else(|| KernelError::Object(format!("the object has no program {name}")))?;
         let instructions = &self.parsed.functions[&program.function_key()].instructions;
-        load_program(name, instructions, &program.license, kind, None).or_else(|source| {
+        let begun = Instant::now();
+        let loaded = load_program(name, instructions, &program.license, kind, None);
+        if let Ok(program) = &loaded {
+            let verified = raw::verified_instructions(program.as_fd()).unwrap_or(0);
+            let (count, took) = (instructions.len(), begun.elapsed());
+            tracing::debug!("{name}: {count} instructions, {verified} verified in {took:.1?}");
+        }
+        loaded.or_else(|source| {
             // Once more, for the verifier's log.
             let mut log = vec![0u8; 1 << 20];
             load_program(name, instructions, &program.license, kind, Some(&mut log)).map_err(|_| {
