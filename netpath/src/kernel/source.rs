@@ -40,12 +40,14 @@ impl Source {
         let level = if options.log_kernel { u8::MAX } else { 0 };
         let inert = u32::from(options.inert).to_ne_bytes();
         let capture = u32::from(options.capture_headers).to_ne_bytes();
+        let steps = options.filter_steps.to_ne_bytes();
         let layout: Vec<u8> = layout.offsets().into_iter().flat_map(u32::to_ne_bytes).collect();
         let globals = HashMap::from([
             ("LAYOUT", (layout.as_slice(), true)),
             ("POSITIONS", (positions.bytes(), true)),
             ("INERT", (&inert[..], true)),
             ("CAPTURE_HEADERS", (&capture[..], true)),
+            ("FILTER_STEPS", (&steps[..], true)),
             (aya_log::LEVEL, (std::slice::from_ref(&level), true)),
         ]);
         parsed.patch_map_data(globals).map_err(|e| fail(e.to_string()))?;
