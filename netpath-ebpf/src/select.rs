@@ -235,7 +235,8 @@ fn matches(facts: &Facts) -> bool {
     unsafe {
         let mut next = 0_u8;
         let mut turns = 0;
-        while turns < steps() {
+        let most = steps();
+        while turns < most {
             turns += 1;
             let step: *const Step =
                 (&raw const (*program).steps).cast::<Step>().add(usize::from(next));
