@@ -56,6 +56,7 @@ pub use selection::Selection;
 use crate::{
     hooks::{HookPlan, Registered},
     netns::Netns,
+    priority::Raised,
     sample::Lateness,
     serving::{Serving, Source as Served},
     session::ProbeCost,
@@ -173,6 +174,9 @@ impl Tracer {
         bench: Option<u32>,
     ) -> Result<Self, KernelError> {
         let begun = Instant::now();
+        // Traffic that keeps the CPUs busy must not draw this out: while some probes are there and others
+        // are not, packets pay for nothing.
+        let _raised = Raised::now();
         let btf = KernelBtf::load()?;
         let layout = btf.layout()?;
         let choice = Choice::make(&btf, options);
