@@ -106,9 +106,9 @@ pub(crate) fn send_alone(cpu: u32, packet: Ptr, look: Option<Look>, mut event: E
         let mut described = 0;
         if let Some(look) = look {
             let header = skb::header(packet, look.network);
+            described = header.describe(cells) as usize & (ALONE_CELLS - 1);
             skb_cell.len = header.len;
             skb_cell.gso_segs = skb::gso_segs(packet, header.len);
-            described = header.describe(cells) as usize & (ALONE_CELLS - 1);
         }
         (&raw mut (*alone).skb).write(skb_cell);
         cells.add(described).cast::<Event>().write(event);

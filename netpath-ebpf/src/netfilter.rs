@@ -63,15 +63,18 @@ pub(crate) fn slot<const SLOT: u8>(ctx: *const u64) {
         return;
     }
     let hook = HookAux::unpack(aux);
-    if hook.hook == Hook::Output as u8 {
-        let look = Look { network: Network::Header, again: false };
-        record(here, skb, HOOK_SLOT, Known::Born(dev, look), aux, dev.to_arg());
-    } else if here.goes_on(HOOK_SLOT) {
+    let known = if hook.hook == Hook::Output as u8 {
+        Known::Born(dev, Look { network: Network::Header, again: false })
+    } else {
+        if !here.goes_on(HOOK_SLOT) {
+            return;
+        }
         // Delivered here: what DNAT made of it is not looked at later.
         let again = hook.hook == Hook::Input as u8 && hook.ctinfo.is_some();
-        let look = Look { network: Network::Header, again };
-        record(here, skb, HOOK_SLOT, Known::ByDevice(dev, look), aux, dev.to_arg());
-    }
+        Known::ByDevice(dev, Look { network: Network::Header, again })
+    };
+    // Once, whichever it is: as a branch each, the verifier would go through it twice.
+    record(here, skb, HOOK_SLOT, known, aux, dev.to_arg());
 }
 
 /// What [`netns_hooks`] found, family first.

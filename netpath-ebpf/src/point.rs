@@ -38,21 +38,21 @@ pub(crate) fn sending<A: Args, const POINT: u16>(ctx: *const u64) {
     let skb = skb::<A>(ctx, POINT as usize);
     let Some(here) = recorder::enter_birth(skb) else { return };
     let dev = dev_id(skb.follow(offset!(skb_dev)));
-    if select::is_on() && !select::sees_births() && recorder::netns_wanted(dev.netns) {
+    let known = if select::is_on() && !select::sees_births() && recorder::netns_wanted(dev.netns) {
         // What was known of the address was another packet's.
-        let look = Look { network: Network::Header, again: false };
-        record(here, skb, POINT, Known::Born(dev, look), 0, dev.to_arg());
-        return;
-    }
-    if !here.goes_on(POINT) {
-        return;
-    }
-    // Out of the host's stack with a connection attached: NAT may have rewritten it. Here its
-    // headers are whole, too.
-    let tracked = skb.load::<u64>(offset!(skb_nfct)) != 0;
-    let again = (tracked || capture::is_on()) && here.out_of_stack();
-    let look = Look { network: Network::Header, again };
-    record(here, skb, POINT, Known::ByDevice(dev, look), 0, dev.to_arg());
+        Known::Born(dev, Look { network: Network::Header, again: false })
+    } else {
+        if !here.goes_on(POINT) {
+            return;
+        }
+        // Out of the host's stack with a connection attached: NAT may have rewritten it. Here its
+        // headers are whole, too.
+        let tracked = skb.load::<u64>(offset!(skb_nfct)) != 0;
+        let again = (tracked || capture::is_on()) && here.out_of_stack();
+        Known::ByDevice(dev, Look { network: Network::Header, again })
+    };
+    // Once, whichever it is: as a branch each, the verifier would go through it twice.
+    record(here, skb, POINT, known, 0, dev.to_arg());
 }
 
 #[inline(always)]

@@ -65,6 +65,12 @@ const DESCRIBED_MASK: u64 = 7;
 /// Cells that are kept free for an event, as the verifier reckons.
 const ROOM: usize = CELLS_PER_EVENT + 3;
 
+/// How many cells there are at least in a chunk that is full.
+#[inline(always)]
+fn full() -> usize {
+    CHUNK_CELLS - ROOM - capture::room()
+}
+
 /// How a program knows whether the packet is wanted.
 #[derive(Clone, Copy)]
 pub(crate) enum Known {
@@ -260,22 +266,25 @@ pub(crate) fn record(
         }
         let mut n = usize::from((&raw const (*cpu).header.cells).read_volatile());
         let mut dt = now.wrapping_sub((*cpu).header.base_ns);
-        if n >= CHUNK_CELLS - ROOM - capture::room() || dt > u64::from(u32::MAX) {
-            if !flush(cpu, number, n, now) {
+        if n >= full() || dt > u64::from(u32::MAX) {
+            let flushed = flush(cpu, number, n, now);
+            // 0 then. The verifier must not know: it would follow a chunk's beginning apart.
+            n = usize::from((&raw const (*cpu).header.cells).read_volatile());
+            dt = 0;
+            if !flushed || n >= full() {
                 (*cpu).header.lost += 1;
                 count_lost(point);
                 (&raw mut (*cpu).busy).write_volatile(0);
                 return true;
             }
-            n = 0;
-            dt = 0;
         }
         let cells = (&raw mut (*cpu).cells).cast::<Cell>();
 
         // Between being queued and being taken up again, a packet can pass other CPUs, end, and
         // its address come back: what follows is a piece of its own.
         let queued = matches!((*cpu).last_point, NETIF_RX | QDISC_ENQUEUE);
-        let fresh = verdict != Verdict::GoesOn;
+        let mut verdict = verdict as u64;
+        let mut fresh = verdict != Verdict::GoesOn as u64;
         let look = match known {
             Known::ByDevice(_, look) | Known::Born(_, look) if fresh || look.again => Some(look),
             _ => None,
@@ -285,14 +294,15 @@ pub(crate) fn record(
             n += 1;
             let mut skb_cell = Skb { kind: KIND_SKB, gso_segs: 0, len: 0, addr: skb };
             if let Some(look) = look {
-                let header = skb::header(packet, look.network);
-                skb_cell.len = header.len;
-                skb_cell.gso_segs = skb::gso_segs(packet, header.len);
                 // Through memory, so that the verifier follows one number here and not each.
                 let scratch = head.cast::<u64>();
+                scratch.write_volatile(verdict);
+                verdict = scratch.read_volatile();
+                fresh = verdict != Verdict::GoesOn as u64;
+                let header = skb::header(packet, look.network);
                 scratch.write_volatile(header.describe(cells.add(n)));
                 let described = scratch.read_volatile() & DESCRIBED_MASK;
-                if verdict == Verdict::Begins
+                if verdict == Verdict::Begins as u64
                     && select::is_on()
                     && select::takes(cpu, cells.add(n), described, header.len) == 0
                 {
@@ -303,6 +313,8 @@ pub(crate) fn record(
                     return false;
                 }
                 n += described as usize;
+                skb_cell.len = header.len;
+                skb_cell.gso_segs = skb::gso_segs(packet, header.len);
                 if capture::is_on() {
                     scratch.write_volatile(capture::headers(packet, header, cells.add(n)));
                     n += (scratch.read_volatile() & capture::CELLS_MASK) as usize;
@@ -313,8 +325,9 @@ pub(crate) fn record(
                 memory::follow(skb, now);
             }
         }
-        if left_idle(cpu) != 0 || verdict == Verdict::Late {
-            let before = earlier(cpu, cells.add(n), dt as u32, u64::from(verdict == Verdict::Late));
+        let late = verdict == Verdict::Late as u64;
+        if left_idle(cpu) != 0 || late {
+            let before = earlier(cpu, cells.add(n), dt as u32, u64::from(late));
             n += before as usize & EARLIER_MASK;
         }
         if let Known::Born(_, Look { network: Network::Header | Network::Flow(_), .. }) = known

@@ -16,7 +16,7 @@ use netpath_common::{
     wire::{Addr, Cell, CpuBuffer, FRAGMENT, KIND_TUPLE4, KIND_TUPLE6, Segment, Tuple4, Tuple6},
 };
 
-use crate::opaque::opaque;
+use crate::{opaque::opaque, skb::constant};
 
 const BPF_F_MMAPABLE: u32 = 1 << 10;
 
@@ -36,6 +36,16 @@ static FACTS_OF_CPU: PerCpuArray<Facts> = PerCpuArray::with_max_entries(1, 0);
 /// [`netpath_common::filter::flow`].
 #[map]
 static FLOWS: Array<u32> = Array::with_max_entries(FLOW_SLOTS, BPF_F_MMAPABLE);
+
+/// Steps of the filter, at most. Set by user space before loading.
+#[unsafe(no_mangle)]
+static FILTER_STEPS: u32 = STEPS as u32;
+
+/// Steps of the filter, at most: known to the verifier, which goes through no turn that can't be.
+#[inline(always)]
+fn steps() -> usize {
+    constant(&raw const FILTER_STEPS)
+}
 
 /// Whether any packet is to be left out.
 #[inline(always)]
@@ -66,13 +76,13 @@ pub(crate) fn takes(cpu: *mut CpuBuffer, cells: *const Cell, described: u64, len
     let Some(facts) = FACTS_OF_CPU.get_ptr_mut(0) else { return 1 };
     // SAFETY: this CPU's own, while it is busy.
     let facts = unsafe { &mut *facts };
-    *facts = [0; FACTS];
+    clear(facts);
     // SAFETY: this CPU's own buffer.
     unsafe { (*cpu).begun = (*cpu).begun.wrapping_add(1) };
     fill(facts, cells, described, len);
     // NAT may make a packet match later: only where it is known that none of its flow will, it is
     // left out.
-    if control.filter != 0 && !matches(facts) && unwanted(facts) {
+    if steps() > 0 && control.filter != 0 && !matches(facts) && unwanted(facts) {
         return 0;
     }
     // SAFETY: this CPU's own buffer.
@@ -88,6 +98,18 @@ pub(crate) fn takes(cpu: *mut CpuBuffer, cells: *const Cell, described: u64, len
         (*cpu).taken = (*cpu).taken.wrapping_add(1);
     }
     1
+}
+
+/// Word by word: as an array, it would be a call and a turn for every byte.
+#[inline(always)]
+fn clear(facts: &mut Facts) {
+    let words = facts.as_mut_ptr().cast::<u64>();
+    let mut i = 0;
+    while i < FACTS / 2 {
+        // SAFETY: within the facts; a map's values are aligned to 8.
+        unsafe { words.add(i).write_volatile(0) };
+        i += 1;
+    }
 }
 
 /// The same for a packet that can't be described now: the filter is left to user space.
@@ -213,7 +235,8 @@ fn matches(facts: &Facts) -> bool {
     unsafe {
         let mut next = 0_u8;
         let mut turns = 0;
-        while turns < STEPS {
+        let most = steps();
+        while turns < most {
             turns += 1;
             let step: *const Step =
                 (&raw const (*program).steps).cast::<Step>().add(usize::from(next));

@@ -41,6 +41,7 @@ mod way;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    os::fd::AsFd as _,
     time::{Duration, Instant},
 };
 
@@ -56,6 +57,7 @@ pub use selection::Selection;
 use crate::{
     hooks::{HookPlan, Registered},
     netns::Netns,
+    priority::Raised,
     sample::Lateness,
     serving::{Serving, Source as Served},
     session::ProbeCost,
@@ -100,6 +102,8 @@ pub struct Tracer {
     /// Rules by address.
     rule_names: BTreeMap<u64, String>,
     options: Options,
+    /// Whether links of kprobes tell what they have missed (Linux 6.7).
+    links_tell_misses: bool,
     /// What it took to read BTF, to load and to attach.
     starting: Duration,
     /// What attaching took, the last time.
@@ -174,6 +178,9 @@ impl Tracer {
         bench: Option<u32>,
     ) -> Result<Self, KernelError> {
         let begun = Instant::now();
+        // Traffic that keeps the CPUs busy must not draw this out: while some probes are there and others
+        // are not, packets pay for nothing.
+        let _raised = Raised::now();
         let btf = KernelBtf::load()?;
         let layout = btf.layout()?;
         let choice = Choice::make(&btf, options);
@@ -202,6 +209,7 @@ impl Tracer {
             seen: late::Seen::default(),
             rule_names: BTreeMap::new(),
             options: options.clone(),
+            links_tell_misses: btf.member("bpf_link_info", "kprobe_multi.missed").is_some(),
             starting: Duration::ZERO,
             attaching: Duration::ZERO,
             missing: BTreeSet::new(),
@@ -329,6 +337,16 @@ impl Tracer {
         self.starting
     }
 
+    /// How many instructions the verifier went through for what is attached: what most of
+    /// [`Self::starting`] goes into on a slow machine. 0 before Linux 5.16, which does not tell.
+    pub fn verified(&self) -> u64 {
+        let programs = self.probes.programs().chain(self.links.programs());
+        programs
+            .filter_map(|program| raw::verified_instructions(program.as_fd()).ok())
+            .map(u64::from)
+            .sum()
+    }
+
     /// What attaching took, the last time; loading aside.
     pub fn attaching(&self) -> Duration {
         self.attaching
@@ -372,8 +390,22 @@ impl Tracer {
                  while it was running: as many packets, wanted or not, lack a mark"
             )
         });
+        let untold = self.untold_returns();
+        let untold = (untold > 0).then(|| {
+            format!(
+                "{untold} functions' returns are seen by kretprobes, and this kernel does not tell how \
+                 often it missed one (Linux 6.7 does): the time after a missed one is its \
+                 function's, up to the packet's next mark"
+            )
+        });
         let missing = self.missing.iter().map(|what| format!("after a pause: {what}"));
-        passed_over.into_iter().chain(missing).collect()
+        passed_over.into_iter().chain(untold).chain(missing).collect()
+    }
+
+    /// How many functions' returns are probed of which this kernel does not tell how often they were
+    /// missed. Elsewhere they count as lost.
+    pub fn untold_returns(&self) -> usize {
+        self.probes.untold_returns(self.links_tell_misses)
     }
 
     fn passed_over(&self) -> u64 {

@@ -30,6 +30,7 @@ pub mod live;
 pub mod netns;
 pub mod packet;
 pub mod pipeline;
+mod priority;
 pub mod recording;
 pub mod replay;
 pub mod report;

@@ -60,9 +60,13 @@ pub(crate) struct Args {
     /// for each kernel in it.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Kill the guest after this time.
-    #[arg(long, value_name = "TIME", default_value = "20m", value_parser = humantime::parse_duration)]
-    timeout: Duration,
+    /// How many CPUs the guest has. Default: 2 for a command, 1 for the tests: an emulated machine's
+    /// CPUs take turns.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    cpus: Option<u8>,
+    /// Kill the guest after this time. Default: 20m, for the tests 45m.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    timeout: Option<Duration>,
     /// Run only those of netpath's kernel tests whose names hold this, or another one that is given so.
     #[arg(long, value_name = "TEXT", conflicts_with = "command")]
     tests: Vec<String>,
@@ -242,7 +246,8 @@ pub(crate) fn command(tools: &Tools, args: &Args) -> anyhow::Result<ExitCode> {
             None => Guest { command: args.command.clone(), ..Guest::default() },
         };
         guest.files.extend(args.files.iter().cloned());
-        guest.timeout = args.timeout;
+        guest.timeout = args.timeout.unwrap_or(guest.timeout);
+        guest.cpus = args.cpus.unwrap_or(guest.cpus);
         guest.out = args.out.clone().map(|dir| match kernels {
             [_] => dir,
             _ => dir.join(kernel.name),

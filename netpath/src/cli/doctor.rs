@@ -1,6 +1,6 @@
 //! `netpath doctor`: what can be measured here. It attaches everything once, to see.
 
-use std::{process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
 use netpath_common::hop::HOPS;
 use serde_json::json;
@@ -11,6 +11,7 @@ use crate::{
     kernel::{self, Backend, Options, Tracer},
     serving::Serving,
     topo::Topology,
+    view::units::count,
 };
 
 pub(super) fn run(args: &args::Doctor) -> anyhow::Result<ExitCode> {
@@ -20,15 +21,13 @@ pub(super) fn run(args: &args::Doctor) -> anyhow::Result<ExitCode> {
     let options = Options { backends, everything: true, ..Options::default() };
     let tracer = Tracer::start(&topology, &options)?;
     let host = HostFacts::read(&topology, tracer.plan());
-    let serving = tracer.serving();
-    let took = tracer.starting();
-    let text =
-        if args.json { json_report(&host, serving, took)? } else { report(&host, serving, took) };
+    let text = if args.json { json_report(&host, &tracer)? } else { report(&host, &tracer) };
     print(&text)?;
     Ok(Status::Fine.into())
 }
 
-fn json_report(host: &HostFacts, serving: &Serving, took: Duration) -> anyhow::Result<String> {
+fn json_report(host: &HostFacts, tracer: &Tracer) -> anyhow::Result<String> {
+    let serving = tracer.serving();
     let hops: Vec<_> = HOPS
         .iter()
         .map(|hop| match serving.of(hop) {
@@ -46,13 +45,16 @@ fn json_report(host: &HostFacts, serving: &Serving, took: Duration) -> anyhow::R
     let report = json!({
         "host": host,
         "backends": backends,
-        "attaching_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        "attaching_ms": u64::try_from(tracer.starting().as_millis()).unwrap_or(u64::MAX),
+        "verified_instructions": tracer.verified(),
+        "untold_returns": tracer.untold_returns(),
         "hops": hops,
     });
     Ok(format!("{}\n", serde_json::to_string_pretty(&report)?))
 }
 
-fn report(host: &HostFacts, serving: &Serving, took: Duration) -> String {
+fn report(host: &HostFacts, tracer: &Tracer) -> String {
+    let serving = tracer.serving();
     let mut text = format!(
         "Linux {} · {} · {} CPUs · clock {}\n\nbackends\n",
         host.kernel, host.cpu, host.cpus, host.clocksource
@@ -65,7 +67,17 @@ fn report(host: &HostFacts, serving: &Serving, took: Duration) -> String {
             state(backend, serving)
         );
     }
-    text += &format!("  loading and attaching all of it took {:.2} s\n", took.as_secs_f64());
+    text += &format!(
+        "  loading and attaching all of it took {:.2} s; the verifier went through {} instructions\n",
+        tracer.starting().as_secs_f64(),
+        count(tracer.verified()),
+    );
+    if tracer.untold_returns() > 0 {
+        text += &format!(
+            "  of {} functions' returns this kernel does not tell how often it missed one (Linux 6.7 does)\n",
+            tracer.untold_returns()
+        );
+    }
     text += "\nhops\n";
     for hop in HOPS {
         match serving.of(hop) {

@@ -114,6 +114,7 @@ fn attach(args: &args::Gather, capture_headers: bool) -> anyhow::Result<(Tracer,
         calibrate: args.inert.is_none(),
         inert: args.inert.map(Into::into),
         capture_headers,
+        filter_steps: filter.as_ref().map_or(0, |filter| filter.program().len),
         ..Options::default()
     };
     if !args.backend.is_empty() {

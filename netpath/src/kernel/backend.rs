@@ -55,6 +55,8 @@ pub struct Options {
     pub calibrate: bool,
     /// Copy packets' headers, too.
     pub capture_headers: bool,
+    /// Steps that a filter may have, at most: each is work for the kernel's verifier.
+    pub filter_steps: u32,
     /// Probe also what no packet of the topology can pass.
     pub everything: bool,
 }
@@ -68,6 +70,7 @@ impl Default for Options {
             inert: None,
             calibrate: false,
             capture_headers: false,
+            filter_steps: 0,
             everything: false,
         }
     }

@@ -84,6 +84,11 @@ impl Links {
         self.links.len()
     }
 
+    /// Descriptors of the programs.
+    pub(super) fn programs(&self) -> impl Iterator<Item = &OwnedFd> {
+        self.programs.iter()
+    }
+
     /// Detaches the links of a namespace: they would keep it alive.
     pub(super) fn release(&mut self, netns: u32) {
         self.links.retain(|link| link.at.netns != netns);

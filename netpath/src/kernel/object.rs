@@ -73,6 +73,7 @@ impl Object {
             .override_global("LAYOUT", &offsets, true)
             .override_global("INERT", &inert, true)
             .override_global("CAPTURE_HEADERS", &capture, true)
+            .override_global("FILTER_STEPS", &options.filter_steps, true)
             .override_global(aya_log::LEVEL, &level, true)
             .map_max_entries("CPUS", cpus)
             .map_max_entries("STACKS", cpus)

@@ -74,6 +74,18 @@ impl Probes {
         attached
     }
 
+    /// How many returns are probed of which nobody learns how often they were missed. `links_tell` says
+    /// whether links of kprobes do.
+    pub(super) fn untold_returns(&self, links_tell: bool) -> usize {
+        let untold = |way| way == Way::Event || (way == Way::Multi && !links_tell);
+        self.attached.iter().filter(|probe| probe.on_return && untold(probe.way)).count()
+    }
+
+    /// Descriptors of the programs.
+    pub(super) fn programs(&self) -> impl Iterator<Item = &OwnedFd> {
+        self.attached.iter().map(|probe| &probe.program)
+    }
+
     /// Whether a target is probed already.
     pub(super) fn has(&self, target: &Target) -> bool {
         self.served.get(&target.what).is_some_and(|(_, names)| names.contains(&target.found.name))

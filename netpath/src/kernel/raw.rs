@@ -202,10 +202,19 @@ fn object_info<T>(object: BorrowedFd<'_>, info: &mut T) -> io::Result<()> {
 
 /// How often a program was not run because it was running already on that CPU.
 pub(super) fn recursion_misses(program: BorrowedFd<'_>) -> io::Result<u64> {
+    Ok(program_info(program)?.recursion_misses)
+}
+
+/// How many instructions the verifier went through until it knew that a program is safe (Linux 5.16).
+pub(super) fn verified_instructions(program: BorrowedFd<'_>) -> io::Result<u32> {
+    Ok(program_info(program)?.verified_insns)
+}
+
+fn program_info(program: BorrowedFd<'_>) -> io::Result<bpf_prog_info> {
     // SAFETY: all-zero is a valid bpf_prog_info; it asks for none of its arrays.
     let mut info: bpf_prog_info = unsafe { std::mem::zeroed() };
     object_info(program, &mut info)?;
-    Ok(info.recursion_misses)
+    Ok(info)
 }
 
 /// How often a link of kprobes passed a function over (Linux 6.7 tells it); 0 for other links.

@@ -105,6 +105,11 @@ impl Tracer {
 
     /// Which packets are recorded, from the next one on.
     pub fn select(&mut self, selection: Selection) -> Result<(), KernelError> {
+        let (steps, most) = (selection.program.len, self.options.filter_steps);
+        if steps > most {
+            let what = format!("a filter of {steps} steps: the programs were loaded for {most}");
+            return Err(KernelError::Object(what));
+        }
         self.object
             .map_mut::<Array<_, ProgramPod>>("FILTER")?
             .set(0, ProgramPod(selection.program), 0)

@@ -6,7 +6,8 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    os::fd::{AsRawFd as _, OwnedFd, RawFd},
+    os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd},
+    time::Instant,
 };
 
 use aya_obj::EbpfSectionKind;
@@ -39,12 +40,14 @@ impl Source {
         let level = if options.log_kernel { u8::MAX } else { 0 };
         let inert = options.inert.map_or(0, |inert| inert as u32).to_ne_bytes();
         let capture = u32::from(options.capture_headers).to_ne_bytes();
+        let steps = options.filter_steps.to_ne_bytes();
         let layout: Vec<u8> = layout.offsets().into_iter().flat_map(u32::to_ne_bytes).collect();
         let globals = HashMap::from([
             ("LAYOUT", (layout.as_slice(), true)),
             ("POSITIONS", (positions.bytes(), true)),
             ("INERT", (&inert[..], true)),
             ("CAPTURE_HEADERS", (&capture[..], true)),
+            ("FILTER_STEPS", (&steps[..], true)),
             (aya_log::LEVEL, (std::slice::from_ref(&level), true)),
         ]);
         parsed.patch_map_data(globals).map_err(|e| fail(e.to_string()))?;
@@ -78,7 +81,14 @@ impl Source {
             .get(name)
             .ok_or_else(|| KernelError::Object(format!("the object has no program {name}")))?;
         let instructions = &self.parsed.functions[&program.function_key()].instructions;
-        load_program(name, instructions, &program.license, kind, None).or_else(|source| {
+        let begun = Instant::now();
+        let loaded = load_program(name, instructions, &program.license, kind, None);
+        if let Ok(program) = &loaded {
+            let verified = raw::verified_instructions(program.as_fd()).unwrap_or(0);
+            let (count, took) = (instructions.len(), begun.elapsed());
+            tracing::debug!("{name}: {count} instructions, {verified} verified in {took:.1?}");
+        }
+        loaded.or_else(|source| {
             // Once more, for the verifier's log.
             let mut log = vec![0u8; 1 << 20];
             load_program(name, instructions, &program.license, kind, Some(&mut log)).map_err(|_| {

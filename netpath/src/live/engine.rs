@@ -21,6 +21,7 @@ use crate::{
     kernel::Tracer,
     ledger::Ledger,
     pipeline::Pipeline,
+    priority::Raised,
     recording::Writer,
     sample::{Births, Share, Tail},
     session::{Ending, Session},
@@ -37,8 +38,6 @@ const FILL_HIGH: f64 = 0.2;
 const FILL_LOW: f64 = 0.05;
 /// How often to look for what can be attached to by now.
 const REFRESH_EVERY: Duration = Duration::from_secs(1);
-/// The thread's nice value.
-const PRIORITY: libc::c_int = -10;
 /// The namespaces' counters are entered and read at most this often while tracing.
 const FACTS_EVERY: Duration = Duration::from_secs(5);
 
@@ -151,8 +150,9 @@ impl Engine {
         outbox: &Sender<Arc<Snapshot>>,
     ) -> Result<Done, LiveError> {
         // A reader that waits for a CPU while packets pass loses their events, and it needs little.
-        // SAFETY: setpriority takes no pointers; for 0 it means the calling thread.
-        if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, PRIORITY) } != 0 {
+        if let Some(raised) = Raised::now() {
+            raised.for_good();
+        } else {
             tracing::info!("the tracing thread stays at normal priority");
         }
         if let Some(writer) = &mut self.writer {

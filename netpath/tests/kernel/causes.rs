@@ -10,7 +10,7 @@ use netpath::{
 
 use nix::sys::signal::Signal;
 
-use super::support::{bridge_nat, end_of, path, signal, trace, trace_on, up, wait_for};
+use super::support::{bridge_nat, end_of, enough, path, signal, trace_on, traced, up, wait_for};
 use crate::need_kernel;
 
 /// How far the traced round trips' mean may be from what the client measured of the same ones: the
@@ -20,13 +20,6 @@ const APART: f64 = 0.08;
 /// does (docs/truth.md).
 const APART_UNSEEN: f64 = 0.16;
 
-fn traced(lab: &Lab, load: Load, time: &str) -> Snapshot {
-    let mut traffic = Traffic::start(lab, load, false).expect("the traffic flows");
-    let snapshot = trace(lab, &["--for", time]);
-    traffic.stop().expect("the traffic flowed");
-    snapshot
-}
-
 /// A trace of round trips on one CPU, and the mean of what their client measured of the same ones, ns.
 fn traced_and_measured(lab: &Lab, load: Load) -> (Snapshot, f64) {
     let how = How { cpus: Some((0, 0)), ..How::default() };
@@ -34,7 +27,7 @@ fn traced_and_measured(lab: &Lab, load: Load) -> (Snapshot, f64) {
     Traffic::start_as(lab, load, how).and_then(|mut t| t.stop()).expect("the traffic flows");
     let child = trace_on(lab, &[]);
     let mut traffic = Traffic::start_as(lab, load, how).expect("the traffic flows");
-    wait_for("enough round trips", || traffic.count() >= 20_000);
+    wait_for("enough round trips", || traffic.count() >= enough(20_000));
     let measured = traffic.stop().expect("the traffic flowed");
     signal(&child, Signal::SIGINT);
     (end_of(child), measured.round_trips.mean())
@@ -58,8 +51,8 @@ fn state(snapshot: &Snapshot, group: &str, state: &str) -> (f64, f64) {
 fn new_connections_pay_for_conntrack_and_nat_and_kept_ones_do_not() {
     need_kernel!();
     let lab = bridge_nat();
-    let each = traced(&lab, Load::TcpConnects(Sizes::default()), "2s");
-    let kept = traced(&lab, Load::TcpRequests(Sizes::default()), "2s");
+    let each = traced(&lab, &[Load::TcpConnects(Sizes::default())], false, enough(5_000), &[]);
+    let kept = traced(&lab, &[Load::TcpRequests(Sizes::default())], false, enough(5_000), &[]);
     for group in ["netfilter/conntrack", "netfilter/nat"] {
         let (new, new_ns) = state(&each, group, "new");
         let (old, old_ns) = state(&each, group, "established");
@@ -93,7 +86,7 @@ fn a_round_trip_sums_to_what_the_client_measured() {
     for load in [Load::TcpRequests(Sizes::default()), Load::UdpRequests(Sizes::default())] {
         let (snapshot, client_ns) = traced_and_measured(&lab, load);
         let trip = snapshot.transactions.iter().max_by_key(|t| t.count).expect("round trips");
-        assert!(trip.count > 1000, "{trip:?}");
+        assert!(trip.count > enough(10_000), "{trip:?}");
         let parts: f64 = trip.parts.iter().map(|p| p.times.mean_ns).sum();
         assert!((parts - trip.total.mean_ns).abs() <= trip.total.mean_ns * 0.001, "{trip:?}");
         let path = path(&snapshot, "outbound");
@@ -111,9 +104,11 @@ fn a_shaper_is_named_with_the_queue_that_was_met() {
     need_kernel!();
     let lab = bridge_nat();
     let shaper = ["tc", "qdisc", "add", "dev", "up0", "root", "tbf"];
-    let limits = ["rate", "20mbit", "burst", "4kb", "limit", "60kb"];
+    // So little that every machine can send more.
+    let limits = ["rate", "2mbit", "burst", "4kb", "limit", "60kb"];
     lab.command("host", &[&shaper[..], &limits[..]].concat()).unwrap();
-    let snapshot = traced(&lab, Load::UdpFlood { bytes: 1000, rate: Some(4_000) }, "2s");
+    let snapshot =
+        traced(&lab, &[Load::UdpFlood { bytes: 1000, rate: Some(400) }], false, 1_000, &[]);
     let found = snapshot.findings.iter().find(|f| f.id == "qdisc-shaped").expect("a finding");
     assert_eq!(found.evidence["qdisc"], "tbf", "{found:?}");
     assert_eq!(found.evidence["place"], "host/up0", "{found:?}");
@@ -132,7 +127,8 @@ fn who_takes_packets_up_is_told_and_what_lies_behind_them() {
     let count = |hop: &HopReport, key: &str| {
         hop.causes.get(key).and_then(|tally| tally["count"].as_u64()).unwrap_or(0)
     };
-    let kept = traced(&bridge_nat(), Load::UdpRequests(Sizes::default()), "2s");
+    let kept =
+        traced(&bridge_nat(), &[Load::UdpRequests(Sizes::default())], false, enough(20_000), &[]);
     for hop in waits(&kept) {
         // One request after the other: softirqs have little to do, and do it at once.
         let (in_line, daemon) = (count(&hop, "in_line"), count(&hop, "ksoftirqd"));
@@ -143,7 +139,8 @@ fn who_takes_packets_up_is_told_and_what_lies_behind_them() {
     assert!(!ids(&kept).contains(&"ksoftirqd"), "{:?}", ids(&kept));
     // Sent by one CPU, taken up by another, which is slower.
     let Some(lab) = up("rps/other") else { return };
-    let flood = traced(&lab, Load::UdpFlood { bytes: 64, rate: None }, "2s");
+    let flood =
+        traced(&lab, &[Load::UdpFlood { bytes: 64, rate: None }], false, enough(200_000), &[]);
     let waits = waits(&flood);
     let handed_on = waits.iter().max_by_key(|hop| count(hop, "other_cpu")).expect("a hand-off");
     assert!(handed_on.causes["behind_max"].as_u64() > Some(64), "{handed_on:?}");
@@ -162,7 +159,7 @@ fn rules_are_counted_and_their_list_is_found() {
     let load = lab.command("host", &["nft", "-f", &file.to_string_lossy()]);
     std::fs::remove_file(&file).expect("it was written");
     load.expect("the rules are loaded");
-    let snapshot = traced(&lab, Load::UdpRequests(Sizes::default()), "2s");
+    let snapshot = traced(&lab, &[Load::UdpRequests(Sizes::default())], false, enough(5_000), &[]);
     let found = snapshot.findings.iter().find(|f| f.id == "linear-rules").expect("a finding");
     assert_eq!(found.evidence["chain"], "ip long walked", "{found:?}");
     assert!(found.evidence["rules"].as_u64() >= Some(300), "{found:?}");

@@ -5,7 +5,7 @@ use netpath::lab::{
     traffic::{How, Load, Traffic},
 };
 
-use super::support::{assert_sums, bridge_nat, path, trace};
+use super::support::{assert_sums, bridge_nat, enough, path, trace};
 use crate::need_kernel;
 
 /// Packets that found the lock of the uplink's qdisc taken, of all that entered it, with a sender on
@@ -48,7 +48,8 @@ fn senders_on_two_cpus_wait_for_the_qdiscs_lock_and_one_alone_does_not() {
     println!("one sender: {alone} of {of} waited for the lock");
     let (together, of_both) = locked_out(&lab, &[0, 1]);
     println!("two senders: {together} of {of_both} waited for the lock");
-    // Whoever reads the qdisc's statistics takes the lock, too: netpath itself, twice.
+    // Whoever reads the qdisc's statistics takes the lock, too: netpath itself, twice. An emulated
+    // machine's CPUs take turns: they seldom meet.
     assert!(alone <= 4, "{alone} of {of}");
-    assert!(together > 20 + alone, "{together} of {of_both}");
+    assert!(together > 4 + enough(20), "{together} of {of_both}");
 }

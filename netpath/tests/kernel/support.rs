@@ -45,6 +45,12 @@ macro_rules! need_kernel {
     };
 }
 
+/// How many packets or the like to wait for, of as many as a machine carries in a second or so: an
+/// emulated one carries a small part of that.
+pub(crate) fn enough(count: u64) -> u64 {
+    if std::env::var_os("NETPATH_EMULATED").is_some() { count / 10 } else { count }
+}
+
 /// The container behind MASQUERADE.
 pub(crate) fn bridge_nat() -> Lab {
     Lab::up(topologies::find("bridge-nat").expect("it is in the table")).expect("the lab comes up")

@@ -3,7 +3,7 @@
 //! In: the tests, built to need no library, and a kernel's row. Out: the guest that runs them, and
 //! what its output says of how many passed.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use super::{Guest, Kernel, Outcome, Put};
 use crate::test::Tally;
@@ -38,6 +38,7 @@ pub(super) fn guest(kernel: &Kernel, tests: &Path, which: Which) -> Guest {
     let mut words = vec![
         "env".to_owned(),
         "NETPATH_REQUIRE_KERNEL=1".to_owned(),
+        "NETPATH_EMULATED=1".to_owned(),
         // Too large for an initramfs, and no other there than here.
         "NETPATH_WITHOUT=tshark".to_owned(),
         format!("NETPATH_BACKENDS={}", kernel.backends.join(",")),
@@ -62,6 +63,7 @@ pub(super) fn guest(kernel: &Kernel, tests: &Path, which: Which) -> Guest {
         // There, no time between two marks can be negative; and the CPUs of an emulated machine
         // would take turns.
         cpus: 1,
+        timeout: Duration::from_mins(45),
         ..Guest::default()
     }
 }
