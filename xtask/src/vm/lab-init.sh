@@ -11,11 +11,6 @@ for module in virtio_pci virtio_net virtio_console; do
     modprobe $module 2>/dev/null
 done
 
-# Duplicate address detection would keep the IPv6 address from being used at first.
-for conf in all default; do
-    echo 0 >/proc/sys/net/ipv6/conf/$conf/accept_dad
-    echo 0 >/proc/sys/net/ipv6/conf/$conf/router_solicitations
-done
 echo 0 2147483647 >/proc/sys/net/ipv4/ping_group_range
 
 await() {
@@ -30,6 +25,11 @@ await() {
     done
 }
 await test -e /sys/class/net/eth0
+# Duplicate address detection would keep the IPv6 address from being used at first.
+for conf in all eth0; do
+    echo 0 >/proc/sys/net/ipv6/conf/$conf/accept_dad
+    echo 0 >/proc/sys/net/ipv6/conf/$conf/router_solicitations
+done
 ip link set lo up
 ip link set eth0 up
 for word in $(cat /proc/cmdline); do
