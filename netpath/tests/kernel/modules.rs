@@ -15,9 +15,19 @@ use nix::sys::signal::Signal;
 use super::support::{end_of, loaded, signal, told, trace_on, wait_for};
 use crate::need_kernel;
 
-/// What netfilter's modules are called.
-const NETFILTER: &[&str] =
-    &["nf_", "nft_", "xt_", "x_tables", "ip_", "ip6", "iptable_", "ebt", "br_"];
+/// How the names of netfilter's modules begin; those of tunnels begin with ip as well.
+const NETFILTER: &[&str] = &[
+    "nf_",
+    "nft_",
+    "xt_",
+    "x_tables",
+    "ip_tables",
+    "ipt",
+    "ip6_tables",
+    "ip6t",
+    "ebt",
+    "br_netfilter",
+];
 
 /// Names of modules that are loaded, and of those the ones that nothing uses.
 fn modules() -> (Vec<String>, Vec<String>) {

@@ -45,10 +45,15 @@ macro_rules! need_kernel {
     };
 }
 
+/// Whether the machine is emulated, and then slow, with one CPU.
+pub(crate) fn emulated() -> bool {
+    std::env::var_os("NETPATH_EMULATED").is_some()
+}
+
 /// How many packets or the like to wait for, of as many as a machine carries in a second or so: an
 /// emulated one carries a small part of that.
 pub(crate) fn enough(count: u64) -> u64 {
-    if std::env::var_os("NETPATH_EMULATED").is_some() { count / 10 } else { count }
+    if emulated() { count / 10 } else { count }
 }
 
 /// The container behind MASQUERADE.
