@@ -109,7 +109,7 @@ fn markdown(columns: &[Column], order: &[String]) -> String {
     for (letter, _, what) in WAYS {
         text += &format!("- **{letter}**: {what}\n");
     }
-    text += "\nLoading and attaching all of it took, in seconds (the kernels of packages in emulation):\n\n| kernel |";
+    text += "\nLoading and attaching all of it took, in seconds, those of packages in emulation:\n\n| kernel |";
     for (letter, ..) in WAYS {
         text += &format!(" {letter} |");
     }
