@@ -155,7 +155,7 @@ fn rules_that_come_later_are_measured_from_then_on() {
     let hops: Vec<&str> =
         snapshot.paths.iter().flat_map(|p| &p.hops).map(|h| h.hop.as_str()).collect();
     for hop in ["conntrack", "nat", "rules"] {
-        assert!(hops.contains(&hop), "{hop} is not in {hops:?}");
+        assert!(hops.contains(&hop), "{hop} is not in {hops:?}: {:?} {told}", snapshot.notes);
     }
     assert!(snapshot.packets.incomplete < snapshot.packets.seen / 2, "{:?}", snapshot.packets);
 }

@@ -25,8 +25,8 @@ fn a_full_disk_is_told_and_what_was_written_can_be_read() {
     let mut traffic = traffic(&lab);
     let netns = lab.full_name("host");
     let folder = tempfile::tempdir().unwrap();
-    // A file system of 256 KiB, which nobody else sees.
-    let script = "mount -t tmpfs -o size=256k none \"$1\" || exit 99
+    // A file system of 1 MiB, which nobody else sees: the session and some of the packets.
+    let script = "mount -t tmpfs -o size=1m none \"$1\" || exit 99
         \"$2\" record --iface veth0 --netns \"$3\" --for 60s -o \"$1/full.npz\"
         echo \"status $?\" >&2
         \"$2\" report \"$1/full.npz\" --json";
