@@ -18,18 +18,27 @@ pub struct TakenUp {
     /// softirqs disabled.
     pub ksoftirqd: bool,
     /// Packets that are left on the CPU's backlog behind this one (`softnet_data.input_pkt_queue` and
-    /// `process_queue`), [`Self::LEFT_MAX`] at most.
-    pub left: u16,
+    /// `process_queue`), [`Self::LEFT_MAX`] at most; of one packet in [`LOOKED_AT`], since a look costs
+    /// as much as an event.
+    pub left: Option<u16>,
 }
+
+/// Of so many packets one is looked behind, a power of two.
+pub const LOOKED_AT: u64 = 8;
 
 impl TakenUp {
     const KNOWN: u16 = 1 << 15;
     const KSOFTIRQD: u16 = 1 << 14;
-    pub const LEFT_MAX: u16 = Self::KSOFTIRQD - 1;
+    const NOT_LOOKED: u16 = Self::KSOFTIRQD - 1;
+    pub const LEFT_MAX: u16 = Self::NOT_LOOKED - 1;
 
     pub const fn pack(self) -> u16 {
         let who = if self.ksoftirqd { Self::KSOFTIRQD } else { 0 };
-        let left = if self.left > Self::LEFT_MAX { Self::LEFT_MAX } else { self.left };
+        let left = match self.left {
+            None => Self::NOT_LOOKED,
+            Some(left) if left > Self::LEFT_MAX => Self::LEFT_MAX,
+            Some(left) => left,
+        };
         Self::KNOWN | who | left
     }
 
@@ -38,7 +47,9 @@ impl TakenUp {
         if aux & Self::KNOWN == 0 {
             return None;
         }
-        Some(Self { ksoftirqd: aux & Self::KSOFTIRQD != 0, left: aux & Self::LEFT_MAX })
+        let left = aux & Self::NOT_LOOKED;
+        let left = if left == Self::NOT_LOOKED { None } else { Some(left) };
+        Some(Self { ksoftirqd: aux & Self::KSOFTIRQD != 0, left })
     }
 }
 
@@ -49,13 +60,13 @@ mod tests {
     #[test]
     fn who_took_a_packet_up_fits_into_aux() {
         for ksoftirqd in [false, true] {
-            for left in [0, 1, TakenUp::LEFT_MAX] {
+            for left in [None, Some(0), Some(1), Some(TakenUp::LEFT_MAX)] {
                 let taken = TakenUp { ksoftirqd, left };
                 assert_eq!(TakenUp::unpack(taken.pack()), Some(taken));
             }
         }
-        let many = TakenUp { ksoftirqd: false, left: u16::MAX }.pack();
-        assert_eq!(TakenUp::unpack(many).map(|t| t.left), Some(TakenUp::LEFT_MAX));
+        let many = TakenUp { ksoftirqd: false, left: Some(u16::MAX) }.pack();
+        assert_eq!(TakenUp::unpack(many).and_then(|t| t.left), Some(TakenUp::LEFT_MAX));
         assert_eq!(TakenUp::unpack(0), None);
     }
 }

@@ -347,7 +347,7 @@ pub(crate) fn record(
         }
         // The bridge lets the host receive what it has taken up already.
         let aux = if point == NETIF_RECEIVE && (fresh || queued) {
-            softirq::taken_up(number)
+            softirq::taken_up(number, now)
         } else {
             aux
         };

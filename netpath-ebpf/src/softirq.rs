@@ -5,7 +5,7 @@ use aya_ebpf::{
     macros::map,
     maps::Array,
 };
-use netpath_common::softirq::{Softirqs, TakenUp};
+use netpath_common::softirq::{LOOKED_AT, Softirqs, TakenUp};
 
 use crate::skb::{Ptr, offset, peek};
 
@@ -13,19 +13,24 @@ use crate::skb::{Ptr, offset, peek};
 #[map]
 static SOFTIRQS: Array<Softirqs> = Array::with_max_entries(1, 0);
 
-/// The `aux` of a packet that is being taken up on this CPU now.
+/// The `aux` of a packet that is being taken up on this CPU now. Whether it is looked at what is left
+/// behind it, the time decides.
 #[inline(always)]
-pub(crate) fn taken_up(cpu: u32) -> u16 {
+pub(crate) fn taken_up(cpu: u32, now_ns: u64) -> u16 {
     let Some(known) = SOFTIRQS.get(cpu) else { return 0 };
     if known.softnet == 0 || known.ksoftirqd == 0 {
         return 0;
     }
-    let softnet = Ptr::new(known.softnet, false);
-    let left =
-        softnet.load::<u32>(offset!(softnet_input)) + softnet.load::<u32>(offset!(softnet_process));
+    let mut left = None;
+    if now_ns & (LOOKED_AT - 1) == 0 {
+        let softnet = Ptr::new(known.softnet, false);
+        let length = softnet.load::<u32>(offset!(softnet_input))
+            + softnet.load::<u32>(offset!(softnet_process));
+        left = Some(length.min(u32::from(TakenUp::LEFT_MAX)) as u16);
+    }
     // SAFETY: no arguments.
     let ksoftirqd = unsafe { bpf_get_current_pid_tgid() } as u32 == known.ksoftirqd;
-    TakenUp { ksoftirqd, left: left.min(u32::from(TakenUp::LEFT_MAX)) as u16 }.pack()
+    TakenUp { ksoftirqd, left }.pack()
 }
 
 /// Finds this CPU's `struct softnet_data` when its backlog is polled. A raw tracepoint of `napi_poll`

@@ -144,21 +144,22 @@ pub struct BacklogMet {
     /// In line: at the end of an interrupt, or of what a task does with softirqs disabled.
     pub in_line: Tally,
     pub ksoftirqd: Tally,
-    /// Packets behind those that were taken up, summed over all.
+    /// Those that were looked behind.
+    pub looked: u64,
+    /// Packets behind these, summed over all.
     pub behind_sum: u64,
     pub behind_max: u64,
 }
 
 impl BacklogMet {
-    pub fn count(&self) -> u64 {
-        self.in_line.count + self.ksoftirqd.count
-    }
-
     fn met(&mut self, taken_up: TakenUp, waited_ns: i64) {
         let by = if taken_up.ksoftirqd { &mut self.ksoftirqd } else { &mut self.in_line };
         by.add(waited_ns);
-        self.behind_sum += u64::from(taken_up.left);
-        self.behind_max = self.behind_max.max(taken_up.left.into());
+        if let Some(left) = taken_up.left {
+            self.looked += 1;
+            self.behind_sum += u64::from(left);
+            self.behind_max = self.behind_max.max(left.into());
+        }
     }
 }
 

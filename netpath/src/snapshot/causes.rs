@@ -5,7 +5,7 @@
 //! | in a netfilter hook | `new`, `unreplied`, `established`, `related`, `invalid`: `{count, mean_ns}` by the connection's state; `new` opens it, `unreplied` came later, before any answer |
 //! | `nat` | `snat`, `dnat`, `snat_undone`, `dnat_undone`: `{count, mean_ns}` by what was rewritten, the last two of replies; `rules`: what the rules of its hook ask for, of `masquerade`, `snat`, `dnat`, `redirect` |
 //! | waits | `same_cpu`, `other_cpu`: `{count, mean_ns}` by where the packet went on; `idle_cpu`: those for which an idle CPU was woken |
-//! | `handoff` | `in_line`, `ksoftirqd`: `{count, mean_ns}` by who took the packet up; `behind_mean`, `behind_max`: packets left on the CPU's backlog then |
+//! | `handoff` | `in_line`, `ksoftirqd`: `{count, mean_ns}` by who took the packet up; `behind_mean`, `behind_max`: packets left on the CPU's backlog then, by one look in eight |
 //! | `qdisc.wait` | `ahead_mean`, `ahead_max` in packets, `backlog_mean` in bytes, `met_empty`, `qdisc` |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,10 +39,10 @@ pub(super) fn build(
         tally(&mut out, "idle_cpu", &causes.idle_cpu);
     }
     let backlog = &causes.backlog;
-    if backlog.count() > 0 {
-        tally(&mut out, "in_line", &backlog.in_line);
-        tally(&mut out, "ksoftirqd", &backlog.ksoftirqd);
-        let mean = backlog.behind_sum as f64 / backlog.count() as f64;
+    tally(&mut out, "in_line", &backlog.in_line);
+    tally(&mut out, "ksoftirqd", &backlog.ksoftirqd);
+    if backlog.looked > 0 {
+        let mean = backlog.behind_sum as f64 / backlog.looked as f64;
         out.insert("behind_mean".to_owned(), json!(mean));
         out.insert("behind_max".to_owned(), json!(backlog.behind_max));
     }
