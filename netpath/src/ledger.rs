@@ -158,6 +158,8 @@ pub struct Ledger {
     /// Packets on all paths, and their events.
     packets: u64,
     events: u64,
+    /// Events of all flights, also of those that are on none.
+    recorded: u64,
     /// The key of the path that is looked for.
     key: PathKey,
     scratch: attribute::Scratch,
@@ -189,6 +191,11 @@ impl Ledger {
     /// Events of one packet that arrived, on average.
     pub fn events_of_one(&self) -> f64 {
         sample::events_of_one(self.events, self.packets)
+    }
+
+    /// Events of all packets, whatever became of them.
+    pub fn recorded(&self) -> u64 {
+        self.recorded
     }
 
     /// Books what is kept back, before anybody looks.
@@ -250,6 +257,7 @@ impl Ledger {
 
     /// Books a flight.
     pub fn add(&mut self, flight: &Flight) {
+        self.recorded += flight.marks.len() as u64;
         let is_ip = flight.headers.as_ref().is_none_or(|h| h.tuple.is_some());
         if !is_ip {
             self.coverage.not_ip += 1;

@@ -122,7 +122,7 @@ pub(super) fn compensated(
 }
 
 fn own_cost(ledger: &Ledger, session: &Session, ending: &Ending) -> OwnCost {
-    let events: u64 = ledger.paths().iter().map(|p| p.events).sum();
+    let events = ledger.recorded();
     let refused = ending.births.begun.saturating_sub(ending.births.taken) as f64;
     let refused = refused * ledger.events_of_one();
     let duration_ns = ending.duration_ns.max(1) as f64;
