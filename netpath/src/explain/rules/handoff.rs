@@ -145,20 +145,19 @@ pub(super) fn ksoftirqd(scene: &Scene) -> Option<Hit> {
     if in_line.count > 0.0 {
         text += &format!("; those that are taken up in line wait {}", time(in_line.mean_ns));
     }
-    text += &format!(
-        "; {:.1} packets lie behind each on average, {} at most",
-        number(hop, "behind_mean"),
-        count_of(number(hop, "behind_max"))
-    );
-    Some(
-        Hit::new(cost(hop), text)
-            .with("place", hop.place())
-            .with("share_of_waits", share(hop))
-            .with("ksoftirqd_mean_ns", daemon.mean_ns)
-            .with("in_line_mean_ns", in_line.mean_ns)
-            .with("behind_mean", number(hop, "behind_mean"))
-            .with("behind_max", number(hop, "behind_max")),
-    )
+    // Of a few packets, it can be that none was looked behind.
+    let looked = hop.causes.contains_key("behind_mean");
+    let (mean, most) = (number(hop, "behind_mean"), number(hop, "behind_max"));
+    if looked {
+        text +=
+            &format!("; {mean:.1} packets lie behind each on average, {} at most", count_of(most));
+    }
+    let hit = Hit::new(cost(hop), text)
+        .with("place", hop.place())
+        .with("share_of_waits", share(hop))
+        .with("ksoftirqd_mean_ns", daemon.mean_ns)
+        .with("in_line_mean_ns", in_line.mean_ns);
+    Some(if looked { hit.with("behind_mean", mean).with("behind_max", most) } else { hit })
 }
 
 pub(super) fn softirq_late(scene: &Scene) -> Option<Hit> {
