@@ -29,10 +29,8 @@ mod tests;
 
 use std::{
     fs::{self, File},
-    panic::resume_unwind,
     path::{Path, PathBuf},
     process::ExitCode,
-    thread,
     time::Duration,
 };
 
@@ -64,6 +62,9 @@ pub(crate) struct Args {
     /// CPUs take turns.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
     cpus: Option<u8>,
+    /// Boot the kernel with this parameter, such as preempt=full; several are given one by one.
+    #[arg(long, value_name = "PARAMETER", conflicts_with = "table")]
+    boot: Vec<String>,
     /// Kill the guest after this time. Default: 20m, for the tests 45m.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     timeout: Option<Duration>,
@@ -96,6 +97,27 @@ fn selection() -> impl clap::builder::TypedValueParser<Value = Selection> {
         let one = KERNELS.iter().position(|kernel| kernel.name.eq_ignore_ascii_case(&name));
         Selection(one.map_or(KERNELS, |i| &KERNELS[i..=i]))
     })
+}
+
+impl Args {
+    /// A guest as these arguments want it.
+    fn guest(&self, guest: Guest, kernel: &Kernel) -> Guest {
+        let Selection(kernels) = self.kernel;
+        let out = self.out.as_ref().map(|dir| match kernels {
+            [_] => dir.clone(),
+            _ => dir.join(kernel.name),
+        });
+        let mut files = guest.files;
+        files.extend(self.files.iter().cloned());
+        Guest {
+            files,
+            timeout: self.timeout.unwrap_or(guest.timeout),
+            cpus: self.cpus.unwrap_or(guest.cpus),
+            boot: self.boot.clone(),
+            out,
+            ..guest
+        }
+    }
 }
 
 /// A kernel that is ready to be booted.
@@ -139,7 +161,7 @@ pub(crate) fn bench(kernel: &Kernel, bench: Bench<'_>) -> anyhow::Result<ExitCod
         cpus: bench.cpus,
         out: Some(bench.out),
         timeout: bench.timeout,
-        show: true,
+        ..Guest::default()
     };
     let outcome = boot(kernel, &image, &guest)?;
     eprintln!("xtask: {}", line(kernel, &outcome));
@@ -219,6 +241,11 @@ fn kernel_file(tree: &Path, release: &str) -> anyhow::Result<PathBuf> {
 /// `cargo xtask vm`.
 pub(crate) fn command(tools: &Tools, args: &Args) -> anyhow::Result<ExitCode> {
     let Selection(kernels) = args.kernel;
+    if args.update {
+        for kernel in kernels {
+            let _ = fs::remove_dir_all(target().join("vm/cache").join(kernel.name));
+        }
+    }
     if args.table {
         let netpath = build::run_static(tools)?;
         let images = kernels.iter().map(|k| Ok((k, prepare(k, netpath.clone())?)));
@@ -226,33 +253,16 @@ pub(crate) fn command(tools: &Tools, args: &Args) -> anyhow::Result<ExitCode> {
         print!("{}", table::make(&images, &netpath)?);
         return Ok(ExitCode::SUCCESS);
     }
-    let tests = match args.command.as_slice() {
-        [] => Some(build::static_tests(tools)?),
-        _ => None,
-    };
-    let netpath = match tests {
-        Some(_) => build::static_netpath(),
-        None => build::run_static(tools)?,
-    };
+    if args.command.is_empty() {
+        return run_tests(tools, kernels, args);
+    }
+    let netpath = build::run_static(tools)?;
     let mut lines = Vec::new();
     let mut worst = 0;
     for kernel in kernels {
-        if args.update {
-            let _ = fs::remove_dir_all(target().join("vm/cache").join(kernel.name));
-        }
         let image = prepare(kernel, netpath.clone())?;
-        let mut guest = match &tests {
-            Some(tests) => tests::guest(kernel, tests, Which::Named(args.tests.clone())),
-            None => Guest { command: args.command.clone(), ..Guest::default() },
-        };
-        guest.files.extend(args.files.iter().cloned());
-        guest.timeout = args.timeout.unwrap_or(guest.timeout);
-        guest.cpus = args.cpus.unwrap_or(guest.cpus);
-        guest.out = args.out.clone().map(|dir| match kernels {
-            [_] => dir,
-            _ => dir.join(kernel.name),
-        });
-        let outcome = boot(kernel, &image, &guest)?;
+        let guest = Guest { command: args.command.clone(), ..Guest::default() };
+        let outcome = boot(kernel, &image, &args.guest(guest, kernel))?;
         worst = worst.max(outcome.end.status());
         lines.push(line(kernel, &outcome));
         if outcome.end == End::Interrupted {
@@ -269,62 +279,28 @@ pub(crate) fn command(tools: &Tools, args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(worst))
 }
 
-/// Runs the tests that every kernel is asked for on some kernels, as many at a time as there are
-/// CPUs: each guest has one. Where one can't be run the others are, and `unable` hears of it.
+/// `cargo xtask vm` without a command.
+fn run_tests(tools: &Tools, kernels: &[Kernel], args: &Args) -> anyhow::Result<ExitCode> {
+    let which = Which::Named(args.tests.clone());
+    let guest = |kernel: &Kernel, guest| args.guest(guest, kernel);
+    let mut unable = None;
+    let kernels: Vec<&Kernel> = kernels.iter().collect();
+    let tally = tests::run(tools, &kernels, &which, guest, |kernel, error| {
+        eprintln!("xtask: {}: {error:#}", kernel.name);
+        unable = Some(ExitCode::FAILURE);
+    })?;
+    println!("{} passed, {} failed", tally.passed, tally.failed);
+    Ok(unable.unwrap_or(ExitCode::from(u8::from(tally.failed > 0))))
+}
+
+/// Runs the tests that every kernel is asked for on some kernels. Where one can't be run the others
+/// are, and `unable` hears of it.
 pub(crate) fn test(
     tools: &Tools,
     kernels: &[&Kernel],
-    mut unable: impl FnMut(&Kernel, &anyhow::Error),
+    unable: impl FnMut(&Kernel, &anyhow::Error),
 ) -> anyhow::Result<Tally> {
-    let tests = build::static_tests(tools)?;
-    let mut ready = Vec::new();
-    for kernel in kernels {
-        match prepare(kernel, build::static_netpath()) {
-            Ok(image) => ready.push((*kernel, image)),
-            Err(error) => unable(kernel, &error),
-        }
-    }
-    let cpus = thread::available_parallelism().map_or(1, usize::from);
-    let mut sum = Tally::default();
-    for together in ready.chunks(cpus) {
-        let run = |(kernel, image): &(&Kernel, Image)| {
-            let try_it = |which| {
-                let guest = Guest { show: false, ..tests::guest(kernel, &tests, which) };
-                boot(kernel, image, &guest)
-            };
-            let first = try_it(Which::Asked)?;
-            let failed = tests::failed(&first);
-            // As the test runner does here: an emulated machine shares its CPU with others.
-            let again = (!failed.is_empty()).then(|| try_it(Which::Exactly(failed))).transpose()?;
-            Ok((first, again))
-        };
-        let run = &run;
-        let outcomes: Vec<anyhow::Result<_>> = thread::scope(|scope| {
-            let guests: Vec<_> = together.iter().map(|one| scope.spawn(move || run(one))).collect();
-            guests.into_iter().map(|g| g.join().unwrap_or_else(|p| resume_unwind(p))).collect()
-        });
-        for ((kernel, _), outcome) in together.iter().zip(outcomes) {
-            match outcome {
-                Ok((first, again)) => {
-                    for outcome in [Some(&first), again.as_ref()].into_iter().flatten() {
-                        eprint!("{}", String::from_utf8_lossy(&outcome.stdout));
-                        eprintln!("xtask: {}", line(kernel, outcome));
-                    }
-                    let mut tally = tests::tally(&first);
-                    if let Some(again) = again {
-                        eprintln!("xtask: {}: what failed was tried again", kernel.name);
-                        let second = tests::tally(&again);
-                        tally.passed += second.passed;
-                        tally.failed = second.failed;
-                    }
-                    sum.passed += tally.passed;
-                    sum.failed += tally.failed;
-                }
-                Err(error) => unable(kernel, &error),
-            }
-        }
-    }
-    Ok(sum)
+    tests::run(tools, kernels, &Which::Asked, |_, guest| guest, unable)
 }
 
 fn boot(kernel: &Kernel, image: &Image, guest: &Guest) -> anyhow::Result<Outcome> {

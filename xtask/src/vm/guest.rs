@@ -37,12 +37,14 @@ pub(crate) struct Guest {
     pub(crate) files: Vec<Put>,
     /// How many CPUs it has.
     pub(crate) cpus: u8,
+    /// What its kernel is told when it boots, beside what every one is.
+    pub(crate) boot: Vec<String>,
     /// Where what the command leaves in /out goes.
     pub(crate) out: Option<PathBuf>,
     /// After this the machine is killed.
     pub(crate) timeout: Duration,
-    /// Pass the command's output on while it runs.
-    pub(crate) show: bool,
+    /// What its lines begin with when they are passed on, where others' lines lie between them.
+    pub(crate) label: Option<String>,
 }
 
 impl Default for Guest {
@@ -51,9 +53,10 @@ impl Default for Guest {
             command: Vec::new(),
             files: Vec::new(),
             cpus: 2,
+            boot: Vec::new(),
             out: None,
             timeout: Duration::from_mins(20),
-            show: true,
+            label: None,
         }
     }
 }
@@ -124,16 +127,12 @@ pub(crate) fn run(image: &Image, guest: &Guest) -> anyhow::Result<Outcome> {
     let initramfs = dir.join("initramfs");
     initramfs::write(image, &guest.command, &guest.files, &initramfs)?;
     let started = Instant::now();
-    let mut machine = Machine(qemu::start(image, guest.cpus, &initramfs, dir)?);
+    let mut machine = Machine(qemu::start(image, guest, &initramfs, dir)?);
     let mut control = Follower::open(&Port::Control.file(dir), None)?;
-    let mut stdout = Follower::open(
-        &Port::Stdout.file(dir),
-        guest.show.then(|| Box::new(std::io::stdout()) as Box<dyn Write>),
-    )?;
-    let mut stderr = Follower::open(
-        &Port::Stderr.file(dir),
-        guest.show.then(|| Box::new(std::io::stderr()) as Box<dyn Write>),
-    )?;
+    let mut stdout =
+        Follower::open(&Port::Stdout.file(dir), Some(passed_on(std::io::stdout(), guest)))?;
+    let mut stderr =
+        Follower::open(&Port::Stderr.file(dir), Some(passed_on(std::io::stderr(), guest)))?;
     let mut done: Option<Instant> = None;
     let end = loop {
         // In this order: what was said before the end is read after it.
@@ -192,6 +191,38 @@ impl Drop for Machine {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+/// Where a guest's output goes.
+fn passed_on(to: impl Write + 'static, guest: &Guest) -> Box<dyn Write> {
+    match &guest.label {
+        None => Box::new(to),
+        Some(label) => Box::new(Labelled { label: label.clone(), line: Vec::new(), to }),
+    }
+}
+
+/// Writes whole lines, each with the same beginning.
+struct Labelled<W> {
+    label: String,
+    /// Of a line that is not whole yet.
+    line: Vec<u8>,
+    to: W,
+}
+
+impl<W: Write> Write for Labelled<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.line.extend_from_slice(bytes);
+        while let Some(end) = self.line.iter().position(|&byte| byte == b'\n') {
+            let mut whole = format!("{} ", self.label).into_bytes();
+            whole.extend(self.line.drain(..=end));
+            self.to.write_all(&whole)?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.to.flush()
     }
 }
 
@@ -274,5 +305,15 @@ mod tests {
         for end in [End::TimedOut(Duration::from_secs(1)), End::Died, End::Interrupted] {
             assert_ne!(end.status(), 0);
         }
+    }
+
+    #[test]
+    fn lines_are_labelled_once_they_are_whole() {
+        let mut shown = Labelled { label: "6.1".to_owned(), line: Vec::new(), to: Vec::new() };
+        for part in ["test a ... ", "ok\n\ntest b", " ... ok\ntest c"] {
+            shown.write_all(part.as_bytes()).expect("a vector takes all");
+        }
+        let lines = "6.1 test a ... ok\n6.1 \n6.1 test b ... ok\n";
+        assert_eq!(String::from_utf8_lossy(&shown.to), lines);
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::Image;
+use super::{Guest, Image};
 use crate::shell::output;
 
 /// A port of the machine's, with the name that the guest finds it by.
@@ -64,20 +64,22 @@ const QEMU: &str = "qemu-system-x86_64";
 /// Starts a machine that has its files in `dir`.
 pub(super) fn start(
     image: &Image,
-    cpus: u8,
+    guest: &Guest,
     initramfs: &Path,
     dir: &Path,
 ) -> anyhow::Result<Child> {
     let memory = MEMORY_MIB + 2 * initramfs.metadata()?.len().div_ceil(1 << 20);
     let version = output(Command::new(QEMU).arg("--version")).unwrap_or_default();
     let accelerator = format!("tcg,thread={}", threads(&version));
+    let command_line = [COMMAND_LINE].into_iter().chain(guest.boot.iter().map(String::as_str));
+    let command_line = command_line.collect::<Vec<_>>().join(" ");
     let mut command = Command::new(QEMU);
     command
         .args(["-accel", &accelerator, "-cpu", "max", "-machine", "q35"])
-        .args(["-smp", &cpus.to_string()])
+        .args(["-smp", &guest.cpus.to_string()])
         .args(["-m", &format!("{memory}M")])
         .args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"])
-        .args(["-append", COMMAND_LINE])
+        .args(["-append", &command_line])
         .arg("-kernel")
         .arg(&image.kernel_file)
         .arg("-initrd")

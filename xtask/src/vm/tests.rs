@@ -1,12 +1,11 @@
 //! netpath's kernel tests on one of the kernels.
 //!
-//! In: the tests, built to need no library, and a kernel's row. Out: the guest that runs them, and
-//! what its output says of how many passed.
+//! In: the kernels' rows, and which tests. Out: how many passed, as the guests' outputs say.
 
-use std::{path::Path, time::Duration};
+use std::{panic::resume_unwind, path::Path, thread, time::Duration};
 
-use super::{Guest, Kernel, Outcome, Put};
-use crate::test::Tally;
+use super::{End, Guest, Image, Kernel, Outcome, Put, boot, line, prepare};
+use crate::{build, setup::Tools, test::Tally};
 
 /// The tests in the guest, in root's home.
 const TESTS: &str = "kernel-tests";
@@ -33,8 +32,96 @@ const SKIPPED: &[(&str, &str)] = &[
     ("a_shaped_uplink", "the matrix has a queue whose time is known better"),
 ];
 
+/// Runs tests on some kernels, as many at a time as there are CPUs: each guest has one. What fails is
+/// tried once more, as the test runner does here: an emulated machine shares its CPU with others.
+///
+/// `adapt` has the last word on a guest. Where a kernel can't be run the others are, and `unable` hears
+/// of it.
+///
+/// # Errors
+/// The tests can't be built.
+pub(super) fn run(
+    tools: &Tools,
+    kernels: &[&Kernel],
+    which: &Which,
+    adapt: impl Fn(&Kernel, Guest) -> Guest + Sync,
+    mut unable: impl FnMut(&Kernel, &anyhow::Error),
+) -> anyhow::Result<Tally> {
+    let tests = build::static_tests(tools)?;
+    let mut ready = Vec::new();
+    for kernel in kernels {
+        match prepare(kernel, build::static_netpath()) {
+            Ok(image) => ready.push((*kernel, image)),
+            Err(error) => unable(kernel, &error),
+        }
+    }
+    let label = |kernel: &Kernel| (ready.len() > 1).then(|| format!("{:<6}", kernel.name));
+    let guest = |kernel: &Kernel, which: &Which| Guest {
+        label: label(kernel),
+        ..adapt(kernel, guest(kernel, &tests, which))
+    };
+    let cpus = thread::available_parallelism().map_or(1, usize::from);
+    let mut sum = Tally::default();
+    let mut lines = Vec::new();
+    for together in ready.chunks(cpus) {
+        let guest = &guest;
+        let ends: Vec<_> = thread::scope(|scope| {
+            let run = |(kernel, image)| {
+                scope.spawn(move || run_twice(kernel, image, which, |which| guest(kernel, which)))
+            };
+            let guests: Vec<_> = together.iter().map(|(k, image)| run((*k, image))).collect();
+            guests.into_iter().map(|g| g.join().unwrap_or_else(|p| resume_unwind(p))).collect()
+        });
+        for ((kernel, _), end) in together.iter().zip(ends) {
+            match end {
+                Ok(Tried { tally, said }) => {
+                    sum.passed += tally.passed;
+                    sum.failed += tally.failed;
+                    lines.extend(said);
+                }
+                Err(error) => unable(kernel, &error),
+            }
+        }
+    }
+    lines.iter().for_each(|line| eprintln!("xtask: {line}"));
+    Ok(sum)
+}
+
+/// What became of the tests on a kernel.
+struct Tried {
+    tally: Tally,
+    /// A line for each guest.
+    said: Vec<String>,
+}
+
+/// Runs tests in a guest, and those that failed in another one.
+fn run_twice(
+    kernel: &Kernel,
+    image: &Image,
+    which: &Which,
+    guest: impl Fn(&Which) -> Guest,
+) -> anyhow::Result<Tried> {
+    let first = boot(kernel, image, &guest(which))?;
+    let mut tried = Tried { tally: tally(&first), said: vec![line(kernel, &first)] };
+    let failed = failed(&first);
+    // Where the guest has not come to its end there are tests that nobody has run.
+    if failed.is_empty() || !matches!(first.end, End::Exited(_)) {
+        return Ok(tried);
+    }
+    let again = boot(kernel, image, &guest(&Which::Exactly(failed.clone())))?;
+    let second = tally(&again);
+    tried.tally.passed += second.passed;
+    tried.tally.failed = second.failed;
+    tried.said.push(format!(
+        "{}  (what failed, again: {})",
+        line(kernel, &again),
+        failed.join(", ")
+    ));
+    Ok(tried)
+}
+
 /// A guest that runs tests.
-pub(super) fn guest(kernel: &Kernel, tests: &Path, which: Which) -> Guest {
+fn guest(kernel: &Kernel, tests: &Path, which: &Which) -> Guest {
     let mut words = vec![
         "env".to_owned(),
         "NETPATH_REQUIRE_KERNEL=1".to_owned(),
@@ -48,10 +135,10 @@ pub(super) fn guest(kernel: &Kernel, tests: &Path, which: Which) -> Guest {
     ];
     match which {
         Which::Asked => words.extend(ASKED.iter().map(|&module| module.to_owned())),
-        Which::Named(part) => words.extend(part),
+        Which::Named(parts) => words.extend(parts.iter().cloned()),
         Which::Exactly(names) => {
             words.push("--exact".to_owned());
-            words.extend(names);
+            words.extend(names.iter().cloned());
         }
     }
     for (test, _) in SKIPPED {
@@ -69,7 +156,7 @@ pub(super) fn guest(kernel: &Kernel, tests: &Path, which: Which) -> Guest {
 }
 
 /// The tests that failed.
-pub(super) fn failed(outcome: &Outcome) -> Vec<String> {
+fn failed(outcome: &Outcome) -> Vec<String> {
     String::from_utf8_lossy(&outcome.stdout)
         .lines()
         .filter_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED"))
@@ -78,7 +165,7 @@ pub(super) fn failed(outcome: &Outcome) -> Vec<String> {
 }
 
 /// What the tests' output adds up to; a guest that said nothing of its tests has failed.
-pub(super) fn tally(outcome: &Outcome) -> Tally {
+fn tally(outcome: &Outcome) -> Tally {
     let mut tally = Tally::default();
     for line in String::from_utf8_lossy(&outcome.stdout).lines() {
         tally.add(line);
