@@ -2,6 +2,8 @@
 //!
 //! A CPU has its own chunk, so that writing takes no lock. Nothing here wakes the reader.
 
+use core::mem::offset_of;
+
 use aya_ebpf::{
     bindings::BPF_RB_NO_WAKEUP,
     helpers::generated::{
@@ -16,6 +18,7 @@ use netpath_common::{
 };
 
 use crate::{
+    order::write_in_order,
     recorder::Look,
     skb::{self, Ptr},
 };
@@ -64,15 +67,35 @@ pub(crate) fn flush(cpu: *mut CpuBuffer, number: u32, n: usize, now: u64) -> boo
             }
         }
         let header = &raw mut (*cpu).header;
-        // The reader takes `cells` first: it must never see the new number with old cells.
+        // The reader must see neither the new number with old cells, nor new cells with the old one.
         (&raw mut (*header).cells).write_volatile(0);
-        (&raw mut (*header).seq).write_volatile((*header).seq.wrapping_add(1));
+        let (seq, lost) = ((*header).seq.wrapping_add(1), (*header).lost);
+        write_in_order((&raw mut (*header).seq).cast(), u64::from(seq) | u64::from(lost) << 32);
         (*header).base_ns = now;
-        (*header).cpu = number as u16;
-        (*header).abi = ABI;
         true
     }
 }
+
+/// Says that the CPU's chunk has `n` cells, which are all written.
+#[inline(always)]
+pub(crate) unsafe fn publish(cpu: *mut CpuBuffer, number: u32, n: usize) {
+    let flags = 0;
+    let word = u64::from(number as u16) | (n as u64) << 16 | u64::from(ABI) << 32 | flags << 48;
+    // SAFETY: the caller's: this CPU's buffer.
+    unsafe { write_in_order((&raw mut (*cpu).header.cpu).cast(), word) };
+}
+
+// The words of a header that are written at once.
+const _: () = assert!(
+    cfg!(target_endian = "little")
+        && offset_of!(CpuBuffer, header) % 8 == 0
+        && offset_of!(ChunkHeader, seq) == 8
+        && offset_of!(ChunkHeader, lost) == 12
+        && offset_of!(ChunkHeader, cpu) == 16
+        && offset_of!(ChunkHeader, cells) == 18
+        && offset_of!(ChunkHeader, abi) == 20
+        && offset_of!(ChunkHeader, flags) == 22
+);
 
 /// Cells of a chunk with a single event: what describes its packet takes 4 at most.
 const ALONE_CELLS: usize = 8;

@@ -7,9 +7,10 @@
 //!
 //! All say which sk_buff passed which point, and [`recorder`] decides whether it is wanted and
 //! writes it down; [`select`] knows the filter and the sampling, [`memory`] what was decided,
-//! [`chunk`] how events travel; [`capture`] copies headers where that is asked for, [`locks`] keeps
-//! what a packet waits for, [`softirq`] tells who takes it up. [`args`] knows where arguments stand; [`skb`] is the only file that knows
-//! `struct sk_buff` and its relatives.
+//! [`chunk`] how events travel, and [`order`] how they become visible; [`capture`] copies headers where
+//! that is asked for, [`locks`] keeps what a packet waits for, [`softirq`] tells who takes it up.
+//! [`args`] knows where arguments stand; [`skb`] is the only file that knows `struct sk_buff` and its
+//! relatives.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
@@ -21,6 +22,7 @@ mod locks;
 mod memory;
 mod netfilter;
 mod opaque;
+mod order;
 mod point;
 mod recorder;
 mod select;

@@ -26,7 +26,7 @@ use netpath_common::{
 
 use crate::{
     capture,
-    chunk::{CPUS, count_lost, flush, send_alone},
+    chunk::{CPUS, count_lost, flush, publish, send_alone},
     locks::{self, Waited},
     memory::{self, Memory},
     select::{self, Lateness},
@@ -353,7 +353,7 @@ pub(crate) fn record(
         };
         cells.add(n).cast::<Event>().write(Event { point, aux, dt_ns: dt as u32, arg });
         n += 1;
-        (&raw mut (*cpu).header.cells).write_volatile(n as u16);
+        publish(cpu, number, n);
 
         if point == NET_DEV_QUEUE {
             locks::forget(cpu, skb);
