@@ -127,6 +127,10 @@ pub(crate) fn exit<A: Args, const INDEX: usize>(ctx: *const u64) {
             if at == 0 || (*frame(stack, at - 1)).span != INDEX as u64 {
                 return;
             }
+            let missed = &*frame(stack, at);
+            if missed.skb != 0 {
+                count_lost(entry(missed.span as usize) + 1);
+            }
             at -= 1;
         }
         let packet = (*frame(stack, at)).skb;

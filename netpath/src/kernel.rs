@@ -4,7 +4,7 @@
 //!
 //! - [`backend`], [`choice`]: the backends, and which of them are used here;
 //! - [`btf`], [`symbols`]: offsets, where arguments stand, and names, from the running kernel;
-//! - [`object`]: the eBPF object and its maps, through aya;
+//! - [`object`], [`globals`]: the eBPF object and its maps, through aya, and what it is told;
 //! - [`plan`], [`needs`]: what is probed, and what isn't worth it on this path;
 //! - [`probes`], [`way`]: tracepoints and functions, by BPF trampolines or kprobes;
 //! - [`links`]: netfilter BPF links;
@@ -12,6 +12,7 @@
 //! - [`hooks`]: reading which netfilter hooks a namespace has;
 //! - [`late`]: modules and hooks that come while a trace goes on;
 //! - [`rules`]: names of the rules that packets walk;
+//! - [`softirq`]: where the CPUs keep their backlogs;
 //! - [`reader`]: the ring buffer and the CPUs' unfinished chunks;
 //! - [`calibrate`]: what recording an event costs;
 //! - [`selection`]: which packets the programs take, and from when to when;
@@ -22,6 +23,7 @@ mod btf;
 mod calibrate;
 mod choice;
 mod error;
+mod globals;
 mod hooks;
 mod late;
 mod links;
@@ -376,7 +378,9 @@ impl Tracer {
                 What::Point(point) => point,
                 What::Span(index) => span::entry(index) + u16::from(on_return),
             };
-            *lost.entry(point).or_default() += missed.returns;
+            // Some of them the programs have noticed themselves.
+            let lost: &mut u64 = lost.entry(point).or_default();
+            *lost = missed.returns.max(*lost);
         }
         lost
     }
@@ -394,8 +398,9 @@ impl Tracer {
         let untold = (untold > 0).then(|| {
             format!(
                 "{untold} functions' returns are seen by kretprobes, and this kernel does not tell how \
-                 often it missed one (Linux 6.7 does): the time after a missed one is its \
-                 function's, up to the packet's next mark"
+                 often it missed one (Linux 6.7 does): those that are noticed, by the exit of the \
+                 caller, count as lost; the time after a missed one is its function's, up to the \
+                 packet's next mark"
             )
         });
         let missing = self.missing.iter().map(|what| format!("after a pause: {what}"));

@@ -21,7 +21,7 @@ use netpath_common::{
     softirq::Softirqs,
 };
 
-use super::{KernelError, backend::Options, error::tail};
+use super::{KernelError, backend::Options, error::tail, globals::Globals};
 use crate::topo::Place;
 
 /// The object as `cargo xtask build` made it.
@@ -39,7 +39,6 @@ macro_rules! pod {
 }
 
 pod! {
-    LayoutPod(Layout),
     BucketPod(Bucket),
     HookListPod(HookList),
     PeekPod(Peek),
@@ -64,17 +63,12 @@ impl Object {
     pub(super) fn load(layout: Layout, options: &Options) -> Result<Self, KernelError> {
         let cpus = nr_cpus().map_err(|(what, e)| KernelError::system(what, e))?;
         let cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
-        let offsets = LayoutPod(layout);
-        let inert = options.inert.map_or(0, |inert| inert as u32);
-        let capture = u32::from(options.capture_headers);
-        let level: u8 = if options.log_kernel { u8::MAX } else { 0 };
+        let globals = Globals::new(&layout, options);
         let mut loader = EbpfLoader::new();
+        for (name, bytes) in globals.iter() {
+            loader.override_global(name, bytes, true);
+        }
         loader
-            .override_global("LAYOUT", &offsets, true)
-            .override_global("INERT", &inert, true)
-            .override_global("CAPTURE_HEADERS", &capture, true)
-            .override_global("FILTER_STEPS", &options.filter_steps, true)
-            .override_global(aya_log::LEVEL, &level, true)
             .map_max_entries("CPUS", cpus)
             .map_max_entries("STACKS", cpus)
             .map_max_entries("SENDERS", cpus)

@@ -5,7 +5,7 @@
 //! module came later, has a source of its own.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd},
     time::Instant,
 };
@@ -17,6 +17,7 @@ use super::{
     KernelError,
     backend::Options,
     error::tail,
+    globals::Globals,
     object::{BYTES, Object},
     raw::{self, ProgramKind, load_program},
 };
@@ -37,20 +38,10 @@ impl Source {
     ) -> Result<Self, KernelError> {
         let fail = KernelError::Object;
         let mut parsed = aya_obj::Object::parse(BYTES).map_err(|e| fail(e.to_string()))?;
-        let level = if options.log_kernel { u8::MAX } else { 0 };
-        let inert = options.inert.map_or(0, |inert| inert as u32).to_ne_bytes();
-        let capture = u32::from(options.capture_headers).to_ne_bytes();
-        let steps = options.filter_steps.to_ne_bytes();
-        let layout: Vec<u8> = layout.offsets().into_iter().flat_map(u32::to_ne_bytes).collect();
-        let globals = HashMap::from([
-            ("LAYOUT", (layout.as_slice(), true)),
-            ("POSITIONS", (positions.bytes(), true)),
-            ("INERT", (&inert[..], true)),
-            ("CAPTURE_HEADERS", (&capture[..], true)),
-            ("FILTER_STEPS", (&steps[..], true)),
-            (aya_log::LEVEL, (std::slice::from_ref(&level), true)),
-        ]);
-        parsed.patch_map_data(globals).map_err(|e| fail(e.to_string()))?;
+        let globals = Globals::new(layout, options);
+        let positions = [("POSITIONS", positions.bytes())];
+        let all = globals.iter().chain(positions).map(|(name, bytes)| (name, (bytes, true)));
+        parsed.patch_map_data(all.collect()).map_err(|e| fail(e.to_string()))?;
         let mut read_only = Vec::new();
         let mut maps: Vec<(String, RawFd, aya_obj::Map)> = Vec::new();
         for (name, map) in &parsed.maps {
@@ -83,7 +74,9 @@ impl Source {
         let instructions = &self.parsed.functions[&program.function_key()].instructions;
         let begun = Instant::now();
         let loaded = load_program(name, instructions, &program.license, kind, None);
-        if let Ok(program) = &loaded {
+        if let Ok(program) = &loaded
+            && tracing::enabled!(tracing::Level::DEBUG)
+        {
             let verified = raw::verified_instructions(program.as_fd()).unwrap_or(0);
             let (count, took) = (instructions.len(), begun.elapsed());
             tracing::debug!("{name}: {count} instructions, {verified} verified in {took:.1?}");
