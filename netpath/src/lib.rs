@@ -16,6 +16,7 @@ pub mod containers;
 pub mod decode;
 #[cfg(test)]
 mod docs;
+mod errors;
 pub mod explain;
 pub mod facts;
 pub mod fail_if;

@@ -12,6 +12,7 @@ use std::{
 };
 
 use nix::{
+    errno::Errno,
     sched::{CloneFlags, setns},
     sys::socket::{AddressFamily, SockFlag, SockType, socket},
 };
@@ -50,6 +51,15 @@ pub enum NetnsError {
     Open { path: PathBuf, source: io::Error },
     #[error("cannot enter network namespace {name}: {source}")]
     Enter { name: String, source: io::Error },
+    #[error(
+        "{path} is no network namespace; `ip netns` makes such files, and /proc/PID/ns/net is one"
+    )]
+    NotOne { path: PathBuf },
+    #[error(
+        "this kernel does not say which network namespace is which (SO_NETNS_COOKIE); netpath needs \
+         Linux 5.14 or newer"
+    )]
+    NoCookie,
 }
 
 /// Words like ", did you mean a or b?" for an error, or nothing.
@@ -90,7 +100,17 @@ impl Netns {
             cookie: 0,
             name: String::new(),
         };
-        ns.cookie = ns.run(cookie)?.map_err(fail)?;
+        let cookie = ns.run(cookie).map_err(|error| match error {
+            NetnsError::Enter { source, .. } if is(&source, Errno::EINVAL) => {
+                NetnsError::NotOne { path: path.to_owned() }
+            }
+            NetnsError::Enter { source, .. } => fail(source),
+            other => other,
+        })?;
+        ns.cookie = cookie.map_err(|source| match source {
+            source if is(&source, Errno::ENOPROTOOPT) => NetnsError::NoCookie,
+            source => fail(source),
+        })?;
         ns.name = name.unwrap_or_else(|| name_of(inode));
         Ok(ns)
     }
@@ -136,6 +156,10 @@ impl Netns {
     pub fn file(&self) -> &File {
         &self.file
     }
+}
+
+fn is(error: &io::Error, errno: Errno) -> bool {
+    error.raw_os_error() == Some(errno as i32)
 }
 
 /// Cookie of the calling thread's namespace (`SO_NETNS_COOKIE`, Linux 5.14).

@@ -6,8 +6,8 @@ use tracing_subscriber::EnvFilter;
 
 use super::{args::Args, live::NoTerminal};
 use crate::{
-    filter::FilterError, kernel::KernelError, lab::LabError, live::LiveError, netns::NetnsError,
-    topo::TopoError, tui,
+    errors::told, filter::FilterError, kernel::KernelError, lab::LabError, live::LiveError,
+    netns::NetnsError, topo::TopoError, tui,
 };
 
 /// An exit status of the contract.
@@ -65,8 +65,10 @@ fn status(error: &anyhow::Error) -> Status {
             Some(LabError::Lacks(_)) => return Status::Kernel,
             _ => {}
         }
-        if let Some(NetnsError::NotFound { .. }) = cause.downcast_ref() {
-            return Status::Usage;
+        match cause.downcast_ref() {
+            Some(NetnsError::NotFound { .. } | NetnsError::NotOne { .. }) => return Status::Usage,
+            Some(NetnsError::NoCookie) => return Status::Kernel,
+            _ => {}
         }
     }
     Status::Failed
@@ -77,7 +79,7 @@ pub(super) fn failed(error: &anyhow::Error) -> ExitCode {
     if is_broken_pipe(error) {
         return Status::Fine.into();
     }
-    let _ = writeln!(std::io::stderr(), "netpath: {error:#}");
+    let _ = writeln!(std::io::stderr(), "netpath: {}", told(error.as_ref()));
     for cause in error.chain() {
         if let Some(KernelError::Verifier { log, .. }) = cause.downcast_ref() {
             let _ = writeln!(std::io::stderr(), "the verifier's log ends:\n{log}");

@@ -22,7 +22,7 @@ use netpath_common::{
 };
 
 use super::{KernelError, backend::Options, error::tail, globals::Globals};
-use crate::topo::Place;
+use crate::{errors::told, topo::Place};
 
 /// The object as `cargo xtask build` made it.
 pub(super) static BYTES: &[u8] = aya::include_bytes_aligned!(env!("NETPATH_EBPF_OBJECT"));
@@ -74,7 +74,7 @@ impl Object {
             .map_max_entries("SENDERS", cpus)
             .map_max_entries("SOFTIRQS", cpus)
             .map_max_entries("RING", options.ring_bytes);
-        let ebpf = loader.load(BYTES).map_err(|e| KernelError::Object(chain(&e)))?;
+        let ebpf = loader.load(BYTES).map_err(|e| KernelError::Object(told(&e)))?;
         let map_fds =
             ebpf.maps().filter_map(|(name, map)| Some((name.to_owned(), map_fd(map)?))).collect();
         Ok(Self { ebpf, layout, map_fds })
@@ -172,17 +172,6 @@ fn map_fd(map: &Map) -> Option<RawFd> {
     Some(data.fd().as_fd().as_raw_fd())
 }
 
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
-}
-
 /// Says why a program was refused; the verifier's log where there is one.
 fn refused(program: &str, error: &ProgramError) -> KernelError {
     let program = program.to_owned();
@@ -195,7 +184,7 @@ fn refused(program: &str, error: &ProgramError) -> KernelError {
                 KernelError::Verifier { program, log }
             }
         }
-        other => KernelError::Object(format!("{program}: {}", chain(other))),
+        other => KernelError::Object(format!("{program}: {}", told(other))),
     }
 }
 

@@ -18,6 +18,7 @@ use super::{
     progress,
 };
 use crate::{
+    errors::told,
     lab::{Lab, LabError},
     report::Format,
     snapshot::Snapshot,
@@ -83,7 +84,7 @@ pub(super) fn snapshot(lab: &Lab, time: Duration) -> Result<Snapshot, LabError> 
         }
         Ok(serde_json::from_slice(&text?)?)
     };
-    trace().map_err(|e| LabError::Traffic(format!("netpath trace: {e:#}")))
+    trace().map_err(|e| LabError::Traffic(format!("netpath trace: {}", told(e.as_ref()))))
 }
 
 fn read_all(pipe: Option<impl Read>) -> std::io::Result<Vec<u8>> {
