@@ -254,7 +254,10 @@ impl Tracer {
         if options.log_kernel {
             this.logger = this.object.logger();
         }
-        this.seen = late::Seen::now(&mut this.object, &namespaces, btf.modules());
+        let links = &this.links;
+        let planned = surveyed.as_deref().unwrap_or_default();
+        let own = |key| links.count(key);
+        this.seen = late::Seen::after_attaching(&mut this.object, planned, btf.modules(), own);
         this.starting = begun.elapsed();
         Ok(this)
     }

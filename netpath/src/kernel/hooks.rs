@@ -26,6 +26,12 @@ pub(super) struct Listed {
     pub(super) entries: Vec<(u64, i32)>,
 }
 
+impl Listed {
+    pub(super) fn key(&self, netns: u32) -> HookKey {
+        HookKey { netns, family: self.family as u8, hook: self.hook as u8 }
+    }
+}
+
 /// A hook point of a namespace, functions by name.
 pub(super) struct Named {
     pub(super) netns: Netns,

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, fs};
 
-use netpath_common::hop::HOPS;
+use netpath_common::{hop::HOPS, point::HOOK_ENTRIES};
 
 use super::{
     KernelError, Tracer,
@@ -30,12 +30,25 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    pub(super) fn now(
+    /// What there is, `planned` having been found before the links were attached. `own` says how many
+    /// of them a hook point has got since.
+    pub(super) fn after_attaching(
         object: &mut Object,
-        namespaces: &[Netns],
+        planned: &[(Netns, Vec<Listed>)],
         modules: BTreeSet<String>,
+        own: impl Fn(HookKey) -> usize,
     ) -> Self {
-        Self { modules, hooks: hooks::survey(object, namespaces).ok().map(|all| by_cookie(&all)) }
+        let namespaces: Vec<Netns> = planned.iter().map(|(netns, _)| netns.clone()).collect();
+        let hooks = hooks::survey(object, &namespaces).ok().map(|now| {
+            let both = planned.iter().zip(&now);
+            both.map(|((netns, planned), (_, now))| {
+                let at = |list: &Listed| own(list.key(netns.cookie));
+                let lists = planned.iter().zip(now);
+                (netns.cookie, lists.map(|(was, is)| accounted(was, is, at(was))).collect())
+            })
+            .collect()
+        });
+        Self { modules, hooks }
     }
 
     /// The hook points that are not what they were.
@@ -46,8 +59,7 @@ impl Seen {
             let known = before.iter().find(|(cookie, _)| *cookie == netns.cookie);
             for list in lists {
                 if known.is_none_or(|(_, known)| !known.contains(list)) {
-                    let (family, hook) = (list.family as u8, list.hook as u8);
-                    changed.insert(HookKey { netns: netns.cookie, family, hook });
+                    changed.insert(list.key(netns.cookie));
                 }
             }
         }
@@ -55,8 +67,15 @@ impl Seen {
     }
 }
 
-fn by_cookie(surveyed: &[(Netns, Vec<Listed>)]) -> Vec<(u32, Vec<Listed>)> {
-    surveyed.iter().map(|(netns, lists)| (netns.cookie, lists.clone())).collect()
+/// What is known of a hook point once its links are attached: what is there now, where that is what was
+/// planned for and `own` links. Anything else has come while they were being attached, and must be news
+/// at the next look.
+fn accounted(planned: &Listed, now: &Listed, own: usize) -> Listed {
+    // A longer list is not read to its end.
+    let expected = (planned.entries.len() + own).min(HOOK_ENTRIES);
+    let kept = planned.entries.iter().filter(|entry| now.entries.contains(entry)).count();
+    let all_there = kept == planned.entries.len() || expected == HOOK_ENTRIES;
+    if now.entries.len() == expected && all_there { now.clone() } else { planned.clone() }
 }
 
 /// What a look at the kernel has brought.
@@ -110,8 +129,9 @@ impl Tracer {
         self.probes.attach(&source, &plan.targets);
         let mut notes = self.replan(&source, points, &changed, choice.links, topology);
         self.serve(&plan, choice.why_not());
-        self.seen.hooks =
-            hooks::survey(&mut self.object, &namespaces).ok().map(|all| by_cookie(&all));
+        let own = |key| if changed.contains(&key) { self.links.count(key) } else { 0 };
+        let modules = std::mem::take(&mut self.seen.modules);
+        self.seen = Seen::after_attaching(&mut self.object, &surveyed, modules, own);
 
         if !new.is_empty() {
             notes.insert(0, format!("loaded while tracing: {}", new.join(", ")));
@@ -169,4 +189,35 @@ fn module_names() -> BTreeSet<String> {
     let entries = fs::read_dir(btf::DIR).into_iter().flatten().flatten();
     let names = entries.filter_map(|e| e.file_name().into_string().ok());
     names.filter(|name| name != btf::KERNEL).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use netpath_common::point::{Family, Hook};
+
+    use super::*;
+
+    fn listed(entries: &[(u64, i32)]) -> Listed {
+        Listed { family: Family::ALL[0], hook: Hook::ALL[0], entries: entries.to_vec() }
+    }
+
+    #[test]
+    fn what_comes_while_links_are_attached_is_news() {
+        let planned = listed(&[(7, -200), (8, 0)]);
+        // Two links of ours have address 1.
+        let ours = listed(&[(1, -201), (7, -200), (1, -1), (8, 0)]);
+        assert_eq!(accounted(&planned, &ours, 2), ours);
+        let more = listed(&[(1, -201), (7, -200), (1, -1), (8, 0), (9, 100)]);
+        assert_eq!(accounted(&planned, &more, 2), planned);
+        let another = listed(&[(1, -201), (7, -200), (1, -1), (9, 100)]);
+        assert_eq!(accounted(&planned, &another, 2), planned);
+        assert_eq!(accounted(&planned, &planned, 0), planned);
+    }
+
+    #[test]
+    fn a_list_that_is_not_read_to_its_end_is_no_news() {
+        let planned = listed(&[(7, 0); HOOK_ENTRIES - 1]);
+        let now = listed(&[(1, 0); HOOK_ENTRIES]);
+        assert_eq!(accounted(&planned, &now, 5), now);
+    }
 }

@@ -84,6 +84,11 @@ impl Links {
         self.links.len()
     }
 
+    /// How many there are at a hook point.
+    pub(super) fn count(&self, key: HookKey) -> usize {
+        self.links.iter().filter(|link| link.at == key).count()
+    }
+
     /// Descriptors of the programs.
     pub(super) fn programs(&self) -> impl Iterator<Item = &OwnedFd> {
         self.programs.iter()

@@ -16,6 +16,7 @@ use netpath::{
     snapshot::{PathReport, Snapshot},
 };
 use nix::{
+    fcntl::{FcntlArg, fcntl},
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
@@ -122,6 +123,9 @@ pub(crate) fn trace_on(lab: &Lab, arguments: &[&str]) -> Child {
         .stderr(Stdio::piped())
         .spawn()
         .expect("netpath can be run");
+    // The report fits, so that netpath comes to its end also while only what it says is read.
+    let stdout = child.stdout.as_ref().expect("it was piped");
+    fcntl(stdout, FcntlArg::F_SETPIPE_SZ(1 << 20)).expect("a pipe can be made larger");
     let mut lines = BufReader::new(child.stderr.as_mut().expect("it was piped")).lines();
     let mut said = Vec::new();
     while !said.last().is_some_and(|line: &String| line.contains("attached")) {
