@@ -1,14 +1,18 @@
 //! Everything that netpath's developers and packagers run, as one command: `cargo xtask`.
 //!
+//! - [`arch`]: the architectures that it is built for;
 //! - [`setup`]: what is needed beside a Rust toolchain, found or installed;
+//! - [`cross`]: what is needed for another architecture;
 //! - [`ebpf`]: the programs for the kernel, built for bpfel-unknown-none;
 //! - [`build`], [`demo`], [`test`], [`lint`]: what their names say;
 //! - [`bench`]: what netpath costs, beside other tools;
 //! - [`screenshot`]: the README's picture of the live view;
 //! - [`vm`]: other kernels, in QEMU; the guest of the lab.
 
+mod arch;
 mod bench;
 mod build;
+mod cross;
 mod docs;
 mod ebpf;
 mod lint;
