@@ -394,7 +394,7 @@ impl Tracer {
         let untold = (untold > 0).then(|| {
             format!(
                 "{untold} functions' returns are seen by kretprobes, and this kernel does not tell how \
-                 often it missed one (Linux 6.7 does): the time after a missed one is its \
+                 often it missed one (Linux 6.7 does, by fprobe): the time after a missed one is its \
                  function's, up to the packet's next mark"
             )
         });

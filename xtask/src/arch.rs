@@ -4,6 +4,7 @@
 //! and its registers to netpath-ebpf/src/args.rs.
 
 use anyhow::Context as _;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
 
 /// One architecture.
 #[derive(Debug, PartialEq, Eq)]
@@ -75,6 +76,15 @@ impl Arch {
     pub(crate) fn triplet(&self) -> String {
         format!("{}-linux-gnu", self.rust)
     }
+}
+
+/// Reads an architecture's name: Rust's or Debian's.
+pub(crate) fn named() -> impl clap::builder::TypedValueParser<Value = &'static Arch> {
+    let names = ARCHS.iter().map(|arch| PossibleValue::new(arch.rust).alias(arch.debian));
+    PossibleValuesParser::new(names).try_map(|name| {
+        let row = ARCHS.iter().copied().find(|arch| arch.rust == name || arch.debian == name);
+        row.ok_or("it is not in the list")
+    })
 }
 
 /// The row of Rust's name.

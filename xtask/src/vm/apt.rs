@@ -154,6 +154,8 @@ pub(super) fn fetch_programs(
     eprintln!("xtask: fetching {} and what they depend on", packages.join(", "));
     apt.download_with_dependencies(packages)?;
     extract(&state.join("cache/archives"), tree)?;
+    // Later ones must not lie beside them.
+    check(apt.command("apt-get").arg("clean"))?;
     let version = |package: &&str| {
         let stanza = apt.cache(&["show", "--no-all-versions", package])?;
         let version = stanza.lines().find_map(|l| l.strip_prefix("Version: "));
