@@ -86,7 +86,9 @@ pub(super) fn run(
             }
         }
     }
-    lines.iter().for_each(|line| eprintln!("xtask: {line}"));
+    for line in &lines {
+        eprintln!("xtask: {line}");
+    }
     Ok(sum)
 }
 
