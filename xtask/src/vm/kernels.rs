@@ -4,7 +4,7 @@
 
 use std::cmp::Ordering;
 
-use super::apt::{Archive, DEBIAN_12, DEBIAN_13};
+use super::apt::{Archive, DEBIAN_12, DEBIAN_13, Suites};
 use crate::arch::{AMD64, ARM64, Arch};
 
 /// A kernel of the matrix.
@@ -22,7 +22,7 @@ pub(crate) struct Kernel {
     /// How the names of its packages begin; the newest of those is taken.
     pub(super) prefix: &'static str,
     /// Where they are.
-    pub(super) suites: &'static [(Archive, &'static str)],
+    pub(super) suites: Suites,
 }
 
 /// How the names of all kernels' packages end, before the architecture: those for virtual machines.
@@ -33,6 +33,9 @@ const IMAGE: &str = "linux-image-";
 const EXCEPTIONS: &[&str] = &["tracepoint", "kprobe"];
 const TRACING: &[&str] = &["tracepoint", "fentry", "kprobe"];
 const ALL_BACKENDS: &[&str] = &["tracepoint", "fentry", "kprobe", "netfilter-link"];
+
+/// Where newer kernels than those of stable releases are.
+const NEWEST: Suites = &[(Archive::Main, "trixie-backports"), (Archive::Main, "sid")];
 
 pub(crate) const KERNELS: &[Kernel] = &[
     Kernel {
@@ -60,7 +63,7 @@ pub(crate) const KERNELS: &[Kernel] = &[
         stable: false,
         backends: ALL_BACKENDS,
         prefix: IMAGE,
-        suites: &[(Archive::Main, "trixie-backports"), (Archive::Main, "sid")],
+        suites: NEWEST,
     },
     Kernel {
         name: "6.1-arm64",
@@ -80,6 +83,15 @@ pub(crate) const KERNELS: &[Kernel] = &[
         backends: ALL_BACKENDS,
         prefix: "linux-image-6.12.",
         suites: DEBIAN_13,
+    },
+    Kernel {
+        name: "newest-arm64",
+        what: "the newest that Debian has, on 64-bit ARM",
+        arch: &ARM64,
+        stable: false,
+        backends: ALL_BACKENDS,
+        prefix: IMAGE,
+        suites: NEWEST,
     },
 ];
 
