@@ -7,7 +7,10 @@ fn main() {
     let object = env::var_os("NETPATH_EBPF").map_or_else(
         || {
             let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
-            PathBuf::from(root).join("../target/bpf/bpfel-unknown-none/release/netpath-ebpf")
+            // Where a function's arguments are differs.
+            let arch = env::var("CARGO_CFG_TARGET_ARCH").expect("cargo sets CARGO_CFG_TARGET_ARCH");
+            let object = format!("{arch}/bpfel-unknown-none/release/netpath-ebpf");
+            PathBuf::from(root).join("../target/bpf").join(object)
         },
         PathBuf::from,
     );

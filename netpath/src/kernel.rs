@@ -401,7 +401,7 @@ impl Tracer {
         let untold = (untold > 0).then(|| {
             format!(
                 "{untold} functions' returns are seen by kretprobes, and this kernel does not tell how \
-                 often it missed one (Linux 6.7 does): those that are noticed, by the exit of the \
+                 often it missed one (Linux 6.7 does, by fprobe): those that are noticed, by the exit of the \
                  caller, count as lost; the time after a missed one is its function's, up to the \
                  packet's next mark"
             )

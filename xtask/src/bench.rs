@@ -43,8 +43,8 @@ pub(crate) fn run(tools: &Tools, args: &Args) -> anyhow::Result<ExitCode> {
             arguments.push("--only=overhead,programs".to_owned());
         }
         let bench = vm::Bench {
-            measure: &build::static_bench(tools)?,
-            netpath: build::static_netpath(),
+            measure: &build::static_bench(tools, kernel.arch)?,
+            netpath: build::static_netpath(kernel.arch),
             arguments,
             out: target().join(format!("bench-{}", kernel.name)),
             cpus: args.cpus,

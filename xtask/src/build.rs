@@ -1,14 +1,15 @@
 //! The netpath binary, with the eBPF object inside.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Stdio},
 };
 
 use anyhow::{Context as _, bail};
 
 use crate::{
-    ebpf,
+    arch::Arch,
+    cross, ebpf,
     setup::Tools,
     shell::{cargo, check, target},
 };
@@ -25,27 +26,22 @@ pub(crate) fn run(tools: &Tools) -> anyhow::Result<PathBuf> {
     Ok(target().join("release/netpath"))
 }
 
-/// The target of what needs no library; its files are beside the others, not in their place.
-const STATIC: &str = "x86_64-unknown-linux-gnu";
-
-/// Builds a netpath that needs no library, for any machine.
-pub(crate) fn run_static(tools: &Tools) -> anyhow::Result<PathBuf> {
-    let object = ebpf::build(tools)?;
-    check(for_any_machine(&object).args([
+/// Builds a netpath that needs no library, for any machine of an architecture.
+pub(crate) fn run_static(tools: &Tools, arch: &Arch) -> anyhow::Result<PathBuf> {
+    check(for_any_machine(tools, arch)?.args([
         "build",
         "--release",
         "--quiet",
         "--package",
         "netpath",
     ]))?;
-    Ok(static_netpath())
+    Ok(static_netpath(arch))
 }
 
 /// Builds the kernel's tests, and with them netpath, so that they need no library. Returns the
 /// tests.
-pub(crate) fn static_tests(tools: &Tools) -> anyhow::Result<PathBuf> {
-    let object = ebpf::build(tools)?;
-    let mut command = for_any_machine(&object);
+pub(crate) fn static_tests(tools: &Tools, arch: &Arch) -> anyhow::Result<PathBuf> {
+    let mut command = for_any_machine(tools, arch)?;
     command.args(["test", "--no-run", "--release", "--quiet", "--package", "netpath"]).args([
         "--test",
         "kernel",
@@ -68,29 +64,47 @@ fn executable(command: &mut Command, name: &str) -> anyhow::Result<PathBuf> {
 }
 
 /// Builds the benchmark, and with it netpath, so that they need no library. Returns the benchmark.
-pub(crate) fn static_bench(tools: &Tools) -> anyhow::Result<PathBuf> {
-    let object = ebpf::build(tools)?;
-    let mut command = for_any_machine(&object);
+pub(crate) fn static_bench(tools: &Tools, arch: &Arch) -> anyhow::Result<PathBuf> {
+    let mut command = for_any_machine(tools, arch)?;
     command
         .args(["bench", "--no-run", "--quiet", "--package", "netpath", "--bench", "measure"])
         .args(["--message-format", "json-render-diagnostics"]);
     executable(&mut command, "measure")
 }
 
-/// Where [`run_static`] and [`static_tests`] leave netpath.
-pub(crate) fn static_netpath() -> PathBuf {
-    target().join(STATIC).join("release/netpath")
+/// Where [`run_static`] and [`static_tests`] leave netpath: beside what is built for this machine
+/// alone, not in its place.
+pub(crate) fn static_netpath(arch: &Arch) -> PathBuf {
+    target().join(arch.target()).join("release/netpath")
 }
 
-fn for_any_machine(object: &Path) -> Command {
+/// Prepares a cargo that builds what needs no library, with the kernel's programs for this
+/// architecture.
+fn for_any_machine(tools: &Tools, arch: &Arch) -> anyhow::Result<Command> {
+    let target = arch.target();
+    // Only for what is built: build scripts and macros are for the machine that builds.
+    let setting = |name: &str| {
+        let target = target.to_uppercase().replace('-', "_");
+        format!("CARGO_TARGET_{target}_{name}")
+    };
+    let mut flags = "-C target-feature=+crt-static".to_owned();
     let mut command = cargo();
+    if !arch.is_own() {
+        let cross = cross::prepare(arch)?;
+        let compiler = format!("CC_{}", target.replace('-', "_"));
+        command.env(setting("LINKER"), &cross.gcc).env(compiler, &cross.gcc);
+        if let Some(debian) = cross.debian {
+            command.env("RUSTC", debian.rustc);
+            flags += &format!(" --sysroot={}", debian.sysroot.display());
+        }
+    }
     command
-        .env("NETPATH_EBPF", object)
-        .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-C target-feature=+crt-static")
+        .env("NETPATH_EBPF", ebpf::build_for(tools, arch)?)
+        .env(setting("RUSTFLAGS"), flags)
         // They would take the place of those above.
         .env_remove("RUSTFLAGS")
-        .env("CARGO_BUILD_TARGET", STATIC);
-    command
+        .env("CARGO_BUILD_TARGET", target);
+    Ok(command)
 }
 
 /// Reads one of cargo's messages: the executable of the tests or the benchmark of this name, where

@@ -1,14 +1,18 @@
 //! Everything that netpath's developers and packagers run, as one command: `cargo xtask`.
 //!
+//! - [`arch`]: the architectures that it is built for;
 //! - [`setup`]: what is needed beside a Rust toolchain, found or installed;
+//! - [`cross`]: what is needed for another architecture;
 //! - [`ebpf`]: the programs for the kernel, built for bpfel-unknown-none;
 //! - [`build`], [`demo`], [`test`], [`lint`]: what their names say;
 //! - [`bench`]: what netpath costs, beside other tools;
 //! - [`screenshot`]: the README's picture of the live view;
 //! - [`vm`]: other kernels, in QEMU; the guest of the lab.
 
+mod arch;
 mod bench;
 mod build;
+mod cross;
 mod docs;
 mod ebpf;
 mod lint;
@@ -36,7 +40,12 @@ enum Command {
     /// Find what is needed; as root on Debian or Ubuntu, install what is missing.
     Setup,
     /// Build target/release/netpath, with the eBPF object inside.
-    Build,
+    Build {
+        /// Build for machines of this architecture, this one's or another, so that it needs no
+        /// library there.
+        #[arg(long, value_name = "ARCH", value_parser = arch::named())]
+        arch: Option<&'static arch::Arch>,
+    },
     /// Trace a container's NAT path in network namespaces of its own. Needs root.
     Demo {
         /// Passed on to `netpath lab run`: --for, --format, -o.
@@ -67,10 +76,15 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Setup => setup::run().map(|_| ExitCode::SUCCESS),
-        Command::Build => setup::run().and_then(|tools| build::run(&tools)).map(|binary| {
-            println!("{}", binary.display());
-            ExitCode::SUCCESS
-        }),
+        Command::Build { arch } => setup::run()
+            .and_then(|tools| match arch {
+                Some(arch) => build::run_static(&tools, arch),
+                None => build::run(&tools),
+            })
+            .map(|binary| {
+                println!("{}", binary.display());
+                ExitCode::SUCCESS
+            }),
         Command::Demo { arguments } => demo(&arguments),
         Command::Screenshot => {
             setup::run().and_then(|tools| screenshot::run(&tools)).map(|()| ExitCode::SUCCESS)

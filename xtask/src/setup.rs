@@ -12,7 +12,10 @@ use std::{
 
 use anyhow::bail;
 
-use crate::shell::{cargo, check, output, target, which};
+use crate::{
+    arch::Arch,
+    shell::{cargo, check, output, target, which},
+};
 
 /// Where a `core` for the kernel's programs comes from.
 #[derive(Clone, Debug)]
@@ -31,7 +34,7 @@ pub(crate) struct Tools {
 }
 
 /// Debian's compiler with a `core` for the kernel's programs, and the LLVM that it is built with.
-const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+pub(crate) const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_CORE: &str = "/usr/lib/rustlib/bpfel-unknown-none/lib";
 const DEBIAN_CORE_PACKAGES: &[&str] = &["rustc-web", "libstd-rust-web-dev-bpf"];
 const LLVM: &str = "/usr/lib/llvm-22";
@@ -103,7 +106,7 @@ fn missing<'a>(programs: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<&'a st
     programs.filter(|(program, _)| which(program).is_none()).map(|(_, package)| package).collect()
 }
 
-/// Finds programs, each with Debian's package of it, or installs them.
+/// Finds programs, or files by their whole path, each with Debian's package of it, or installs them.
 pub(crate) fn require<'a>(
     programs: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> anyhow::Result<()> {
@@ -171,11 +174,12 @@ fn prefixed_path() -> String {
     format!("{LLVM}/bin:{path}")
 }
 
-/// Prepares a cargo that builds for the kernel.
-pub(crate) fn for_kernel(tools: &Tools) -> Command {
+/// Prepares a cargo that builds for a kernel of this architecture: where a function's arguments are is
+/// compiled in.
+pub(crate) fn for_kernel(tools: &Tools, arch: &Arch) -> Command {
     let mut command = cargo();
     // Only for its own target: build scripts are for the host.
-    let flags = "--cfg=bpf_target_arch=\"x86_64\" -Ctarget-cpu=v3";
+    let flags = format!("--cfg=bpf_target_arch=\"{}\" -Ctarget-cpu=v3", arch.rust);
     command
         .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", &tools.bpf_linker)
         .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_RUSTFLAGS", flags)

@@ -64,7 +64,7 @@ pub(crate) fn run(tools: &Tools, args: &Args) -> anyhow::Result<ExitCode> {
 /// `NETPATH_REQUIRE_KERNEL` is 1, and is told as skipped elsewhere.
 fn on_other_kernels(tools: &Tools, all: bool, tally: &mut Tally) {
     let required = std::env::var("NETPATH_REQUIRE_KERNEL").is_ok_and(|v| v == "1");
-    let kernels: Vec<_> = vm::KERNELS.iter().filter(|k| all || k.stable).collect();
+    let kernels: Vec<_> = vm::own().into_iter().filter(|k| all || k.stable).collect();
     let mut missing = 0;
     let mut unable = |name: &str, error: &anyhow::Error| {
         let word = if required { "FAILED" } else { "SKIP" };

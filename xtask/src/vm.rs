@@ -6,13 +6,13 @@
 //!
 //! - [`kernels`]: the kernels, as data; [`sources`], [`apt`]: where their packages are, and getting
 //!   them;
-//! - [`modules`], [`programs`], [`archive`], [`initramfs`]: what a guest finds in its memory;
+//! - [`modules`], [`programs`], [`root`], [`archive`], [`initramfs`]: what a guest finds in its memory;
 //! - [`qemu`], [`guest`], [`console`]: the machine, one run of it, and its last words;
 //! - [`tests`], [`table`]: netpath's kernel tests in a guest, and what can be measured where;
 //! - [`peers`]: other tracers, for the benchmark in a guest;
 //! - [`lab_guest`]: the guest of `netpath lab`, of the same parts.
 
-mod apt;
+pub(crate) mod apt;
 mod archive;
 mod console;
 mod guest;
@@ -23,6 +23,7 @@ mod modules;
 mod peers;
 mod programs;
 mod qemu;
+mod root;
 mod sources;
 mod table;
 mod tests;
@@ -38,9 +39,9 @@ use anyhow::Context as _;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
 
 use self::guest::{End, Guest, Outcome, Put, run};
-pub(crate) use self::kernels::{KERNELS, Kernel};
-use self::tests::Which;
-use crate::{build, setup::Tools, shell::target, test::Tally};
+pub(crate) use self::kernels::{KERNELS, Kernel, own};
+use self::{root::Root, tests::Which};
+use crate::{arch::Arch, build, setup::Tools, shell::target, test::Tally};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -79,31 +80,34 @@ pub(crate) struct Args {
     command: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Selection(&'static [Kernel]);
+#[derive(Clone, Debug)]
+struct Selection(Vec<&'static Kernel>);
 
-/// Reads the name of one of the kernels.
+/// Reads the name of one of the kernels of this machine's architecture.
 pub(crate) fn one() -> impl clap::builder::TypedValueParser<Value = &'static Kernel> {
-    selection().try_map(|Selection(kernels)| match kernels {
-        [one] => Ok(one),
-        _ => Err("name one of them"),
-    })
+    PossibleValuesParser::new(own().into_iter().map(possible))
+        .try_map(|name| named(&name).ok_or("it is not in the list"))
 }
 
 fn selection() -> impl clap::builder::TypedValueParser<Value = Selection> {
-    let rows = KERNELS.iter().map(|kernel| PossibleValue::new(kernel.name).help(kernel.what));
-    let all = PossibleValue::new("all").help("each of them, in turn");
-    PossibleValuesParser::new(rows.chain([all])).map(|name| {
-        let one = KERNELS.iter().position(|kernel| kernel.name.eq_ignore_ascii_case(&name));
-        Selection(one.map_or(KERNELS, |i| &KERNELS[i..=i]))
-    })
+    let all = PossibleValue::new("all").help("each of this machine's architecture, in turn");
+    PossibleValuesParser::new(KERNELS.iter().map(possible).chain([all]))
+        .map(|name| Selection(named(&name).map_or_else(own, |one| vec![one])))
+}
+
+fn possible(kernel: &Kernel) -> PossibleValue {
+    PossibleValue::new(kernel.name).help(kernel.what)
+}
+
+fn named(name: &str) -> Option<&'static Kernel> {
+    KERNELS.iter().find(|kernel| kernel.name.eq_ignore_ascii_case(name))
 }
 
 impl Args {
     /// A guest as these arguments want it.
     fn guest(&self, guest: Guest, kernel: &Kernel) -> Guest {
-        let Selection(kernels) = self.kernel;
-        let out = self.out.as_ref().map(|dir| match kernels {
+        let Selection(kernels) = &self.kernel;
+        let out = self.out.as_ref().map(|dir| match kernels[..] {
             [_] => dir.clone(),
             _ => dir.join(kernel.name),
         });
@@ -123,6 +127,9 @@ impl Args {
 /// A kernel that is ready to be booted.
 #[derive(Clone, Debug)]
 pub(crate) struct Image {
+    arch: &'static Arch,
+    /// Where its programs are from.
+    root: Root,
     kernel_file: PathBuf,
     /// Parts of its initramfs that all runs share.
     parts: Vec<PathBuf>,
@@ -170,16 +177,18 @@ pub(crate) fn bench(kernel: &Kernel, bench: Bench<'_>) -> anyhow::Result<ExitCod
 
 /// Fetches what it takes to boot a kernel with this netpath, as far as it isn't there.
 fn prepare(kernel: &Kernel, netpath: PathBuf) -> anyhow::Result<Image> {
-    programs::setup()?;
+    let root = programs::setup(kernel.arch)?;
     let (dir, release) = fetched(kernel)?;
     let vm = target().join("vm");
     // Another xtask waits.
     let lock = File::create(vm.join("lock"))?;
     lock.lock()?;
-    let programs_archive = vm.join("programs.cpio");
-    programs::pack(&programs_archive)?;
+    let programs_archive = vm.join(format!("programs-{}.cpio", kernel.arch.debian));
+    programs::pack(&root, kernel.arch, &programs_archive)?;
     let modules_archive = pack_modules(&dir, &release)?;
     Ok(Image {
+        arch: kernel.arch,
+        root,
         kernel_file: kernel_file(&dir.join(TREE), &release)?,
         parts: vec![programs_archive, modules_archive],
         netpath,
@@ -240,27 +249,25 @@ fn kernel_file(tree: &Path, release: &str) -> anyhow::Result<PathBuf> {
 
 /// `cargo xtask vm`.
 pub(crate) fn command(tools: &Tools, args: &Args) -> anyhow::Result<ExitCode> {
-    let Selection(kernels) = args.kernel;
+    let Selection(kernels) = &args.kernel;
     if args.update {
         for kernel in kernels {
             let _ = fs::remove_dir_all(target().join("vm/cache").join(kernel.name));
         }
     }
     if args.table {
-        let netpath = build::run_static(tools)?;
-        let images = kernels.iter().map(|k| Ok((k, prepare(k, netpath.clone())?)));
-        let images = images.collect::<anyhow::Result<Vec<_>>>()?;
-        print!("{}", table::make(&images, &netpath)?);
+        let image = |k: &&'static Kernel| Ok((*k, prepare(k, build::run_static(tools, k.arch)?)?));
+        let images = kernels.iter().map(image).collect::<anyhow::Result<Vec<_>>>()?;
+        print!("{}", table::make(&images, &build::run_static(tools, Arch::own()?)?)?);
         return Ok(ExitCode::SUCCESS);
     }
     if args.command.is_empty() {
         return run_tests(tools, kernels, args);
     }
-    let netpath = build::run_static(tools)?;
     let mut lines = Vec::new();
     let mut worst = 0;
     for kernel in kernels {
-        let image = prepare(kernel, netpath.clone())?;
+        let image = prepare(kernel, build::run_static(tools, kernel.arch)?)?;
         let guest = Guest { command: args.command.clone(), ..Guest::default() };
         let outcome = boot(kernel, &image, &args.guest(guest, kernel))?;
         worst = worst.max(outcome.end.status());
@@ -280,12 +287,11 @@ pub(crate) fn command(tools: &Tools, args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// `cargo xtask vm` without a command.
-fn run_tests(tools: &Tools, kernels: &[Kernel], args: &Args) -> anyhow::Result<ExitCode> {
+fn run_tests(tools: &Tools, kernels: &[&Kernel], args: &Args) -> anyhow::Result<ExitCode> {
     let which = Which::Named(args.tests.clone());
     let guest = |kernel: &Kernel, guest| args.guest(guest, kernel);
     let mut unable = None;
-    let kernels: Vec<&Kernel> = kernels.iter().collect();
-    let tally = tests::run(tools, &kernels, &which, guest, |kernel, error| {
+    let tally = tests::run(tools, kernels, &which, guest, |kernel, error| {
         eprintln!("xtask: {}: {error:#}", kernel.name);
         unable = Some(ExitCode::FAILURE);
     })?;
@@ -319,5 +325,5 @@ fn line(kernel: &Kernel, outcome: &Outcome) -> String {
         version => version,
     };
     let seconds = outcome.elapsed.as_secs_f64();
-    format!("{:<8} {version:<28} {seconds:>6.1} s  {}", kernel.name, outcome.end)
+    format!("{:<10} {version:<28} {seconds:>6.1} s  {}", kernel.name, outcome.end)
 }

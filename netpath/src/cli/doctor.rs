@@ -74,7 +74,7 @@ fn report(host: &HostFacts, tracer: &Tracer) -> String {
     );
     if tracer.untold_returns() > 0 {
         text += &format!(
-            "  of {} functions' returns this kernel does not tell how often it missed one (Linux 6.7 does)\n",
+            "  of {} functions' returns this kernel does not tell how often it missed one (Linux 6.7 does, by fprobe)\n",
             tracer.untold_returns()
         );
     }

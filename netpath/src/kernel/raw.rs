@@ -2,7 +2,7 @@
 //! whose target is in a module, and links of many kprobes at once.
 
 use std::{
-    ffi::CStr,
+    ffi::{CStr, c_char},
     io,
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd},
 };
@@ -44,7 +44,7 @@ pub(super) fn load_program(
     load.insn_cnt = u32::try_from(instructions.len()).unwrap_or(u32::MAX);
     load.license = license.as_ptr() as u64;
     for (to, from) in load.prog_name.iter_mut().zip(name.bytes().take(15)) {
-        *to = from.cast_signed();
+        *to = c_char::from_ne_bytes([from]);
     }
     if let Some(log) = log {
         load.log_level = 1;

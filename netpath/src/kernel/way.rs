@@ -82,6 +82,9 @@ impl Way {
 /// Functions that every kernel with IPv4 has, to try a way on.
 const COMMON: &[&str] = &["ip_forward", "ip_rcv", "tcp_v4_rcv"];
 
+/// The kernel's own `ENOTSUPP`, which no header of the C library has.
+const ENOTSUPP: i32 = 524;
+
 /// The way that works for a backend of functions here, by trying it at a function's return.
 pub(super) fn of(btf: &KernelBtf, backend: Backend) -> Result<Way, String> {
     let found = btf.function(COMMON, Body::Passing)?;
@@ -96,6 +99,10 @@ pub(super) fn of(btf: &KernelBtf, backend: Backend) -> Result<Way, String> {
             Ok(_) => return Ok(*way),
             Err(e) if e.raw_os_error() == Some(libc::EPERM) => {
                 "the kernel forbids function tracing".to_owned()
+            }
+            Err(e) if backend == Backend::Fentry && e.raw_os_error() == Some(ENOTSUPP) => {
+                "the kernel has no BPF trampolines at functions (on 64-bit ARM from Linux 6.4 on)"
+                    .to_owned()
             }
             Err(e) if e.raw_os_error() == Some(libc::ENOENT) => {
                 "the kernel has no kprobes".to_owned()

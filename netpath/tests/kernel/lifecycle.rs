@@ -138,7 +138,9 @@ fn rules_that_come_later_are_measured_from_then_on() {
     super::matrix::NFT.apply(&lab);
     let mut told = String::new();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    while !told.contains("the hooks of IPv4 POSTROUTING in host changed") {
+    // Rules come one by one; those at FORWARD, the last ones, may be found a second later.
+    let changed = |told: &str, hook| told.contains(&format!("the hooks of IPv4 {hook} in host"));
+    while !["POSTROUTING", "FORWARD"].into_iter().all(|hook| changed(&told, hook)) {
         assert!(stderr.read_line(&mut told).unwrap() > 0, "it ended without a word: {told}");
     }
     // Connections that were there before keep their addresses.

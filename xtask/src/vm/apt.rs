@@ -11,26 +11,47 @@ use std::{
 use anyhow::{Context as _, bail};
 
 use super::{
-    kernels::{self, Archive, Kernel},
+    kernels::{self, Kernel},
     sources,
 };
-use crate::shell::{check, output};
+use crate::{
+    arch::Arch,
+    shell::{check, output},
+};
+
+/// One of Debian's two archives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Archive {
+    Main,
+    Security,
+}
+
+/// Where packages are.
+pub(crate) type Suites = &'static [(Archive, &'static str)];
+
+/// Debian's stable releases.
+pub(crate) const DEBIAN_12: Suites =
+    &[(Archive::Main, "bookworm"), (Archive::Security, "bookworm-security")];
+pub(crate) const DEBIAN_13: Suites =
+    &[(Archive::Main, "trixie"), (Archive::Security, "trixie-security")];
 
 /// An apt of our own.
 struct Apt {
     dir: PathBuf,
+    /// Whose packages it sees.
+    arch: &'static str,
 }
 
 impl Apt {
     /// With sources of these suites.
-    fn new(dir: PathBuf, suites: &[(Archive, &str)]) -> anyhow::Result<Self> {
+    fn new(dir: PathBuf, suites: Suites, arch: &Arch) -> anyhow::Result<Self> {
         for sub in ["lists/partial", "cache/archives/partial"] {
             let sub = dir.join(sub);
             fs::create_dir_all(&sub).with_context(|| format!("cannot make {}", sub.display()))?;
         }
         fs::write(dir.join("status"), "")?;
         fs::write(dir.join("own.sources"), sources::find()?.of(suites))?;
-        Ok(Self { dir })
+        Ok(Self { dir, arch: arch.debian })
     }
 
     fn command(&self, program: &str) -> Command {
@@ -44,8 +65,8 @@ impl Apt {
             format!("Dir::Cache={dir}/cache"),
             // The user that root's apt works as can't write here.
             "APT::Sandbox::User=root".to_owned(),
-            "APT::Architecture=amd64".to_owned(),
-            "APT::Architectures=amd64".to_owned(),
+            format!("APT::Architecture={}", self.arch),
+            format!("APT::Architectures={}", self.arch),
             // Descriptions and icons are of no use.
             "Acquire::Languages=none".to_owned(),
             "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
@@ -86,7 +107,7 @@ impl Apt {
 /// Fetches the newest packages of a kernel, unpacks them into `tree`, and returns the kernel's
 /// version, as `uname -r` says it. Lists are kept in `state`.
 pub(super) fn fetch(kernel: &Kernel, state: &Path, tree: &Path) -> anyhow::Result<String> {
-    let apt = Apt::new(state.to_owned(), kernel.suites)?;
+    let apt = Apt::new(state.to_owned(), kernel.suites, kernel.arch)?;
     apt.update()?;
     let names = apt.cache(&["pkgnames", kernel.prefix])?;
     let Some(package) = kernel.newest(names.lines()) else {
@@ -99,22 +120,42 @@ pub(super) fn fetch(kernel: &Kernel, state: &Path, tree: &Path) -> anyhow::Resul
     let debs = tempfile::tempdir_in(state)?;
     apt.download(&parts, debs.path())?;
     extract(debs.path(), tree)?;
-    Ok(kernels::release(package).unwrap_or_default().to_owned())
+    Ok(kernel.release(package).unwrap_or_default().to_owned())
+}
+
+/// Fetches a package, without what it depends on, and unpacks it into `tree`. `NAME=VERSION` asks for a
+/// version.
+pub(crate) fn fetch_one(
+    package: &str,
+    suites: Suites,
+    arch: &Arch,
+    state: &Path,
+    tree: &Path,
+) -> anyhow::Result<()> {
+    let apt = Apt::new(state.to_owned(), suites, arch)?;
+    apt.update()?;
+    eprintln!("xtask: fetching {package} for {}", arch.debian);
+    let debs = tempfile::tempdir_in(state)?;
+    apt.download(&[package.to_owned()], debs.path())?;
+    extract(debs.path(), tree)
 }
 
 /// Fetches packages of programs and all that they depend on, unpacks them into `tree`, and returns
 /// the packages' versions.
 pub(super) fn fetch_programs(
     packages: &[&str],
-    suites: &[(Archive, &str)],
+    suites: Suites,
+    arch: &Arch,
     state: &Path,
     tree: &Path,
 ) -> anyhow::Result<Vec<String>> {
-    let apt = Apt::new(state.to_owned(), suites)?;
+    let apt = Apt::new(state.to_owned(), suites, arch)?;
     apt.update()?;
     eprintln!("xtask: fetching {} and what they depend on", packages.join(", "));
     apt.download_with_dependencies(packages)?;
     extract(&state.join("cache/archives"), tree)?;
+    // Later ones must not lie beside them.
+    check(apt.command("apt-get").arg("clean"))?;
     let version = |package: &&str| {
         let stanza = apt.cache(&["show", "--no-all-versions", package])?;
         let version = stanza.lines().find_map(|l| l.strip_prefix("Version: "));

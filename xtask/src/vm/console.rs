@@ -5,6 +5,7 @@ const FAULTS: &[&str] = &[
     "BUG:",
     "Kernel panic",
     "Oops:",
+    "Internal error:",
     "WARNING: CPU",
     "general protection fault",
     "kernel BUG at",

@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use super::{
     Image, Put,
     archive::{self, Archive},
-    programs,
+    root::Root,
 };
 
 /// The first process.
@@ -27,7 +27,7 @@ pub(super) fn write(
     to: &Path,
 ) -> anyhow::Result<()> {
     let own = to.with_extension("own");
-    pack(&image.netpath, command, files, &own)?;
+    pack(&image.root, &image.netpath, command, files, &own)?;
     let mut out = File::create(to).with_context(|| format!("cannot write {}", to.display()))?;
     for part in image.parts.iter().chain([&own]) {
         let mut part =
@@ -38,7 +38,13 @@ pub(super) fn write(
     Ok(())
 }
 
-fn pack(netpath: &Path, command: &[String], files: &[Put], to: &Path) -> anyhow::Result<()> {
+fn pack(
+    root: &Root,
+    netpath: &Path,
+    command: &[String],
+    files: &[Put],
+    to: &Path,
+) -> anyhow::Result<()> {
     let mut archive = Archive::create(to)?;
     archive.file(Path::new("/init"), 0o755, INIT.as_bytes())?;
     archive.file(Path::new("/command"), 0o644, script(command).as_bytes())?;
@@ -51,8 +57,8 @@ fn pack(netpath: &Path, command: &[String], files: &[Put], to: &Path) -> anyhow:
             programs.insert(file.host.clone());
         }
     }
-    for library in programs::libraries(&programs)? {
-        archive.put(&library, &library)?;
+    for library in root.libraries(&programs)? {
+        archive.put(&root.here(&library), &library)?;
     }
     archive.finish()
 }

@@ -4,12 +4,8 @@
 
 use std::cmp::Ordering;
 
-/// One of Debian's two archives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Archive {
-    Main,
-    Security,
-}
+use super::apt::{Archive, DEBIAN_12, DEBIAN_13, Suites};
+use crate::arch::{AMD64, ARM64, Arch};
 
 /// A kernel of the matrix.
 #[derive(Debug)]
@@ -18,6 +14,7 @@ pub(crate) struct Kernel {
     pub(crate) name: &'static str,
     /// Whose it is, in a few words.
     pub(crate) what: &'static str,
+    pub(crate) arch: &'static Arch,
     /// Whether it is a stable release's: one that the tests always run on.
     pub(crate) stable: bool,
     /// netpath's backends that must work there.
@@ -25,42 +22,83 @@ pub(crate) struct Kernel {
     /// How the names of its packages begin; the newest of those is taken.
     pub(super) prefix: &'static str,
     /// Where they are.
-    pub(super) suites: &'static [(Archive, &'static str)],
+    pub(super) suites: Suites,
 }
 
-/// How the names of all kernels' packages end: those for virtual machines.
-const SUFFIX: &str = "-cloud-amd64";
+/// How the names of all kernels' packages end, before the architecture: those for virtual machines.
+const SUFFIX: &str = "-cloud-";
 const IMAGE: &str = "linux-image-";
 
+/// Where functions are probed through an exception.
+const EXCEPTIONS: &[&str] = &["tracepoint", "kprobe"];
 const TRACING: &[&str] = &["tracepoint", "fentry", "kprobe"];
 const ALL_BACKENDS: &[&str] = &["tracepoint", "fentry", "kprobe", "netfilter-link"];
+
+/// Where newer kernels than those of stable releases are.
+const NEWEST: Suites = &[(Archive::Main, "trixie-backports"), (Archive::Main, "sid")];
 
 pub(crate) const KERNELS: &[Kernel] = &[
     Kernel {
         name: "6.1",
         what: "Debian 12",
+        arch: &AMD64,
         stable: true,
         backends: TRACING,
         prefix: "linux-image-6.1.",
-        suites: &[(Archive::Main, "bookworm"), (Archive::Security, "bookworm-security")],
+        suites: DEBIAN_12,
     },
     Kernel {
         name: "6.12",
         what: "Debian 13",
+        arch: &AMD64,
         stable: true,
         backends: ALL_BACKENDS,
         prefix: "linux-image-6.12.",
-        suites: &[(Archive::Main, "trixie"), (Archive::Security, "trixie-security")],
+        suites: DEBIAN_13,
     },
     Kernel {
         name: "newest",
         what: "the newest that Debian has",
+        arch: &AMD64,
         stable: false,
         backends: ALL_BACKENDS,
         prefix: IMAGE,
-        suites: &[(Archive::Main, "trixie-backports"), (Archive::Main, "sid")],
+        suites: NEWEST,
+    },
+    Kernel {
+        name: "6.1-arm64",
+        what: "Debian 12 on 64-bit ARM",
+        arch: &ARM64,
+        stable: true,
+        // Trampolines attach to functions from Linux 6.4 on there.
+        backends: EXCEPTIONS,
+        prefix: "linux-image-6.1.",
+        suites: DEBIAN_12,
+    },
+    Kernel {
+        name: "6.12-arm64",
+        what: "Debian 13 on 64-bit ARM",
+        arch: &ARM64,
+        stable: true,
+        backends: ALL_BACKENDS,
+        prefix: "linux-image-6.12.",
+        suites: DEBIAN_13,
+    },
+    Kernel {
+        name: "newest-arm64",
+        what: "the newest that Debian has, on 64-bit ARM",
+        arch: &ARM64,
+        stable: false,
+        backends: ALL_BACKENDS,
+        prefix: IMAGE,
+        suites: NEWEST,
     },
 ];
+
+/// Those of this machine's architecture.
+pub(crate) fn own() -> Vec<&'static Kernel> {
+    KERNELS.iter().filter(|kernel| kernel.arch.is_own()).collect()
+}
 
 impl Kernel {
     /// The newest of the packages that are this kernel.
@@ -69,21 +107,23 @@ impl Kernel {
             .filter(|name| name.starts_with(self.prefix))
             // `linux-image-cloud-amd64` and the like only depend on one.
             .filter(|name| {
-                release(name).is_some_and(|r| r.starts_with(|c: char| c.is_ascii_digit()))
+                self.release(name).is_some_and(|r| r.starts_with(|c: char| c.is_ascii_digit()))
             })
             .max_by(|a, b| natural(a, b))
     }
-}
 
-/// The kernel's own name for its version, as `uname -r` says it, of a package.
-pub(super) fn release(package: &str) -> Option<&str> {
-    package.strip_prefix(IMAGE).filter(|release| release.ends_with(SUFFIX))
+    /// The kernel's own name for its version, as `uname -r` says it, of a package.
+    pub(super) fn release<'a>(&self, package: &'a str) -> Option<&'a str> {
+        let of_arch =
+            |r: &&str| r.strip_suffix(self.arch.debian).is_some_and(|rest| rest.ends_with(SUFFIX));
+        package.strip_prefix(IMAGE).filter(of_arch)
+    }
 }
 
 /// Which packages hold a kernel: the image, and what it depends on that is of the same version
 /// alone. From 7.x on the image is empty, and kernel and modules are packages of their own.
 pub(super) fn parts(package: &str, depends: &str) -> Vec<String> {
-    let Some(release) = release(package) else { return Vec::new() };
+    let Some(release) = package.strip_prefix(IMAGE) else { return Vec::new() };
     let own = depends
         .split([',', '|'])
         .filter_map(|clause| clause.split_whitespace().next())
@@ -163,6 +203,11 @@ mod tests {
         );
         assert_eq!(found, Some("linux-image-7.3.4+deb13-cloud-amd64"));
         assert_eq!(newest("newest", &["linux-image-cloud-amd64"]), None);
+        let found = newest(
+            "6.1-arm64",
+            &["linux-image-6.1.0-9-cloud-arm64", "linux-image-6.1.0-9-cloud-amd64"],
+        );
+        assert_eq!(found, Some("linux-image-6.1.0-9-cloud-arm64"));
     }
 
     #[test]

@@ -10,10 +10,9 @@ use std::{
 };
 
 use anyhow::Context as _;
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
 
 use super::{
-    KERNELS, Kernel, TREE,
+    Kernel, TREE,
     archive::{Archive, LINKED},
     fetched, kernel_file, modules,
 };
@@ -26,16 +25,8 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Which kernel it has.
-    #[arg(long, default_value = "6.12", ignore_case = true, value_parser = kernel())]
+    #[arg(long, default_value = "6.12", ignore_case = true, value_parser = super::one())]
     kernel: &'static Kernel,
-}
-
-fn kernel() -> impl clap::builder::TypedValueParser<Value = &'static Kernel> {
-    let rows = KERNELS.iter().map(|kernel| PossibleValue::new(kernel.name).help(kernel.what));
-    PossibleValuesParser::new(rows).map(|name| {
-        let found = KERNELS.iter().find(|kernel| kernel.name.eq_ignore_ascii_case(&name));
-        found.unwrap_or(&KERNELS[0])
-    })
 }
 
 /// The first process.
@@ -45,18 +36,16 @@ const INIT: &str = include_str!("lab-init.sh");
 const MODULES: &[&str] =
     &["drivers/char/virtio_console", "drivers/net/virtio_net", "drivers/virtio/virtio_pci."];
 
-/// Programs that make it and run it, and Debian's packages of them.
-const PROGRAMS: &[(&str, &str)] = &[
-    ("busybox", "busybox-static"),
-    ("depmod", "kmod"),
-    ("xz", "xz-utils"),
-    ("qemu-system-x86_64", "qemu-system-x86"),
-];
+/// Programs that make it, and Debian's packages of them.
+const PROGRAMS: &[(&str, &str)] =
+    &[("busybox", "busybox-static"), ("depmod", "kmod"), ("xz", "xz-utils")];
 
 /// Makes kernel and initramfs, and returns their directory.
 pub(crate) fn command(tools: &Tools, args: &Args) -> anyhow::Result<PathBuf> {
-    setup::require(PROGRAMS.iter().copied())?;
-    let netpath = build::run_static(tools)?;
+    let arch = args.kernel.arch;
+    let emulator = (arch.emulator.program, arch.emulator.package);
+    setup::require(PROGRAMS.iter().copied().chain([emulator]))?;
+    let netpath = build::run_static(tools, arch)?;
     let (dir, release) = fetched(args.kernel)?;
     let modules_archive = dir.join("lab-modules.cpio");
     modules::pack(&dir.join(TREE), &release, MODULES, &modules_archive)?;

@@ -5,6 +5,7 @@
 //! scripts that start them with these; nothing of it meets the guest's own programs.
 
 use std::{
+    ffi::OsStr,
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -13,11 +14,18 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{Put, apt, kernels::Archive, programs};
-use crate::shell::{output, target};
+use super::{
+    Put,
+    apt::{self, Archive, Suites},
+    programs,
+};
+use crate::{
+    arch::Arch,
+    shell::{output, target},
+};
 
 /// Where Debian has them. Each package's program has its name.
-const SUITES: &[(Archive, &str)] = &[(Archive::Main, "trixie")];
+const SUITES: Suites = &[(Archive::Main, "trixie")];
 const PACKAGES: &[&str] = &["bpftrace", "pwru"];
 
 /// Where a guest finds them.
@@ -26,7 +34,6 @@ pub(crate) const GUEST: &str = "/opt/peers";
 /// Below the directory: what the scripts start, and with which libraries.
 const BIN: &str = "libexec";
 const LIB: &str = "lib";
-const LOADER: &str = "ld-linux-x86-64.so.2";
 /// The packages' versions, a line each.
 const VERSIONS: &str = "versions";
 
@@ -54,15 +61,18 @@ pub(crate) fn prepare() -> anyhow::Result<Peers> {
 
 fn fetch(dir: &Path) -> anyhow::Result<()> {
     let tree = tempfile::tempdir_in(dir)?;
-    let versions =
-        apt::fetch_programs(PACKAGES, SUITES, &target().join("vm/apt/peers"), tree.path())?;
+    let arch = Arch::own()?;
+    let state = target().join("vm/apt/peers");
+    let versions = apt::fetch_programs(PACKAGES, SUITES, arch, &state, tree.path())?;
+    let loader = Path::new(arch.loader).file_name().and_then(OsStr::to_str);
+    let loader = loader.context("a loader has a name")?;
     for sub in [BIN, LIB] {
         fs::create_dir_all(dir.join(sub))?;
     }
-    let lib = tree.path().join("usr/lib/x86_64-linux-gnu");
+    let lib = tree.path().join("usr/lib").join(arch.triplet());
     for package in PACKAGES {
         let program = tree.path().join("usr/bin").join(package);
-        for library in libraries(&lib, &program)? {
+        for library in libraries(&lib, loader, &program)? {
             let name = library.file_name().context("a library has a name")?;
             fs::copy(&library, dir.join(LIB).join(name))
                 .with_context(|| format!("cannot copy {}", library.display()))?;
@@ -70,7 +80,7 @@ fn fetch(dir: &Path) -> anyhow::Result<()> {
         fs::copy(&program, dir.join(BIN).join(package))
             .with_context(|| format!("package {package} has no program of its name"))?;
         let script = dir.join(package);
-        fs::write(&script, start(package))?;
+        fs::write(&script, start(loader, package))?;
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
     }
     let lines = PACKAGES.iter().zip(versions).map(|(name, version)| format!("{name}={version}\n"));
@@ -79,8 +89,8 @@ fn fetch(dir: &Path) -> anyhow::Result<()> {
 }
 
 /// What a program needs, the loader included: the loader of the same Debian says it.
-fn libraries(lib: &Path, program: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let loader = lib.join(LOADER);
+fn libraries(lib: &Path, loader: &str, program: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let loader = lib.join(loader);
     let mut command = Command::new(&loader);
     command.arg("--library-path").arg(lib).arg("--list").arg(program);
     let text = output(&mut command).with_context(|| format!("{command:?} failed"))?;
@@ -91,9 +101,9 @@ fn libraries(lib: &Path, program: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// A script that starts a program.
-fn start(program: &str) -> String {
+fn start(loader: &str, program: &str) -> String {
     format!(
-        "#!/bin/sh\nexec {GUEST}/{LIB}/{LOADER} --library-path {GUEST}/{LIB} \
+        "#!/bin/sh\nexec {GUEST}/{LIB}/{loader} --library-path {GUEST}/{LIB} \
          {GUEST}/{BIN}/{program} \"$@\"\n"
     )
 }

@@ -1,4 +1,5 @@
-//! What a guest has beside netpath: this machine's own programs, with the libraries they need.
+//! What a guest has beside netpath: this machine's own programs, or those of the guest's architecture,
+//! with the libraries they need.
 
 use std::{
     collections::BTreeSet,
@@ -11,11 +12,11 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-use super::archive::{Archive, LINKED};
-use crate::{
-    setup,
-    shell::{output, which},
+use super::{
+    archive::{Archive, LINKED, place},
+    root::Root,
 };
+use crate::{arch::Arch, setup, shell::output};
 
 /// A program of the guest.
 struct Program {
@@ -23,18 +24,24 @@ struct Program {
     name: &'static str,
     /// Its name here.
     host: &'static str,
-    /// Debian's package of it; `None` where a guest can do without.
-    package: Option<&'static str>,
+    /// Debian's package of it.
+    package: &'static str,
+    /// Whether a guest can do without.
+    optional: bool,
 }
 
 const fn program(name: &'static str, package: &'static str) -> Program {
-    Program { name, host: name, package: Some(package) }
+    Program { name, host: name, package, optional: false }
+}
+
+const fn optional(name: &'static str, package: &'static str) -> Program {
+    Program { optional: true, ..program(name, package) }
 }
 
 const PROGRAMS: &[Program] = &[
     program("busybox", "busybox-static"),
     // Programs that run others: busybox's would take its own `ip` and `ping` for them.
-    Program { name: "sh", host: "dash", package: Some("dash") },
+    Program { host: "dash", ..program("sh", "dash") },
     program("env", "coreutils"),
     program("nice", "coreutils"),
     program("nohup", "coreutils"),
@@ -54,58 +61,67 @@ const PROGRAMS: &[Program] = &[
     program("ping", "iputils-ping"),
     program("nft", "nftables"),
     // Debian's choice, also where this machine's is another.
-    Program { name: "iptables", host: "iptables-nft", package: Some("iptables") },
-    Program { name: "ip6tables", host: "ip6tables-nft", package: Some("iptables") },
+    Program { host: "iptables-nft", ..program("iptables", "iptables") },
+    Program { host: "ip6tables-nft", ..program("ip6tables", "iptables") },
     program("iptables-nft", "iptables"),
     program("ip6tables-nft", "iptables"),
     program("iptables-legacy", "iptables"),
     program("ip6tables-legacy", "iptables"),
-    Program { name: "conntrack", host: "conntrack", package: None },
-    Program { name: "ethtool", host: "ethtool", package: None },
-    Program { name: "iperf3", host: "iperf3", package: None },
+    optional("conntrack", "conntrack"),
+    optional("ethtool", "ethtool"),
+    optional("iperf3", "iperf3"),
 ];
 
-/// Programs that make and run guests.
-const BUILDERS: &[(&str, &str)] =
-    &[("qemu-system-x86_64", "qemu-system-x86"), ("depmod", "kmod"), ("xz", "xz-utils")];
+/// Programs that make guests.
+const BUILDERS: &[(&str, &str)] = &[("depmod", "kmod"), ("xz", "xz-utils")];
 
-/// What the programs read; not every release has each.
+/// What the programs read, `TRIPLET` standing for the architecture; not every release has each.
 const DATA: &[&str] = &[
     "/etc/ethertypes",
     "/etc/iproute2",
     "/etc/protocols",
     "/etc/services",
     "/usr/lib/tc",
-    "/usr/lib/x86_64-linux-gnu/xtables",
+    "/usr/lib/TRIPLET/xtables",
     "/usr/lib/xtables",
     "/usr/share/iproute2",
     "/usr/share/tc",
 ];
 
-/// Finds or installs all that is needed.
-pub(super) fn setup() -> anyhow::Result<()> {
-    let own = PROGRAMS.iter().filter_map(|p| Some((p.host, p.package?)));
-    setup::require(own.chain(BUILDERS.iter().copied()))
+/// Finds or installs all that is needed to make and run an architecture's guests, and returns where
+/// their programs are.
+pub(super) fn setup(arch: &'static Arch) -> anyhow::Result<Root> {
+    let emulator = (arch.emulator.program, arch.emulator.package);
+    setup::require(BUILDERS.iter().copied().chain([emulator]))?;
+    if arch.is_own() {
+        let wanted = PROGRAMS.iter().filter(|program| !program.optional);
+        setup::require(wanted.map(|program| (program.host, program.package)))?;
+        return Ok(Root::Own);
+    }
+    let packages: BTreeSet<&str> = PROGRAMS.iter().map(|program| program.package).collect();
+    Root::tree(arch, &packages.into_iter().collect::<Vec<_>>())
 }
 
 /// Writes the programs into an archive, unless it holds these very files already.
-pub(super) fn pack(archive: &Path) -> anyhow::Result<()> {
+pub(super) fn pack(root: &Root, arch: &Arch, archive: &Path) -> anyhow::Result<()> {
     let mut found: Vec<(&str, PathBuf)> = Vec::new();
-    for program in PROGRAMS {
-        match (which(program.host), program.package) {
-            (Some(path), _) => found.push((program.name, path.canonicalize()?)),
-            (None, None) => {}
-            (None, Some(package)) => bail!("{} is not installed (package {package})", program.host),
+    for Program { name, host, package, optional } in PROGRAMS {
+        match root.which(host)? {
+            Some(path) => found.push((*name, path)),
+            None if *optional => {}
+            None => bail!("{host} is not installed (package {package})"),
         }
     }
-    let data: Vec<&Path> = DATA.iter().map(Path::new).filter(|path| path.exists()).collect();
-    let key = key(found.iter().map(|(_, path)| path.as_path()).chain(data.iter().copied()))?;
+    let data = DATA.iter().map(|path| PathBuf::from(path.replace("TRIPLET", &arch.triplet())));
+    let data: Vec<PathBuf> = data.filter(|path| root.here(path).exists()).collect();
+    let here = |path: &PathBuf| root.here(path);
+    let key = key(found.iter().map(|(_, path)| path).chain(&data).map(here))?;
     let stamp = archive.with_extension("key");
     if archive.is_file() && fs::read_to_string(&stamp).is_ok_and(|old| old == key) {
         return Ok(());
     }
     let mut files: BTreeSet<PathBuf> = found.iter().map(|(_, path)| path.clone()).collect();
-    files.extend(libraries(&files)?);
+    files.extend(root.libraries(&files.iter().map(here).collect())?);
     let mut to = Archive::create(archive)?;
     for dir in LINKED {
         to.dir(&Path::new("/usr").join(dir))?;
@@ -119,30 +135,27 @@ pub(super) fn pack(archive: &Path) -> anyhow::Result<()> {
     to.file(Path::new("/etc/passwd"), 0o644, b"root:x:0:0:root:/root:/bin/sh\n")?;
     to.file(Path::new("/etc/group"), 0o644, b"root:x:0:\n")?;
     to.file(Path::new("/etc/hosts"), 0o644, b"127.0.0.1 localhost\n::1 localhost\n")?;
-    for file in &files {
-        to.put(file, file)?;
+    for file in files.iter().chain(&data) {
+        to.put(&root.here(file), file)?;
     }
     for (name, path) in &found {
         let own = Path::new("/usr/bin").join(name);
-        if own != *path {
+        if place(&own) != place(path) {
             to.link(&own, path)?;
         }
     }
     // Where the kernel looks for it.
     to.link(Path::new("/sbin/modprobe"), Path::new("/usr/bin/modprobe"))?;
-    for path in data {
-        to.put(path, path)?;
-    }
     to.finish()?;
     fs::write(stamp, key)?;
     Ok(())
 }
 
 /// Changes when one of the files does.
-fn key<'a>(files: impl Iterator<Item = &'a Path>) -> anyhow::Result<String> {
+fn key(files: impl Iterator<Item = PathBuf>) -> anyhow::Result<String> {
     let mut key = String::new();
     for file in files {
-        let meta = fs::metadata(file)?;
+        let meta = fs::metadata(&file)?;
         writeln!(key, "{} {} {}", file.display(), meta.size(), meta.mtime())?;
     }
     Ok(key)

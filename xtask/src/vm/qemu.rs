@@ -54,12 +54,10 @@ pub(super) fn complaints(dir: &Path) -> PathBuf {
 /// A fault is the end, and the end is not followed by another start. Warnings are shown. An emulated CPU
 /// has nothing to protect from speculation, and what waits for RCU need not wait longer than it must.
 const COMMAND_LINE: &str =
-    "console=ttyS0 panic=-1 oops=panic loglevel=5 mitigations=off rcupdate.rcu_expedited=1";
+    "panic=-1 oops=panic loglevel=5 mitigations=off rcupdate.rcu_expedited=1";
 
 /// Memory beside the initramfs, MiB. The initramfs is there twice: as it came, and unpacked.
 const MEMORY_MIB: u64 = 1024;
-
-const QEMU: &str = "qemu-system-x86_64";
 
 /// Starts a machine that has its files in `dir`.
 pub(super) fn start(
@@ -69,13 +67,17 @@ pub(super) fn start(
     dir: &Path,
 ) -> anyhow::Result<Child> {
     let memory = MEMORY_MIB + 2 * initramfs.metadata()?.len().div_ceil(1 << 20);
-    let version = output(Command::new(QEMU).arg("--version")).unwrap_or_default();
+    let emulator = &image.arch.emulator;
+    let version = output(Command::new(emulator.program).arg("--version")).unwrap_or_default();
     let accelerator = format!("tcg,thread={}", threads(&version));
-    let command_line = [COMMAND_LINE].into_iter().chain(guest.boot.iter().map(String::as_str));
+    let console_at = format!("console={}", emulator.console);
+    let own = guest.boot.iter().map(String::as_str);
+    let command_line = [&*console_at, COMMAND_LINE].into_iter().chain(own);
     let command_line = command_line.collect::<Vec<_>>().join(" ");
-    let mut command = Command::new(QEMU);
+    let mut command = Command::new(emulator.program);
     command
-        .args(["-accel", &accelerator, "-cpu", "max", "-machine", "q35"])
+        .args(["-accel", &accelerator])
+        .args(emulator.machine)
         .args(["-smp", &guest.cpus.to_string()])
         .args(["-m", &format!("{memory}M")])
         .args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"])
@@ -103,7 +105,7 @@ pub(super) fn start(
             Ok(())
         });
     }
-    command.spawn().with_context(|| format!("cannot run {QEMU}"))
+    command.spawn().with_context(|| format!("cannot run {}", emulator.program))
 }
 
 /// One thread for each of the guest's CPUs, where that works. Before QEMU 8.1, a CPU can run code

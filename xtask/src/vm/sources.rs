@@ -8,7 +8,7 @@ use std::{env, fs, path::Path};
 
 use anyhow::{Context as _, bail};
 
-use super::kernels::Archive;
+use super::apt::Archive;
 
 /// A file of sources that Debian's archive stands in, in either of apt's formats.
 pub(super) const OVERRIDE: &str = "NETPATH_DEBIAN_SOURCES";

@@ -32,7 +32,7 @@ const SKIPPED: &[(&str, &str)] = &[
     ("a_shaped_uplink", "the matrix has a queue whose time is known better"),
 ];
 
-/// Runs tests on some kernels, as many at a time as there are CPUs: each guest has one. What fails is
+/// Runs tests on some kernels of one architecture, as many at a time as there are CPUs: each guest has one. What fails is
 /// tried once more, as the test runner does here: an emulated machine shares its CPU with others.
 ///
 /// `adapt` has the last word on a guest. Where a kernel can't be run the others are, and `unable` hears
@@ -47,10 +47,13 @@ pub(super) fn run(
     adapt: impl Fn(&Kernel, Guest) -> Guest + Sync,
     mut unable: impl FnMut(&Kernel, &anyhow::Error),
 ) -> anyhow::Result<Tally> {
-    let tests = build::static_tests(tools)?;
+    let Some(arch) = kernels.first().map(|kernel| kernel.arch) else {
+        return Ok(Tally::default());
+    };
+    let tests = build::static_tests(tools, arch)?;
     let mut ready = Vec::new();
     for kernel in kernels {
-        match prepare(kernel, build::static_netpath()) {
+        match prepare(kernel, build::static_netpath(arch)) {
             Ok(image) => ready.push((*kernel, image)),
             Err(error) => unable(kernel, &error),
         }
@@ -83,7 +86,9 @@ pub(super) fn run(
             }
         }
     }
-    lines.iter().for_each(|line| eprintln!("xtask: {line}"));
+    for line in &lines {
+        eprintln!("xtask: {line}");
+    }
     Ok(sum)
 }
 
