@@ -50,7 +50,7 @@ find_port() {
 await find_port
 
 echo "netpath-guest-is-up, Linux $(uname -r)"
-# A port that nobody has opened on the other side reads as ended.
+# It ends where an answer could not be given.
 while :; do
     netpath lab agent "$port"
     usleep 50000

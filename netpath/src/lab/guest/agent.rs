@@ -7,7 +7,8 @@ use std::{
     fs::File,
     io::{self, BufRead, BufReader, Write},
     path::Path,
-    time::Instant,
+    thread,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -21,10 +22,18 @@ enum End {
     Client { thread: ClientThread, since: Instant },
 }
 
-/// Answers until the port is closed.
+/// How often it is looked whether somebody has opened the other side.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Answers whoever opens the other side of the port, one after the other.
 pub fn run(port: &Path) -> io::Result<()> {
     let file = File::options().read(true).write(true).open(port)?;
-    answer_all(BufReader::new(file.try_clone()?), file)
+    loop {
+        // A port that nobody has opened on the other side reads as ended. It stays open here: what was
+        // sent when it is closed is lost.
+        answer_all(BufReader::new(&file), &file)?;
+        thread::sleep(PAUSE);
+    }
 }
 
 fn answer_all(from: impl BufRead, mut to: impl Write) -> io::Result<()> {
@@ -114,7 +123,7 @@ impl Ends {
 
 #[cfg(test)]
 mod tests {
-    use std::{os::unix::net::UnixListener, thread};
+    use std::os::unix::net::UnixListener;
 
     use super::*;
     use crate::lab::{
