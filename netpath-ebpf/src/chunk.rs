@@ -79,8 +79,8 @@ pub(crate) fn flush(cpu: *mut CpuBuffer, number: u32, n: usize, now: u64) -> boo
 /// Says that the CPU's chunk has `n` cells, which are all written.
 #[inline(always)]
 pub(crate) unsafe fn publish(cpu: *mut CpuBuffer, number: u32, n: usize) {
-    let flags = 0;
-    let word = u64::from(number as u16) | (n as u64) << 16 | u64::from(ABI) << 32 | flags << 48;
+    // Above them all are the flags, which it has none of.
+    let word = u64::from(number as u16) | (n as u64) << 16 | u64::from(ABI) << 32;
     // SAFETY: the caller's: this CPU's buffer.
     unsafe { write_in_order((&raw mut (*cpu).header.cpu).cast(), word) };
 }

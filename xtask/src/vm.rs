@@ -80,6 +80,7 @@ pub(crate) struct Args {
     command: Vec<String>,
 }
 
+/// Kernels of one architecture.
 #[derive(Clone, Debug)]
 struct Selection(Vec<&'static Kernel>);
 
@@ -90,7 +91,8 @@ pub(crate) fn one() -> impl clap::builder::TypedValueParser<Value = &'static Ker
 }
 
 fn selection() -> impl clap::builder::TypedValueParser<Value = Selection> {
-    let all = PossibleValue::new("all").help("each of this machine's architecture, in turn");
+    let all = PossibleValue::new("all")
+        .help("each of this machine's architecture: a command in turn, tests side by side");
     PossibleValuesParser::new(KERNELS.iter().map(possible).chain([all]))
         .map(|name| Selection(named(&name).map_or_else(own, |one| vec![one])))
 }
@@ -255,19 +257,21 @@ pub(crate) fn command(tools: &Tools, args: &Args) -> anyhow::Result<ExitCode> {
             let _ = fs::remove_dir_all(target().join("vm/cache").join(kernel.name));
         }
     }
+    if args.command.is_empty() && !args.table {
+        return run_tests(tools, kernels, args);
+    }
+    let arch = kernels.first().map_or_else(Arch::own, |kernel| Ok(kernel.arch))?;
+    let netpath = build::run_static(tools, arch)?;
     if args.table {
-        let image = |k: &&'static Kernel| Ok((*k, prepare(k, build::run_static(tools, k.arch)?)?));
+        let image = |k: &&'static Kernel| Ok((*k, prepare(k, netpath.clone())?));
         let images = kernels.iter().map(image).collect::<anyhow::Result<Vec<_>>>()?;
         print!("{}", table::make(&images, &build::run_static(tools, Arch::own()?)?)?);
         return Ok(ExitCode::SUCCESS);
     }
-    if args.command.is_empty() {
-        return run_tests(tools, kernels, args);
-    }
     let mut lines = Vec::new();
     let mut worst = 0;
     for kernel in kernels {
-        let image = prepare(kernel, build::run_static(tools, kernel.arch)?)?;
+        let image = prepare(kernel, netpath.clone())?;
         let guest = Guest { command: args.command.clone(), ..Guest::default() };
         let outcome = boot(kernel, &image, &args.guest(guest, kernel))?;
         worst = worst.max(outcome.end.status());

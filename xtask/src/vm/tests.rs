@@ -4,6 +4,8 @@
 
 use std::{panic::resume_unwind, path::Path, thread, time::Duration};
 
+use anyhow::bail;
+
 use super::{End, Guest, Image, Kernel, Outcome, Put, boot, line, prepare};
 use crate::{build, setup::Tools, test::Tally};
 
@@ -32,14 +34,15 @@ const SKIPPED: &[(&str, &str)] = &[
     ("a_shaped_uplink", "the matrix has a queue whose time is known better"),
 ];
 
-/// Runs tests on some kernels of one architecture, as many at a time as there are CPUs: each guest has one. What fails is
-/// tried once more, as the test runner does here: an emulated machine shares its CPU with others.
+/// Runs tests on some kernels of one architecture, as many at a time as there are CPUs: each guest has
+/// one. What fails is tried once more, as the test runner does here: an emulated machine shares its CPU
+/// with others.
 ///
 /// `adapt` has the last word on a guest. Where a kernel can't be run the others are, and `unable` hears
 /// of it.
 ///
 /// # Errors
-/// The tests can't be built.
+/// The tests can't be built, or somebody wants us to stop.
 pub(super) fn run(
     tools: &Tools,
     kernels: &[&Kernel],
@@ -77,7 +80,8 @@ pub(super) fn run(
         });
         for ((kernel, _), end) in together.iter().zip(ends) {
             match end {
-                Ok(Tried { tally, said }) => {
+                Ok(Tried { interrupted: true, .. }) => bail!("interrupted"),
+                Ok(Tried { tally, said, .. }) => {
                     sum.passed += tally.passed;
                     sum.failed += tally.failed;
                     lines.extend(said);
@@ -97,6 +101,7 @@ struct Tried {
     tally: Tally,
     /// A line for each guest.
     said: Vec<String>,
+    interrupted: bool,
 }
 
 /// Runs tests in a guest, and those that failed in another one.
@@ -107,13 +112,18 @@ fn run_twice(
     guest: impl Fn(&Which) -> Guest,
 ) -> anyhow::Result<Tried> {
     let first = boot(kernel, image, &guest(which))?;
-    let mut tried = Tried { tally: tally(&first), said: vec![line(kernel, &first)] };
+    let mut tried = Tried {
+        tally: tally(&first),
+        said: vec![line(kernel, &first)],
+        interrupted: first.end == End::Interrupted,
+    };
     let failed = failed(&first);
     // Where the guest has not come to its end there are tests that nobody has run.
     if failed.is_empty() || !matches!(first.end, End::Exited(_)) {
         return Ok(tried);
     }
     let again = boot(kernel, image, &guest(&Which::Exactly(failed.clone())))?;
+    tried.interrupted = again.end == End::Interrupted;
     let second = tally(&again);
     tried.tally.passed += second.passed;
     tried.tally.failed = second.failed;
