@@ -75,6 +75,7 @@ fields! {
     shinfo_gso_segs: "skb_shared_info"."gso_segs", 2;
     dev_ifindex: "net_device"."ifindex", 4;
     dev_net: "net_device"."nd_net.net", 8;
+    dev_link_ops: "net_device"."rtnl_link_ops", 8;
     net_cookie: "net"."net_cookie", 8;
     softnet_input: "softnet_data"."input_pkt_queue.qlen", 4 optional;
     softnet_process: "softnet_data"."process_queue.qlen", 4 optional;
@@ -97,6 +98,7 @@ fields! {
     sock_family: "sock"."__sk_common.skc_family", 2;
     sock_protocol: "sock"."sk_protocol", 2;
     sock_receive_queue: "sock"."sk_receive_queue.qlen", 4;
+    sock_receive_tail: "sock"."sk_receive_queue.prev", 8;
     flow6_proto: "flowi6"."__fl_common.flowic_proto", 1;
     flow6_saddr: "flowi6"."saddr", 16;
     flow6_daddr: "flowi6"."daddr", 16;

@@ -1,6 +1,8 @@
 //! What the kernel side and the user side of netpath must agree on.
 //!
 //! - [`hop`]: the hop table, the single source of what can be measured and how.
+//! - [`situation`]: where a packet can be, and what may follow what.
+//! - [`netfilter`]: hooks and families.
 //! - [`point`]: the probe points that the hop table's measures are made of.
 //! - [`control`]: what user space asks of running programs.
 //! - [`filter`]: packet filters as both sides run them.
@@ -20,8 +22,10 @@ pub mod filter;
 pub mod group;
 pub mod hop;
 pub mod layout;
+pub mod netfilter;
 pub mod place;
 pub mod point;
+pub mod situation;
 pub mod softirq;
 pub mod span;
 pub mod wire;

@@ -16,9 +16,9 @@
 //! All integers are in the machine's byte order; addresses and ports are as on the wire.
 
 /// Changes whenever anything in this module does.
-pub const ABI: u16 = 2;
-/// What was written since this one can be read: 2 has brought [`KIND_BYTES`] and
-/// [`CHUNK_GAP`].
+pub const ABI: u16 = 3;
+/// What was written since this one can be read: 2 has brought [`KIND_BYTES`] and [`CHUNK_GAP`], 3 what
+/// tells datagrams and fragments apart in [`Segment`].
 pub const ABI_OLDEST: u16 = 1;
 
 /// Cells that a chunk holds at most.
@@ -130,15 +130,20 @@ pub type Addr = [u8; 16];
 #[repr(C)]
 pub struct Segment {
     pub kind: u16,
-    /// IPv4 identification; 0 for IPv6.
+    /// IPv4 identification; the low half of an IPv6 fragment's, else 0 for IPv6.
     pub ip_id: u16,
     /// Bytes after the transport header, by the packet's own length fields; with [`FRAGMENT`].
     pub payload: u32,
-    /// TCP sequence number, host byte order.
+    /// TCP sequence number, host byte order. Of a UDP datagram the first four bytes of its payload, as
+    /// one would read them, or 0 where they can't be read.
     pub seq: u32,
-    /// TCP acknowledgment number, host byte order.
+    /// TCP acknowledgment number, host byte order. Of other packets that are fragments: where its data
+    /// begins in the whole packet's, bytes, with [`MORE_FRAGMENTS`].
     pub ack: u32,
 }
+
+/// In [`Segment::ack`] of a fragment: another one follows it.
+pub const MORE_FRAGMENTS: u32 = 1 << 31;
 
 /// The packet's headers follow, byte by byte, in whole cells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -180,12 +185,17 @@ pub type Cell = [u8; 16];
 pub struct CpuBuffer {
     /// Not 0 while a program of this CPU is writing here.
     pub busy: u32,
-    /// The last point of `skb`.
+    /// The last point of `skb`, spans aside.
     pub last_point: u16,
     /// Whether `skb` is wanted: 1, or 2 where it was refused.
-    pub wanted: u16,
+    pub wanted: u8,
+    /// The general situation, [`crate::situation::At`], that `skb` was last seen in.
+    pub last_at: u8,
     /// The sk_buff that the last event was about; 0 when it has ended.
     pub skb: u64,
+    /// The namespace of the device that `skb` was last seen at.
+    pub netns: u32,
+    pub reserved: u32,
     /// Packets that began here while a filter or sampling was on.
     pub begun: u64,
     /// Of these, those that match the filter, or may after NAT.
@@ -248,7 +258,7 @@ const _: () = {
     assert!(core::mem::offset_of!(Event, arg) == 8);
     assert!(core::mem::offset_of!(Skb, addr) == 8);
     assert!(size_of::<LockWait>() == 16 && size_of::<Locks>() == 80);
-    assert!(core::mem::offset_of!(CpuBuffer, header) == 160);
-    assert!(core::mem::offset_of!(CpuBuffer, cells) == 192);
-    assert!(size_of::<CpuBuffer>() == 192 + CHUNK_CELLS * 16);
+    assert!(core::mem::offset_of!(CpuBuffer, header) == 168);
+    assert!(core::mem::offset_of!(CpuBuffer, cells) == 200);
+    assert!(size_of::<CpuBuffer>() == 200 + CHUNK_CELLS * 16);
 };

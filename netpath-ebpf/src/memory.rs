@@ -17,7 +17,7 @@ const SLOTS: u32 = 1 << 16;
 const AGE_SHIFT: u32 = 30;
 const AGE_BITS: u32 = 0x7fff;
 /// How long a packet is remembered that no point sees, in units of age.
-const AGE_MAX: u32 = 16;
+const AGE_MAX: u32 = 128;
 const VALID: u32 = 1 << 31;
 const REFUSED: u32 = 1 << 30;
 

@@ -6,7 +6,7 @@ use netpath_common::{place::DevId, point::NETIF_RX};
 use crate::{
     args::{Args, number, pointer, skb},
     capture, locks, memory,
-    recorder::{self, Known, Look, record, record_ready},
+    recorder::{self, Known, Look, Socket, record, record_ready},
     select, sending,
     skb::{Network, Ptr, dev_id, low_half, netns_of, offset},
 };
@@ -61,9 +61,15 @@ fn incoming(skb: Ptr, point: u16, born: bool) {
     let look_again = born || select::asks_late();
     let here = if look_again { recorder::enter_birth(skb) } else { recorder::enter(skb, point) };
     let Some(here) = here else { return };
-    let dev = dev_id(skb.follow(offset!(skb_dev)));
+    let device = skb.follow(offset!(skb_dev));
+    let dev = dev_id(device);
     let look = Look { network: Network::Data, again: false };
-    let known = if born { Known::Born(dev, look) } else { Known::ByDevice(dev, look) };
+    // What a virtual device's NAPI gives to GRO has come from another device of this machine.
+    let known = if born && device.load::<u64>(offset!(dev_link_ops)) == 0 {
+        Known::Born(dev, look)
+    } else {
+        Known::ByDevice(dev, look)
+    };
     record(here, skb, point, known, 0, dev.to_arg());
 }
 
@@ -168,13 +174,9 @@ pub(crate) fn passing<A: Args, const POINT: u16>(ctx: *const u64) {
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 
-/// Datagrams in a UDP socket's two queues; 0 for other sockets.
+/// Datagrams in a UDP socket's two queues.
 #[inline(always)]
 fn queued(sk: Ptr) -> u32 {
-    const UDP: u16 = 17;
-    if sk.load::<u16>(offset!(sock_protocol)) != UDP {
-        return 0;
-    }
     let receive = sk.load::<u32>(offset!(sock_receive_queue));
     // Beyond struct sock, which is all that the verifier knows it to be.
     receive + sk.untyped().load::<u32>(offset!(udp_reader_queue))
@@ -182,10 +184,18 @@ fn queued(sk: Ptr) -> u32 {
 
 #[inline(always)]
 pub(crate) fn ready<A: Args, const POINT: u16>(ctx: *const u64) {
+    const TCP: u16 = 6;
+    const UDP: u16 = 17;
     let sk = pointer::<A>(ctx, POINT as usize, 0);
-    if matches!(sk.load::<u16>(offset!(sock_family)), AF_INET | AF_INET6) {
-        record_ready(sk, POINT, sk.load::<u16>(offset!(sock_port)), || queued(sk));
+    if !matches!(sk.load::<u16>(offset!(sock_family)), AF_INET | AF_INET6) {
+        return;
     }
+    let kind = match sk.load::<u16>(offset!(sock_protocol)) {
+        TCP => Socket::Tcp,
+        UDP => Socket::Udp(queued(sk)),
+        _ => Socket::Other,
+    };
+    record_ready(sk, POINT, sk.load::<u16>(offset!(sock_port)), kind);
 }
 
 #[inline(always)]
@@ -196,11 +206,14 @@ pub(crate) fn received<A: Args, const POINT: u16>(ctx: *const u64) {
     if bytes > 0 && number::<A>(ctx, POINT as usize, 2) as u32 & MSG_PEEK == 0 {
         let aux = bytes.min(i32::from(u16::MAX)) as u16;
         let Some(here) = recorder::enter(sk, POINT) else { return };
-        if record(here, sk, POINT, Known::Ended, aux, u64::from(low_half(sk.address()))) {
+        if record(here, sk, POINT, Known::Ended(None), aux, u64::from(low_half(sk.address()))) {
             memory::received(sk.address());
         }
     }
 }
+
+/// How the headers are read of a packet whose end is seen.
+const AGAIN: Look = Look { network: Network::Header, again: false };
 
 #[inline(always)]
 pub(crate) fn copied<A: Args, const POINT: u16>(ctx: *const u64) {
@@ -209,7 +222,7 @@ pub(crate) fn copied<A: Args, const POINT: u16>(ctx: *const u64) {
     // SAFETY: no arguments.
     let task = unsafe { aya_ebpf::helpers::generated::bpf_get_current_pid_tgid() };
     let len = number::<A>(ctx, POINT as usize, 1).min(u64::from(u16::MAX)) as u16;
-    record(here, skb, POINT, Known::Ended, len, task);
+    record(here, skb, POINT, Known::Ended(Some(AGAIN)), len, task);
     recorder::freed(here, skb);
 }
 
@@ -218,7 +231,7 @@ pub(crate) fn consumed<A: Args, const POINT: u16>(ctx: *const u64) {
     let skb = skb::<A>(ctx, POINT as usize);
     // Also for one that was refused: its address is free from now on.
     let Some(here) = recorder::enter_birth(skb) else { return };
-    record(here, skb, POINT, Known::Ended, 0, 0);
+    record(here, skb, POINT, Known::Ended(None), 0, 0);
     recorder::freed(here, skb);
 }
 
@@ -227,7 +240,7 @@ pub(crate) fn dropped<A: Args, const POINT: u16>(ctx: *const u64) {
     let reason = number::<A>(ctx, POINT as usize, 1) as u16;
     let skb = skb::<A>(ctx, POINT as usize);
     let Some(here) = recorder::enter_birth(skb) else { return };
-    record(here, skb, POINT, Known::Ended, reason, 0);
+    record(here, skb, POINT, Known::Ended(Some(AGAIN)), reason, 0);
     recorder::freed(here, skb);
 }
 

@@ -15,12 +15,14 @@ use aya_ebpf::{
 };
 use netpath_common::{
     control::Inert,
+    netfilter::{Hook, HookAux},
     place::{Bucket, DevId, WANTED_BUCKETS},
     point::{
-        HOOK_SLOT, IP_FINISH, IP_OUTPUT, IP6_XMIT, LATE, LEFT_IDLE, LOCAL_OUT, NEIGH_QUEUE,
+        HOOK_SLOT, IP_FINISH, IP_OUTPUT, IP6_XMIT, LATE, LEFT_IDLE, LOCAL_OUT, MOVED, NEIGH_QUEUE,
         NET_DEV_QUEUE, NET_DEV_START, NETIF_RECEIVE, NETIF_RX, QDISC_ENQUEUE, QDISC_LOCK,
-        QDISC_LOCKED, ReadyArg, SEND_BEGIN, TRANSPORT,
+        QDISC_LOCKED, ReadyArg, SEND_BEGIN, SPAN_FIRST, TRANSPORT, situation as point_situation,
     },
+    situation::{At, HANDED_OVER, Next, bits},
     wire::{CELLS_PER_EVENT, CHUNK_CELLS, Cell, CpuBuffer, Event, KIND_SKB, Skb},
 };
 
@@ -31,7 +33,7 @@ use crate::{
     memory::{self, Memory},
     select::{self, Lateness},
     sending,
-    skb::{self, Network, Ptr},
+    skb::{self, Network, Ptr, offset},
     softirq,
 };
 
@@ -57,8 +59,8 @@ pub(crate) fn inert() -> bool {
 }
 
 /// The `wanted` of a CPU's packet at hand.
-const HAND_WANTED: u16 = 1;
-const HAND_REFUSED: u16 = 2;
+const HAND_WANTED: u8 = 1;
+const HAND_REFUSED: u8 = 2;
 
 /// What describes a packet takes fewer cells than this.
 const DESCRIBED_MASK: u64 = 7;
@@ -82,8 +84,9 @@ pub(crate) enum Known {
     Followed,
     /// Followed, and it has waited for a lock, unless that began at 0.
     Held(Waited),
-    /// Followed, and this is the last that is seen of it.
-    Ended,
+    /// Followed, and this is the last that is seen of it: its headers say whether it is the packet that
+    /// was followed, where this CPU has not had it at hand.
+    Ended(Option<Look>),
 }
 
 /// How the packet's headers are read, where they are read.
@@ -129,10 +132,11 @@ pub(crate) fn enter_birth(packet: Ptr) -> Option<Here> {
 
 /// The packet at hand is not wanted. `last` is the point that it has passed.
 #[inline(always)]
-unsafe fn hold_refused(cpu: *mut CpuBuffer, skb: u64, last: u16) {
+unsafe fn hold_refused(cpu: *mut CpuBuffer, skb: u64, last: u16, aux: u16) {
     // SAFETY: as the caller's.
     unsafe {
         (*cpu).last_point = last;
+        (*cpu).last_at = situation(last, aux);
         (*cpu).wanted = HAND_REFUSED;
         (*cpu).skb = skb;
     }
@@ -152,13 +156,85 @@ enum Verdict {
     Late,
 }
 
+/// The situation of an event of `point`, as [`CpuBuffer::last_at`] keeps it. A constant but for links.
+#[inline(always)]
+fn situation(point: u16, aux: u16) -> u8 {
+    if point == HOOK_SLOT {
+        return At::Pre as u8 + HookAux::unpack(aux).hook;
+    }
+    match point_situation(point, 0) {
+        Some(at) => at as u8,
+        None => At::LeftIdle as u8,
+    }
+}
+
+/// The situations from which a packet goes on, or may go on, to an event of `point`, as bits. A constant
+/// but for links.
+#[inline(always)]
+fn before(point: u16, aux: u16, which: Next) -> u64 {
+    if point == HOOK_SLOT {
+        // Of OUTPUT births are asked for.
+        return match Hook::from_number(HookAux::unpack(aux).hook) {
+            Some(Hook::Prerouting) => bits(At::Pre, which),
+            Some(Hook::Input) => bits(At::In, which),
+            Some(Hook::Forward) => bits(At::Fwd, which),
+            _ => bits(At::Post, which),
+        };
+    }
+    match point_situation(point, 0) {
+        Some(at) => bits(at, which),
+        None => u64::MAX,
+    }
+}
+
+/// What an event says of the packet that this CPU has at hand, which is followed.
+#[inline(always)]
+unsafe fn next(cpu: *mut CpuBuffer, point: u16, aux: u16, known: Known) -> Next {
+    // Inside a function, and from link to link of one hook, nothing else can have happened.
+    let within = point >= SPAN_FIRST || (point == HOOK_SLOT && matches!(known, Known::Followed));
+    if within {
+        return Next::GoesOn;
+    }
+    // SAFETY: as the caller's: this CPU's own buffer.
+    let (last, netns) = unsafe { ((*cpu).last_at, (*cpu).netns) };
+    let last = 1_u64 << (last & 63);
+    let dev = match known {
+        Known::ByDevice(dev, _) => dev,
+        _ => DevId { netns, ifindex: 0 },
+    };
+    if before(point, aux, Next::GoesOn) & last != 0 {
+        // Into another namespace leads a device that hands over; else it is looked at again.
+        if dev.netns == netns || HANDED_OVER & last != 0 { Next::GoesOn } else { Next::IfSame }
+    } else if before(point, aux, Next::IfSame) & last != 0 {
+        // Where the namespace's INPUT is watched, what was received and has not passed it goes on.
+        if point == NET_DEV_QUEUE && dev.netns == netns && select::sees_births() && netns_wanted(netns) {
+            Next::GoesOn
+        } else {
+            Next::IfSame
+        }
+    } else {
+        Next::Other
+    }
+}
+
 /// Whether a packet is wanted. `now` is the time where it was asked for, else 0.
 #[inline(always)]
-unsafe fn judge(here: Here, skb: u64, point: u16, known: Known, now: &mut u64) -> Verdict {
+unsafe fn judge(here: Here, skb: u64, (point, aux): (u16, u16), known: Known, now: &mut u64) -> Verdict {
     let Here { cpu, same, .. } = here;
     // SAFETY: this CPU's own buffer; no arguments.
     unsafe {
-        let followed = same && (*cpu).wanted == HAND_WANTED;
+        let mut followed = same && (*cpu).wanted == HAND_WANTED;
+        if followed && !matches!(known, Known::Born(..)) {
+            match next(cpu, point, aux, known) {
+                Next::GoesOn => return Verdict::GoesOn,
+                Next::IfSame => return Verdict::TakenUp,
+                Next::Other => {
+                    (*cpu).skb = 0;
+                    memory::forget(skb);
+                    followed = false;
+                }
+            }
+        }
         match known {
             Known::Born(dev, _) => {
                 // It leaves its socket, or a tunnel sends what it has wrapped up: not a new one.
@@ -178,7 +254,6 @@ unsafe fn judge(here: Here, skb: u64, point: u16, known: Known, now: &mut u64) -
                 memory::forget(skb);
                 Verdict::No
             }
-            _ if followed => Verdict::GoesOn,
             Known::ByDevice(dev, _) => {
                 if !device_wanted(dev) {
                     memory::forget(skb);
@@ -199,12 +274,12 @@ unsafe fn judge(here: Here, skb: u64, point: u16, known: Known, now: &mut u64) -
                             Lateness::Late => memory::refuse(skb, *now),
                             Lateness::InTime => {}
                         }
-                        hold_refused(cpu, skb, point);
+                        hold_refused(cpu, skb, point, aux);
                         Verdict::No
                     }
                 }
             }
-            Known::Followed | Known::Held(_) | Known::Ended => {
+            Known::Followed | Known::Held(_) | Known::Ended(_) => {
                 if !memory::knows(skb) {
                     return Verdict::No;
                 }
@@ -235,7 +310,7 @@ pub(crate) fn record(
     // SAFETY: `cpu` is this CPU's buffer; see `busy` for programs that interrupt this one.
     unsafe {
         let mut now = 0;
-        let verdict = judge(here, skb, point, known, &mut now);
+        let verdict = judge(here, skb, (point, aux), known, &mut now);
         if verdict == Verdict::No {
             return false;
         }
@@ -253,7 +328,7 @@ pub(crate) fn record(
                 memory::follow(skb, now);
             }
             let look = match known {
-                Known::ByDevice(_, look) | Known::Born(_, look) => Some(look),
+                Known::ByDevice(_, look) | Known::Born(_, look) | Known::Ended(Some(look)) => Some(look),
                 _ => None,
             };
             send_alone(number, packet, look, Event { point, aux, dt_ns: 0, arg });
@@ -287,6 +362,7 @@ pub(crate) fn record(
         let mut fresh = verdict != Verdict::GoesOn as u64;
         let look = match known {
             Known::ByDevice(_, look) | Known::Born(_, look) if fresh || look.again => Some(look),
+            Known::Ended(Some(look)) if fresh => Some(look),
             _ => None,
         };
         if fresh || queued || n == 0 || look.is_some() || left_idle(cpu) != 0 {
@@ -308,7 +384,7 @@ pub(crate) fn record(
                 {
                     // What was written is beyond the chunk's end, and stays there.
                     memory::refuse(skb, now);
-                    hold_refused(cpu, skb, point);
+                    hold_refused(cpu, skb, point, aux);
                     (&raw mut (*cpu).busy).write_volatile(0);
                     return false;
                 }
@@ -358,9 +434,15 @@ pub(crate) fn record(
         if point == NET_DEV_QUEUE {
             locks::forget(cpu, skb);
         }
-        (*cpu).last_point = point;
+        if point < SPAN_FIRST {
+            (*cpu).last_point = if point == HOOK_SLOT { HOOK_SLOT + u16::from(HookAux::unpack(aux).hook) } else { point };
+            (*cpu).last_at = situation(point, aux);
+        }
+        if let Known::ByDevice(dev, _) | Known::Born(dev, _) = known {
+            (*cpu).netns = dev.netns;
+        }
         (*cpu).wanted = HAND_WANTED;
-        (*cpu).skb = if let Known::Ended = known { 0 } else { skb };
+        (*cpu).skb = if let Known::Ended(_) = known { 0 } else { skb };
         (&raw mut (*cpu).busy).write_volatile(0);
     }
     true
@@ -440,37 +522,93 @@ pub(crate) fn queueing() -> Option<*mut CpuBuffer> {
 }
 
 /// Writes down that the packet which this CPU has at hand was put into the queue of `sk`, which
-/// holds `queued` datagrams. User space checks that `port` is the packet's: a socket can be woken
-/// for other reasons.
+/// holds `queued` datagrams.
+///
+/// A socket can be woken for other reasons, and what is put into the queue can be a clone (raw sockets,
+/// ping's) or be merged into what lies there (TCP). So it is looked at what lies last in the queue. For
+/// TCP and UDP user space checks that `port` is the packet's; TCP's `queued` is the low half of the last
+/// sk_buff's address. Other sockets' packets are the packet at hand or its clone, which is followed from
+/// then on.
 #[inline(always)]
-pub(crate) fn record_ready(sk: Ptr, point: u16, port: u16, queued: impl FnOnce() -> u32) {
+pub(crate) fn record_ready(sk: Ptr, point: u16, port: u16, kind: Socket) {
     let Some((skb, last)) = at_hand() else { return };
-    if last < HOOK_SLOT && !matches!(last, NETIF_RECEIVE | TRANSPORT) {
+    let received = last == NETIF_RECEIVE
+        || last == TRANSPORT
+        || last == HOOK_SLOT + Hook::Prerouting as u16
+        || last == HOOK_SLOT + Hook::Input as u16
+        || last == point;
+    if !received {
         return;
     }
     let packet = Ptr::new(skb, false);
+    let tail = sk.follow(offset!(sock_receive_tail)).address();
+    let (queued, mut moved) = match kind {
+        Socket::Udp(queued) => (queued, 0),
+        Socket::Tcp => (skb::low_half(tail), 0),
+        Socket::Other if tail == skb => (0, 0),
+        Socket::Other => {
+            let head = |skb: u64| Ptr::new(skb, false).load::<u64>(offset!(skb_head));
+            if head(tail) != head(skb) {
+                return;
+            }
+            (0, tail)
+        }
+    };
     let Some(here) = enter(packet, point) else { return };
     // The chunk is a few seconds old at most, which is near enough.
     // SAFETY: this CPU's own buffer.
     let now = unsafe { (*here.cpu).header.base_ns };
-    let queued = queued();
     // Where packets are left out, receives are of interest only until this one has been read.
-    memory::follow_socket(sk.address(), now, if select::is_on() { queued } else { 0 });
+    let receives = match kind {
+        Socket::Udp(queued) if select::is_on() => queued,
+        _ => 0,
+    };
+    memory::follow_socket(sk.address(), now, receives);
     let arg = ReadyArg { sk: skb::low_half(sk.address()), queued }.pack();
-    record(here, packet, point, Known::Followed, port, arg);
+    if !record(here, packet, point, Known::Followed, port, arg) {
+        moved = 0;
+    }
+    if moved != 0 {
+        memory::follow(moved, now);
+        record(here, packet, MOVED, Known::Followed, 0, moved);
+    }
+}
+
+/// Whose queue a packet is put into.
+#[derive(Clone, Copy)]
+pub(crate) enum Socket {
+    Tcp,
+    /// With so many datagrams in the queue.
+    Udp(u32),
+    /// Raw sockets, ping's, and all others.
+    Other,
 }
 
 impl Here {
-    /// Whether it is not known already that the packet is refused.
+    /// Whether it is not known already that the packet is refused: that another one has its address by
+    /// now, the grammar tells.
     #[inline(always)]
     pub(crate) fn goes_on(self, point: u16) -> bool {
+        if !self.same {
+            return true;
+        }
         // SAFETY: this CPU's own buffer.
         unsafe {
-            let refused = self.same && (*self.cpu).wanted == HAND_REFUSED;
-            if refused {
-                (*self.cpu).last_point = point;
+            if (*self.cpu).wanted != HAND_REFUSED {
+                return true;
             }
-            !refused
+            if point < HOOK_SLOT {
+                let last = 1_u64 << ((*self.cpu).last_at & 63);
+                let leads = before(point, 0, Next::GoesOn) | before(point, 0, Next::IfSame);
+                if leads & last == 0 {
+                    memory::forget((*self.cpu).skb);
+                    (*self.cpu).skb = 0;
+                    return true;
+                }
+                (*self.cpu).last_at = situation(point, 0);
+            }
+            (*self.cpu).last_point = point;
+            false
         }
     }
 
@@ -495,7 +633,7 @@ impl Here {
         // A neighbour that has not been heard of for a while is asked about, and sent to at once.
         self.same
             && (last >= HOOK_SLOT
-                || matches!(last, IP_OUTPUT | IP_FINISH | NEIGH_QUEUE | NETIF_RECEIVE))
+                || matches!(last, LOCAL_OUT | IP_OUTPUT | IP_FINISH | NEIGH_QUEUE | NETIF_RECEIVE))
     }
 }
 

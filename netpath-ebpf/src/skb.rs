@@ -8,7 +8,10 @@ use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use netpath_common::{
     layout::Layout,
     place::DevId,
-    wire::{Addr, Cell, FRAGMENT, KIND_SEGMENT, KIND_TUPLE4, KIND_TUPLE6, Segment, Tuple4, Tuple6},
+    wire::{
+        Addr, Cell, FRAGMENT, KIND_SEGMENT, KIND_TUPLE4, KIND_TUPLE6, MORE_FRAGMENTS, Segment, Tuple4,
+        Tuple6,
+    },
 };
 
 /// Set by user space before loading.
@@ -194,6 +197,9 @@ fn transport(proto: u8, l4: &[u8]) -> Transport {
             t.sport = [l4[0], l4[1]];
             t.dport = [l4[2], l4[3]];
             t.header_len = 8;
+            if proto == UDP {
+                t.seq = u32::from_be_bytes([l4[8], l4[9], l4[10], l4[11]]);
+            }
         }
         ICMP | ICMPV6 => {
             t.flags = l4[0];
@@ -224,7 +230,8 @@ pub(crate) struct Header {
     pub(crate) protocol: u16,
     /// Bytes of the packet from there on.
     pub(crate) len: u32,
-    /// Where the transport header is, if that is known.
+    /// Where the transport header of a [`FLOW6`] is; of others, where the data ends that lies in one
+    /// piece.
     transport: u64,
 }
 
@@ -247,7 +254,8 @@ pub(crate) fn header(skb: Ptr, network: Network) -> Header {
     // What precedes it is a link header, where there is one yet.
     let len = if before <= LINK_MAX { len.wrapping_sub(before) } else { len };
     let protocol = skb.load::<u16>(offset!(skb_protocol));
-    Header { address, protocol, len, transport: 0 }
+    let tail = skb.load::<u64>(offset!(skb_head)) + u64::from(skb.load::<u32>(offset!(skb_tail)));
+    Header { address, protocol, len, transport: tail }
 }
 
 /// Bytes that a link header can have, with room for VLAN tags.
@@ -273,8 +281,8 @@ pub(crate) fn describe(
         };
     }
     match protocol {
-        ETH_P_IP => describe_v4(address, len, cells),
-        ETH_P_IPV6 => describe_v6(address, len, cells),
+        ETH_P_IP => describe_v4(address, len, transport, cells),
+        ETH_P_IPV6 => describe_v6(address, len, transport, cells),
         FLOW6 => describe_flow6(address, len, transport, cells),
         _ => 0,
     }
@@ -288,12 +296,13 @@ impl Header {
 }
 
 #[inline(always)]
-fn describe_v4(l3: u64, len: u32, cells: *mut Cell) -> u64 {
+fn describe_v4(l3: u64, len: u32, tail: u64, cells: *mut Cell) -> u64 {
     let Some(h) = peek::<{ 20 + L4_BYTES }>(l3) else { return 0 };
     let proto = h[9];
     let header_len = u32::from(h[0] & 0xf) * 4;
-    let first_fragment = u16::from_be_bytes([h[6], h[7]]) & 0x1fff == 0;
-    let t = if !first_fragment {
+    let frag = u16::from_be_bytes([h[6], h[7]]);
+    let first_fragment = frag & 0x1fff == 0;
+    let mut t = if !first_fragment {
         transport(0, &h[20..])
     } else if header_len == 20 {
         transport(proto, &h[20..])
@@ -306,6 +315,10 @@ fn describe_v4(l3: u64, len: u32, cells: *mut Cell) -> u64 {
         0 => len,
         total => u32::from(total),
     };
+    finish(&mut t, proto, l3 + u64::from(header_len), tail, total.wrapping_sub(header_len));
+    if proto != TCP || !first_fragment {
+        t.ack = fragment_at(u32::from(frag & 0x1fff) * 8, frag & 0x2000 != 0);
+    }
     let tuple = Tuple4 {
         kind: KIND_TUPLE4,
         proto,
@@ -331,8 +344,23 @@ fn describe_v4(l3: u64, len: u32, cells: *mut Cell) -> u64 {
     2
 }
 
+/// Takes back what was read of a datagram's payload where that is not all there: `l4` is where its header
+/// is, which has `length` bytes with its payload.
 #[inline(always)]
-fn describe_v6(l3: u64, len: u32, cells: *mut Cell) -> u64 {
+fn finish(t: &mut Transport, proto: u8, l4: u64, tail: u64, length: u32) {
+    if proto == UDP && (length < 12 || l4 + 12 > tail) {
+        t.seq = 0;
+    }
+}
+
+/// A fragment's place, as [`Segment::ack`] has it.
+#[inline(always)]
+fn fragment_at(offset: u32, more: bool) -> u32 {
+    offset | if more { MORE_FRAGMENTS } else { 0 }
+}
+
+#[inline(always)]
+fn describe_v6(l3: u64, len: u32, tail: u64, cells: *mut Cell) -> u64 {
     let Some(h) = peek::<8>(l3) else { return 0 };
     let Some(l4) = peek::<L4_BYTES>(l3 + u64::from(IPV6_BYTES)) else { return 0 };
     if !addresses_v6(l3 + 8, l3 + 24, cells) {
@@ -344,8 +372,16 @@ fn describe_v6(l3: u64, len: u32, cells: *mut Cell) -> u64 {
         0 => len.saturating_sub(IPV6_BYTES),
         length => u32::from(length),
     };
-    let t = transport(carried, &l4);
-    write_v6(cells, proto, &t, length, if fragment { FRAGMENT } else { 0 })
+    let mut t = transport(carried, &l4);
+    finish(&mut t, carried, l3 + u64::from(IPV6_BYTES), tail, length);
+    let mut ip_id = 0;
+    if fragment {
+        let at = u16::from_be_bytes([l4[2], l4[3]]);
+        t.ack = fragment_at(u32::from(at & 0xfff8), at & 1 != 0);
+        t.header_len = 8;
+        ip_id = u16::from_be_bytes([l4[6], l4[7]]);
+    }
+    write_v6(cells, proto, &t, length, ip_id, if fragment { FRAGMENT } else { 0 })
 }
 
 /// A packet whose IPv6 header will be made of a flow.
@@ -357,7 +393,7 @@ fn describe_flow6(flow: u64, len: u32, l4: u64, cells: *mut Cell) -> u64 {
         return 0;
     }
     let proto = Ptr::new(flow, false).load::<u8>(offset!(flow6_proto));
-    write_v6(cells, proto, &transport(proto, &h), len.saturating_sub(IPV6_BYTES), 0)
+    write_v6(cells, proto, &transport(proto, &h), len.saturating_sub(IPV6_BYTES), 0, 0)
 }
 
 /// Reads two addresses to their cells; `false` where they can't be read. Straight there: the stack has no
@@ -374,7 +410,14 @@ fn addresses_v6(saddr: u64, daddr: u64, cells: *mut Cell) -> bool {
 
 /// What follows the addresses. `length` is that of what follows the IPv6 header.
 #[inline(always)]
-fn write_v6(cells: *mut Cell, proto: u8, t: &Transport, length: u32, fragment: u32) -> u64 {
+fn write_v6(
+    cells: *mut Cell,
+    proto: u8,
+    t: &Transport,
+    length: u32,
+    ip_id: u16,
+    fragment: u32,
+) -> u64 {
     let tuple = Tuple6 {
         kind: KIND_TUPLE6,
         proto,
@@ -385,7 +428,7 @@ fn write_v6(cells: *mut Cell, proto: u8, t: &Transport, length: u32, fragment: u
     };
     let segment = Segment {
         kind: KIND_SEGMENT,
-        ip_id: 0,
+        ip_id,
         payload: length.saturating_sub(t.header_len) | fragment,
         seq: t.seq,
         ack: t.ack,
