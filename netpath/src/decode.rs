@@ -18,7 +18,7 @@ use netpath_common::wire::{
 };
 use thiserror::Error;
 
-use crate::packet::{Bytes, Headers, Tuple};
+use crate::packet::{Bytes, Headers, TCP, Tuple};
 
 const CELL: usize = 16;
 const HEADER: usize = size_of::<ChunkHeader>();
@@ -268,7 +268,9 @@ impl Reader<'_> {
                     headers.payload = payload & !FRAGMENT;
                     headers.fragment = payload & FRAGMENT != 0;
                     headers.seq = u32_at(cell, 8);
-                    headers.ack = u32_at(cell, 12);
+                    let last = u32_at(cell, 12);
+                    let tcp = headers.tuple.is_some_and(|t| t.proto == TCP) && !headers.fragment;
+                    (headers.ack, headers.fragment_at) = if tcp { (last, 0) } else { (0, last) };
                 }
                 KIND_BYTES => {
                     let (link, length) = (cell[2], usize::from(cell[3]));

@@ -60,11 +60,13 @@
 //!   builds a new sk_buff: a flight ends as vanished and another is picked up.
 
 mod assemble;
-mod role;
+mod family;
+mod identity;
+mod recent;
 mod sockets;
 
 pub use assemble::{Assembler, Counters};
-use netpath_common::point::LATE;
+use netpath_common::{point::LATE, situation::At};
 
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +77,8 @@ use crate::packet::{Bytes, Headers, Tuple};
 pub const REACHED_NS: u64 = 1_000_000_000;
 /// Any other flight is closed after this long without an event, ns.
 pub const SILENT_NS: u64 = 10_000_000_000;
+/// One that lies in a queue, or whose data may wait in its socket for a reader, is after this, ns.
+pub const WAITING_NS: u64 = 130_000_000_000;
 /// Events that a flight can hold.
 pub const EVENTS_MAX: usize = 192;
 /// Flights that can be open at once; beyond, the one that was silent longest is closed.
@@ -109,6 +113,8 @@ pub enum End {
     Merged,
     /// Dropped by the kernel, for `enum skb_drop_reason`.
     Dropped { reason: u16 },
+    /// Still under way when the trace ended.
+    UnderWay,
     /// Ended where packets don't end, or fell silent.
     #[default]
     Vanished,
@@ -135,6 +141,11 @@ impl Flight {
     pub fn is_late(&self) -> bool {
         self.marks.first().is_some_and(|mark| mark.point == LATE)
     }
+
+    /// Until when it had its way in common with others of its family, ns.
+    pub fn shared_until_ns(&self) -> Option<u64> {
+        Some(self.marks.get(self.shared.checked_sub(1)?)?.at_ns)
+    }
 }
 
 /// One packet's passage.
@@ -153,8 +164,27 @@ pub struct Flight {
     /// The headers themselves, where they were captured.
     pub captured: Option<Box<Captured>>,
     pub end: End,
+    /// The general situation that it was last seen in.
+    pub at: Option<At>,
+    /// The namespace that it was last seen in; 0 where none was named.
+    pub netns: u32,
+    /// The headers that it is known by now: after NAT, inside a tunnel the outer packet's.
+    pub known: Option<Headers>,
     /// It is inside another packet, whose headers are none of its own.
     pub in_tunnel: bool,
+    /// Nothing has shown that all of its events are one packet's.
+    pub ambiguous: bool,
+    /// The number of the flight that it, and others, are copies or parts of; 0 where there are none.
+    pub family: u64,
+    /// Of the marks, how many it has in common with others of its family.
+    pub shared: usize,
+    /// The packet that it is a copy of, or a part that did not get furthest.
+    pub copy_of: Option<u64>,
+    /// It only went on as others.
+    pub absorbed: bool,
+    /// Flights whose data TCP has put into this one's sk_buff.
+    #[expect(clippy::vec_box, reason = "flights move between maps, lines and here")]
+    pub joined: Vec<Box<Flight>>,
     /// Events of it were lost, or did not fit.
     pub incomplete: bool,
 }

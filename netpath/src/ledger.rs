@@ -104,6 +104,16 @@ pub struct Coverage {
     pub dropped: u64,
     /// Fell silent in a place where packets don't end.
     pub vanished: u64,
+    /// Still under way when the trace ended.
+    #[serde(default)]
+    pub under_way: u64,
+    /// Nothing shows that all of their events are one packet's: they are in no figure.
+    #[serde(default)]
+    pub ambiguous: u64,
+    /// Copies of packets that passed the interface, and parts that others went further than; not in
+    /// `seen`.
+    #[serde(default)]
+    pub copies: u64,
     /// Packets on the path's devices that did not pass that interface; not in `seen`.
     pub elsewhere: u64,
     /// Packets other than IP (ARP, …); not in `seen`.
@@ -265,22 +275,28 @@ impl Ledger {
         }
         let scratch = &mut self.scratch;
         classify::classify(flight, &self.devices, &mut scratch.steps);
-        let direction = path::direction(&scratch.steps, &self.topology);
+        let passed = path::direction(&scratch.steps, &self.topology);
         if flight.is_late() {
-            self.add_late(flight, direction);
+            self.add_late(flight, passed.map(|(direction, _)| direction));
             return;
         }
-        let Some(direction) = direction else {
+        let Some((direction, passed_ns)) = passed else {
             self.coverage.elsewhere += 1;
             return;
         };
+        if flight.copy_of.is_some() && flight.shared_until_ns() >= Some(passed_ns) {
+            self.coverage.copies += 1;
+            return;
+        }
         self.coverage.seen += 1;
         self.coverage.sampled += 1;
-        if flight.incomplete || !flight.end.is_arrival() {
+        if flight.incomplete || flight.ambiguous || !flight.end.is_arrival() {
             self.transactions.forget(flight);
         }
         match flight.end {
             _ if flight.incomplete => self.coverage.incomplete += 1,
+            _ if flight.ambiguous => self.coverage.ambiguous += 1,
+            End::UnderWay => self.coverage.under_way += 1,
             End::Dropped { reason } => {
                 self.coverage.dropped += 1;
                 let key = drops::key(reason, &scratch.steps, &self.hooks);
@@ -302,7 +318,7 @@ impl Ledger {
         flight.headers.as_ref()?.tuple?;
         let scratch = &mut self.scratch;
         classify::classify(flight, &self.devices, &mut scratch.steps);
-        let direction = path::direction(&scratch.steps, &self.topology)?;
+        let (direction, _) = path::direction(&scratch.steps, &self.topology)?;
         self.attribute();
         let scratch = &self.scratch;
         let total_ns = scratch.cuts.iter().map(|c| c.ns).sum();

@@ -100,7 +100,7 @@ pub struct Headers {
     pub ip_id: u16,
     /// Bytes after the transport header.
     pub payload: u32,
-    /// TCP sequence number.
+    /// TCP sequence number; the first four bytes of a UDP datagram's payload, 0 where they are not known.
     pub seq: u32,
     /// TCP acknowledgment number.
     pub ack: u32,
@@ -109,6 +109,10 @@ pub struct Headers {
     /// The transport header is in another fragment.
     #[serde(default)]
     pub fragment: bool,
+    /// Of a fragment: where its data begins in the whole packet's, bytes, with
+    /// [`netpath_common::wire::MORE_FRAGMENTS`]; else 0.
+    #[serde(default)]
+    pub fragment_at: u32,
     /// Segments that GSO will make of it; 0 where it is a single one.
     pub gso_segs: u16,
 }
@@ -123,22 +127,89 @@ pub struct Bytes {
     pub data: Vec<u8>,
 }
 
+/// TCP's flags.
+pub const FIN: u8 = 0x01;
+pub const SYN: u8 = 0x02;
+pub const RST: u8 = 0x04;
+pub const ACK: u8 = 0x10;
+
 impl Headers {
-    /// Whether both can be of the same packet, judged by what neither NAT nor GRO changes: TCP's
-    /// sequence number, ICMP's, else the IP identification and the length.
+    /// Whether both can be of the same packet, judged by all that tells packets apart and that neither
+    /// NAT, GRO, segmentation nor reassembly changes.
     pub fn same_packet(&self, other: &Self) -> bool {
         let (Some(a), Some(b)) = (&self.tuple, &other.tuple) else { return true };
         if a.proto != b.proto || a.src.is_ipv4() != b.src.is_ipv4() {
             return false;
         }
-        match a.proto {
-            TCP => self.seq == other.seq,
-            ICMP | ICMPV6 => a.dport == b.dport,
-            _ => self.ip_id == other.ip_id && (self.payload == other.payload || self.is_gso(other)),
+        let fragments = self.is_fragment() || other.is_fragment();
+        // IPv6 has an identification in fragments only.
+        let identified = a.src.is_ipv4() || (self.ip_id != 0 && other.ip_id != 0);
+        if identified && self.ip_id != other.ip_id {
+            return false;
         }
+        if fragments {
+            return true;
+        }
+        let gso = self.is_gso(other);
+        let sized = self.payload == other.payload || gso;
+        match a.proto {
+            TCP => {
+                let told = if gso { SYN | RST } else { SYN | RST | FIN };
+                sized
+                    && (self.seq, self.ack) == (other.seq, other.ack)
+                    && (self.flags ^ other.flags) & told == 0
+                    && !answers(a, b)
+            }
+            UDP => {
+                sized
+                    && (self.seq == other.seq || self.seq == 0 || other.seq == 0)
+                    && !answers(a, b)
+            }
+            ICMP | ICMPV6 => sized && self.flags == other.flags && a.dport == b.dport,
+            _ => sized,
+        }
+    }
+
+    /// Whether equal headers mean the same packet, as good as certainly.
+    pub fn are_telling(&self) -> bool {
+        let Some(tuple) = &self.tuple else { return false };
+        self.ip_id != 0
+            || match tuple.proto {
+                TCP => self.payload > 0 || self.flags & (SYN | RST) != 0,
+                UDP => self.seq != 0,
+                ICMP | ICMPV6 => true,
+                _ => false,
+            }
+    }
+
+    /// Whether a packet with these headers is a copy of this one, a fragment or a segment of it.
+    pub fn is_part_or_copy(&self, other: &Self) -> bool {
+        let (Some(a), Some(b)) = (&self.tuple, &other.tuple) else { return false };
+        if a.proto == b.proto && self.gso_segs > 1 && other.gso_segs <= 1 && a.proto != ICMP {
+            let within = match a.proto {
+                TCP => other.seq.wrapping_sub(self.seq) < self.payload,
+                _ => other.payload <= self.payload,
+            };
+            return within && (a.sport, a.dport, a.src, a.dst) == (b.sport, b.dport, b.src, b.dst);
+        }
+        let one = !self.is_fragment() && other.is_fragment();
+        let ends = (a.src, a.dst) == (b.src, b.dst);
+        (other.are_telling() || (one && ends)) && self.same_packet(other)
+    }
+
+    /// Whether it is a fragment.
+    pub fn is_fragment(&self) -> bool {
+        self.fragment || self.fragment_at != 0
     }
 
     fn is_gso(&self, other: &Self) -> bool {
         self.gso_segs > 1 || other.gso_segs > 1
     }
+}
+
+/// Whether one of them goes back the way of the other. (A NAT that turns both addresses round leaves
+/// the ports.)
+fn answers(a: &Tuple, b: &Tuple) -> bool {
+    (a.src, a.sport, a.dst, a.dport) == (b.dst, b.dport, b.src, b.sport)
+        && (a.src, a.sport) != (a.dst, a.dport)
 }

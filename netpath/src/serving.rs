@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use netpath_common::{
     hop::{At, Hop, Measure},
-    point::POINTS,
+    point::{POINTS, seen_by},
     span::SPANS,
 };
 use serde::{Deserialize, Serialize};
@@ -133,7 +133,7 @@ impl Serving {
 
     /// The backend that a situation is seen by.
     fn at(&self, at: At) -> Result<Backend, String> {
-        let Some(point) = at.point() else { return self.links().map(|_| Backend::NetfilterLink) };
+        let Some(point) = seen_by(at) else { return self.links().map(|_| Backend::NetfilterLink) };
         match self.points.get(&point.point) {
             Some(Source::By(backend, _)) => Ok(*backend),
             Some(Source::Absent(why)) => Err(why.clone()),

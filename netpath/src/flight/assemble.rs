@@ -2,18 +2,26 @@
 
 use std::collections::VecDeque;
 
-use netpath_common::point::{CONSUME_SKB, KFREE_SKB, SK_READY, SOCK_RECV};
+use netpath_common::{
+    point::{
+        CONSUME_SKB, KFREE_SKB, MOVED, SEND_BEGIN, SK_READY, SKB_COPY, SOCK_RECV, is_told_later,
+        situation,
+    },
+    situation::{At, Role, copies},
+};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Captured, EVENTS_MAX, End, Flight, Mark, OPEN_MAX, REACHED_NS, SILENT_NS,
-    role::{Role, enters_tunnel, goes_on, quiet_end, role},
+    Captured, EVENTS_MAX, End, Flight, Mark, OPEN_MAX, REACHED_NS, SILENT_NS, WAITING_NS,
+    family::Families,
+    identity::{Fate, fate, namespace, quiet_end, role},
+    recent::{self, Recent},
     sockets::{self, Sockets},
 };
 use crate::{
     decode::{Batch, Event, Gap, Piece},
-    packet::Bytes,
+    packet::{Bytes, Headers},
 };
 
 /// How often silent flights are looked for, ns of event time.
@@ -24,6 +32,10 @@ const EVICTED_AT_ONCE: usize = OPEN_MAX / 16;
 const WINDOWS_MAX: usize = 64;
 /// After a gap, packets that began in it are met in mid-path for this long, ns.
 const RESUMED_NS: u64 = 50_000_000;
+/// What a freed packet goes on as turns up within this, ns.
+const LIMBO_NS: u64 = 1_000_000;
+/// Packets whose data TCP has put into another's, and that are read with it, at most.
+const JOINED_MAX: usize = 256;
 
 /// What the assembler has counted. All are numbers of flights, but for `strays`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +50,9 @@ pub struct Counters {
     pub early: u64,
     /// Flights that a gap cut short, or that began in one; they are left out.
     pub cut: u64,
+    /// Flights that went on as others: fragmented, segmented or rebuilt.
+    #[serde(default)]
+    pub absorbed: u64,
 }
 
 /// Turns pieces, in order, into finished flights.
@@ -49,6 +64,12 @@ pub struct Assembler {
     spare: Vec<Box<Flight>>,
     counters: Counters,
     swept_ns: u64,
+    /// The newest piece's time, ns.
+    now_ns: u64,
+    recent: Recent,
+    families: Families,
+    /// By CPU: what it freed last where packets are rebuilt or cut up.
+    limbo: FxHashMap<u16, Box<Flight>>,
     /// Flights that began before are left out, ns.
     since_ns: u64,
     /// Gaps that are still ahead.
@@ -114,7 +135,7 @@ impl Assembler {
             }
             self.close_copied(u64::MAX, done);
             for flight in self.take_all() {
-                if quiet_end(&flight.marks) == End::Reached {
+                if quiet_end(&flight) == End::Reached {
                     self.finish(Some(flight), done);
                 } else {
                     self.counters.cut += 1;
@@ -134,7 +155,7 @@ impl Assembler {
 
     /// Whether a flight may have begun in the last gap.
     fn began_in_gap(&self, first: &Mark) -> bool {
-        let begins = matches!(role(first.point, first.aux), Role::Birth);
+        let begins = role(first.point, first.aux) == Role::Birth;
         !begins && self.resumed_ns.is_some_and(|until| first.at_ns < until + RESUMED_NS)
     }
 
@@ -156,6 +177,7 @@ impl Assembler {
 
     /// Takes one piece.
     pub fn piece(&mut self, piece: &Piece, events: &[Event], done: &mut impl FnMut(&Flight)) {
+        self.now_ns = self.now_ns.max(piece.start_ns);
         self.pass_gaps(piece.start_ns, done);
         if piece.start_ns.saturating_sub(self.swept_ns) > SWEEP_NS {
             self.sweep(piece.start_ns, done);
@@ -183,35 +205,44 @@ impl Assembler {
             self.close(delivered, done);
             return;
         }
+        self.release_limbo(piece.cpu, piece.start_ns, done);
         let here = Here::of(piece);
         let mut flight = self.open.remove(&piece.skb);
-        let enters = flight.as_deref().is_some_and(|f| enters_tunnel(f, events));
-        if let (Some(open), Some(headers)) = (&flight, &piece.headers)
-            && !(open.in_tunnel || enters)
-            && open.headers.as_ref().is_some_and(|known| !known.same_packet(headers))
-        {
-            self.finish(flight.take(), done);
-        }
         let mut headers = piece.headers;
         let mut bytes = piece.bytes.as_deref();
         for event in events {
+            if event.point == MOVED {
+                self.moved(flight.take(), event.arg, done);
+                continue;
+            }
             let role = role(event.point, event.aux);
-            if role == Role::Birth && !goes_on(flight.as_deref_mut(), event) {
-                self.finish(flight.take(), done);
+            let mut wrapped = false;
+            if let Some(open) = &mut flight {
+                match fate(open, event, headers.as_ref()) {
+                    Fate::GoesOn => {}
+                    Fate::Perhaps => open.ambiguous = true,
+                    Fate::Wrapped => (open.in_tunnel, wrapped) = (true, true),
+                    Fate::Unwrapped => open.in_tunnel = false,
+                    Fate::Over => self.finish(flight.take(), done),
+                }
             }
             if flight.is_none() && matches!(role, Role::Birth | Role::Passage) {
-                flight = Some(self.begin(piece.skb));
+                flight = Some(self.begin(piece, event, headers.as_ref(), done));
             }
             let Some(open) = &mut flight else {
                 self.counters.strays += 1;
                 continue;
             };
-            if let Some(headers) = headers.take()
-                && !open.in_tunnel
-            {
-                learn(open, headers);
-                if let Some(bytes) = bytes.take() {
-                    keep(open, bytes);
+            if let Some(headers) = headers.take() {
+                if open.in_tunnel {
+                    if wrapped || open.known.is_none() {
+                        open.known = Some(headers);
+                    }
+                } else {
+                    learn(open, headers);
+                    if let Some(bytes) = bytes.take() {
+                        keep(open, bytes);
+                    }
                 }
             }
             if event.point == SK_READY {
@@ -223,18 +254,25 @@ impl Assembler {
                     for stale in self.sockets.queue(flight.take(), event) {
                         self.finish(Some(stale), done);
                     }
+                } else if sockets::is_stream(open)
+                    && let Some(with) = self.sockets.joins(open, event)
+                {
+                    self.merge(flight.take(), with, done);
                 }
                 continue;
             }
             if role == Role::Last {
                 let end = match event.point {
                     KFREE_SKB => End::Dropped { reason: event.aux },
-                    CONSUME_SKB => quiet_end(&open.marks),
+                    CONSUME_SKB => quiet_end(open),
                     _ => End::Delivered,
                 };
                 open.end = end;
                 if event.point != CONSUME_SKB {
                     push(open, event, here);
+                } else if can_go_on_as_another(open) {
+                    self.into_limbo(piece.cpu, flight.take(), done);
+                    continue;
                 }
                 if self.returns && end == End::Delivered {
                     // Those that no socket was woken for come back at once.
@@ -246,6 +284,7 @@ impl Assembler {
             push(open, event, here);
         }
         if let Some(flight) = flight {
+            self.recent.touch(piece.cpu, &flight);
             self.open.insert(piece.skb, flight);
             if self.open.len() > OPEN_MAX {
                 self.evict(done);
@@ -253,38 +292,158 @@ impl Assembler {
         }
     }
 
+    /// A socket has got a clone of the packet: the flight goes on under the clone's address.
+    fn moved(&mut self, flight: Option<Box<Flight>>, to: u64, done: &mut impl FnMut(&Flight)) {
+        let Some(mut flight) = flight else { return };
+        let stale = self.open.remove(&to);
+        self.finish(stale, done);
+        flight.skb = to;
+        self.open.insert(to, flight);
+    }
+
+    /// TCP has put the packet's data into the sk_buff at this address, which lies in its socket's queue:
+    /// whoever reads that reads both.
+    fn merge(&mut self, flight: Option<Box<Flight>>, with: u64, done: &mut impl FnMut(&Flight)) {
+        let Some(flight) = flight else { return };
+        match self.open.get_mut(&with) {
+            Some(into) if into.joined.len() < JOINED_MAX => into.joined.push(flight),
+            _ => self.finish(Some(flight), done),
+        }
+    }
+
+    /// Keeps a flight that was freed where packets are rebuilt, cut up or copied: what it goes on as may
+    /// turn up next on this CPU.
+    fn into_limbo(&mut self, cpu: u16, flight: Option<Box<Flight>>, done: &mut impl FnMut(&Flight)) {
+        let Some(flight) = flight else { return };
+        self.recent.touch(cpu, &flight);
+        if let Some(before) = self.limbo.insert(cpu, flight) {
+            self.close(Some(before), done);
+        }
+    }
+
+    /// Gives up on what a CPU freed so long ago that nothing more comes of it.
+    fn release_limbo(&mut self, cpu: u16, now_ns: u64, done: &mut impl FnMut(&Flight)) {
+        if self.limbo.get(&cpu).is_some_and(|f| now_ns.saturating_sub(last_ns(f)) > LIMBO_NS) {
+            let freed = self.limbo.remove(&cpu);
+            self.close(freed, done);
+        }
+    }
+
     /// Closes every flight: the recording is over.
     pub fn finish_all(&mut self, mut done: impl FnMut(&Flight)) {
         self.pass_gaps(u64::MAX, &mut done);
         self.close_copied(u64::MAX, &mut done);
-        for flight in self.take_all() {
-            self.finish(Some(flight), &mut done);
+        for (_, freed) in std::mem::take(&mut self.limbo) {
+            self.close(Some(freed), &mut done);
+        }
+        let now_ns = self.now_ns;
+        for mut flight in self.take_all() {
+            flight.end = quiet_end(&flight);
+            let waits = flight.at.is_some_and(|at| at.row().waits);
+            if flight.end == End::Vanished
+                && (waits || now_ns.saturating_sub(last_ns(&flight)) < SILENT_NS)
+            {
+                flight.end = End::UnderWay;
+            }
+            self.close(Some(flight), &mut done);
         }
     }
 
-    fn begin(&mut self, skb: u64) -> Box<Flight> {
+    /// Begins a flight: of a packet's own, or of a copy or part of one that this CPU has at hand.
+    fn begin(
+        &mut self,
+        piece: &Piece,
+        event: &Event,
+        headers: Option<&Headers>,
+        done: &mut impl FnMut(&Flight),
+    ) -> Box<Flight> {
         self.counters.begun += 1;
         let mut flight = self.spare.pop().unwrap_or_default();
         flight.marks.clear();
         *flight = Flight {
             seq: self.counters.begun,
-            skb,
+            skb: piece.skb,
             marks: std::mem::take(&mut flight.marks),
             ..Flight::default()
         };
+        if let (Some(headers), Some(at)) = (headers, situation(event.point, event.aux)) {
+            self.find_parent(&mut flight, piece.cpu, at, event.at_ns, headers, done);
+        }
         flight
+    }
+
+    fn find_parent(
+        &mut self,
+        flight: &mut Flight,
+        cpu: u16,
+        at: At,
+        at_ns: u64,
+        headers: &Headers,
+        done: &mut impl FnMut(&Flight),
+    ) {
+        let limbo = self.limbo.get_mut(&cpu);
+        if let Some(freed) = limbo
+            && recent::is_of(freed, at, headers)
+        {
+            self.families.join(freed, flight);
+            flight.known = Some(*headers);
+            // Its end was another's beginning.
+            let freed = self.limbo.remove(&cpu);
+            self.close(freed, done);
+            return;
+        }
+        for (skb, seq) in self.recent.candidates(cpu, at_ns, headers) {
+            if let Some(parent) = self.open.get_mut(&skb)
+                && parent.seq == seq
+                && recent::is_of(parent, at, headers)
+            {
+                self.families.join(parent, flight);
+                flight.known = Some(*headers);
+                return;
+            }
+        }
     }
 
     /// Ends a flight that nothing has ended.
     fn finish(&mut self, flight: Option<Box<Flight>>, done: &mut impl FnMut(&Flight)) {
         if let Some(mut flight) = flight {
-            flight.end = quiet_end(&flight.marks);
+            flight.end = quiet_end(&flight);
             self.close(Some(flight), done);
         }
     }
 
     fn close(&mut self, flight: Option<Box<Flight>>, done: &mut impl FnMut(&Flight)) {
         let Some(mut flight) = flight else { return };
+        // What was merged into it was read with it.
+        for mut joined in std::mem::take(&mut flight.joined) {
+            if flight.end == End::Delivered {
+                joined.end = End::Delivered;
+                let before = joined.marks.last().map_or(0, |m| m.at_ns);
+                let read = flight.marks.iter().filter(|m| {
+                    m.at_ns >= before && matches!(m.point, SKB_COPY | SOCK_RECV)
+                });
+                let read: Vec<Mark> = read.copied().collect();
+                joined.marks.extend(read);
+            } else {
+                joined.end = quiet_end(&joined);
+            }
+            self.close(Some(joined), done);
+        }
+        if flight.family == 0 {
+            self.emit(flight, done);
+            return;
+        }
+        for flight in self.families.ended(flight) {
+            if flight.absorbed {
+                self.counters.absorbed += 1;
+                self.spare(flight);
+            } else {
+                self.emit(flight, done);
+            }
+        }
+    }
+
+    fn emit(&mut self, mut flight: Box<Flight>, done: &mut impl FnMut(&Flight)) {
         if let (Some(first), Some(last)) = (flight.marks.first(), flight.marks.last()) {
             flight.incomplete |=
                 self.lost.iter().any(|&(from, to)| first.at_ns <= to && last.at_ns >= from);
@@ -313,9 +472,7 @@ impl Assembler {
             .open
             .iter()
             .filter(|(_, flight)| {
-                let last = last_ns(flight);
-                let over = matches!(quiet_end(&flight.marks), End::Reached | End::Merged);
-                now_ns.saturating_sub(last) > if over { REACHED_NS } else { SILENT_NS }
+                now_ns.saturating_sub(last_ns(flight)) > patience_ns(flight)
             })
             .map(|(skb, _)| *skb)
             .collect();
@@ -323,10 +480,14 @@ impl Assembler {
             let flight = self.open.remove(&skb);
             self.finish(flight, done);
         }
-        for unread in self.sockets.drain(|f| now_ns.saturating_sub(last_ns(f)) > SILENT_NS) {
+        for unread in self.sockets.drain(|f| now_ns.saturating_sub(last_ns(f)) > WAITING_NS) {
             self.finish(Some(unread), done);
         }
         self.close_copied(now_ns, done);
+        let cpus: Vec<u16> = self.limbo.keys().copied().collect();
+        for cpu in cpus {
+            self.release_limbo(cpu, now_ns, done);
+        }
     }
 
     /// Closes those that were silent longest, a good many at once: looking for them takes a while.
@@ -361,20 +522,50 @@ impl Here {
     }
 }
 
+/// After how long without an event a flight is over, ns.
+fn patience_ns(flight: &Flight) -> u64 {
+    let readable = |f: &Flight| f.headers.is_some_and(|h| h.payload > 0 || h.fragment);
+    match quiet_end(flight) {
+        _ if flight.at.is_some_and(|at| at.row().waits) => WAITING_NS,
+        // Its data may lie in a socket's queue.
+        End::Reached if readable(flight) => WAITING_NS,
+        End::Reached | End::Merged => REACHED_NS,
+        _ => SILENT_NS,
+    }
+}
+
+/// Whether a packet that is freed there can go on as others: rebuilt, cut up, copied.
+fn can_go_on_as_another(flight: &Flight) -> bool {
+    flight.family == 0
+        && flight.end != End::Reached
+        && flight.at.is_some_and(|at| At::ALL.iter().any(|to| copies(at, *to)))
+}
+
 pub(super) fn push(flight: &mut Flight, event: &Event, here: Here) {
     if flight.marks.len() >= EVENTS_MAX {
         flight.incomplete = true;
         return;
     }
     let Event { at_ns, point, aux, arg } = *event;
+    if !is_told_later(point) || point == SEND_BEGIN {
+        flight.at = situation(point, aux).or(flight.at);
+    }
+    flight.netns = namespace(event).unwrap_or(flight.netns);
     let before = flight.marks.last().map_or(u64::MAX, |m| m.at_ns);
     let left_idle = here.left_idle_ns.is_some_and(|left| left > before && left <= at_ns);
     flight.marks.push(Mark { at_ns, arg, point, aux, cpu: here.cpu, left_idle });
 }
 
-fn learn(flight: &mut Flight, headers: crate::packet::Headers) {
-    match &flight.headers {
+fn learn(flight: &mut Flight, headers: Headers) {
+    // What it is known by from here on; a datagram's first bytes can have been out of reach.
+    let seq = flight.known.map_or(0, |known| known.seq);
+    let known = Headers { seq: if headers.seq == 0 { seq } else { headers.seq }, ..headers };
+    flight.known = Some(known);
+    match &mut flight.headers {
         None => flight.headers = Some(headers),
+        // Of a fragment ports are known once it has become the whole packet.
+        Some(first) if first.fragment && !headers.fragment => flight.headers = Some(headers),
+        Some(_) if headers.fragment => {}
         Some(first) => {
             if headers.tuple.is_some() && headers.tuple != first.tuple {
                 flight.translated = headers.tuple;

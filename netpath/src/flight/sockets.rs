@@ -37,6 +37,8 @@ struct Line {
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
     lines: FxHashMap<u32, Line>,
+    /// For a stream's socket, the sk_buff that was queued last.
+    tails: FxHashMap<u32, u64>,
     /// Flights whose data has been copied, by a call that has yet to return.
     copied: FxHashMap<u32, Vec<Box<Flight>>>,
 }
@@ -44,12 +46,27 @@ pub(super) struct Sockets {
 /// Whether the socket that was woken is the one that the packet is for.
 pub(super) fn is_owner(flight: &Flight, ready: &Event) -> bool {
     let tuple = flight.translated.or_else(|| flight.headers.as_ref()?.tuple);
-    tuple.is_some_and(|t| matches!(t.proto, TCP | UDP) && t.dport == ready.aux)
+    tuple.is_some_and(|t| match t.proto {
+        TCP => t.dport == ready.aux && flight.headers.is_some_and(|h| h.payload > 0),
+        UDP => t.dport == ready.aux || flight.headers.is_some_and(|h| h.fragment),
+        // The programs have looked whether it is in the queue.
+        _ => true,
+    })
+}
+
+/// Whether its data goes into a stream.
+pub(super) fn is_stream(flight: &Flight) -> bool {
+    flight.headers.as_ref().and_then(|h| h.tuple).is_some_and(|t| t.proto == TCP)
 }
 
 /// Whether the flight's packet is read as a whole, in its turn.
 pub(super) fn is_datagram(flight: &Flight) -> bool {
     flight.headers.as_ref().and_then(|h| h.tuple).is_some_and(|t| t.proto == UDP)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the low half is what is asked for")]
+fn low_half(address: u64) -> u32 {
+    address as u32
 }
 
 impl Sockets {
@@ -82,6 +99,17 @@ impl Sockets {
         stale
     }
 
+    /// A stream's flight enters its socket's queue; comes back with the address of the sk_buff in the
+    /// queue that its data was put into, where it was.
+    pub(super) fn joins(&mut self, flight: &Flight, ready: &Event) -> Option<u64> {
+        let ReadyArg { sk, queued: tail } = ReadyArg::unpack(ready.arg);
+        if tail == low_half(flight.skb) || tail == 0 {
+            self.tails.insert(sk, flight.skb);
+            return None;
+        }
+        self.tails.get(&sk).copied().filter(|with| low_half(*with) == tail)
+    }
+
     /// A process has received from a socket. Returns the flights that ended unseen before, and
     /// the one that this ends.
     pub(super) fn received(
@@ -97,7 +125,9 @@ impl Sockets {
             return (stale, None);
         }
         // A receive brings a datagram whole or cut short, never more than it had.
-        let holds = |f: &Flight| f.headers.is_some_and(|h| h.payload >= u32::from(event.aux));
+        let holds = |f: &Flight| {
+            f.headers.is_some_and(|h| h.fragment || h.payload >= u32::from(event.aux))
+        };
         while line.flights.front().is_some_and(|f| !holds(f)) {
             stale.extend(line.flights.pop_front());
         }

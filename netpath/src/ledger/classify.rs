@@ -3,7 +3,9 @@
 use netpath_common::{
     hop::{At, HopId, Note, edges},
     place::DevId,
-    point::{Body, HOOK_SLOT, Hook, HookAux, LATE, NET_DEV_XMIT, NETIF_RECEIVE, point},
+    netfilter::HookAux,
+    point::{HOOK_SLOT, NET_DEV_XMIT, NETIF_RECEIVE, point, situation},
+    situation::When,
     softirq::TakenUp,
     span::{SPANS, of_point},
 };
@@ -61,7 +63,7 @@ impl Step {
     /// Whether the packet now lies in a queue: it is in none of the functions any more that led it
     /// there, though they have yet to return.
     pub(super) fn is_queued(&self) -> bool {
-        matches!(self.at(), Some(At::NetifRx | At::Enqueue | At::NeighQueue | At::Ready))
+        self.at().is_some_and(|at| at.row().queued)
     }
 }
 
@@ -90,12 +92,9 @@ pub(super) fn classify(flight: &Flight, devices: &Devices, steps: &mut Vec<Step>
                     (place, device) = (named, devices.get(named));
                 }
             }
-            let Some(at) = situation(mark, hook, device, bridged) else { continue };
-            match at {
-                At::RxPort | At::StartBridge => bridged = true,
-                At::Rx | At::Queue | At::In | At::Out | At::LocalOut => bridged = false,
-                _ => {}
-            }
+            let Some(at) = situation(mark.point, mark.aux) else { continue };
+            let at = special(at, device, bridged);
+            bridged = at.row().bridged.unwrap_or(bridged);
             let what = match (at, LOCK) {
                 (At::Lock, Some(hop)) => What::Wait(hop),
                 (At::Locked, Some(_)) => What::Waited,
@@ -124,32 +123,18 @@ fn returns_last(steps: &[Step], mark: &Mark) -> bool {
 
 /// Whether the event's argument is a device.
 fn names_device(number: u16) -> bool {
-    number == HOOK_SLOT
-        || point(number).is_some_and(|p| {
-            matches!(
-                p.body,
-                Body::LocalOut
-                    | Body::FlowOut
-                    | Body::Sending
-                    | Body::Receiving
-                    | Body::Arriving
-                    | Body::Starting
-                    | Body::Transmitted
-                    | Body::Backlogged
-            )
-        })
+    number == HOOK_SLOT || point(number).is_some_and(|p| p.body.names_device())
 }
 
-fn situation(mark: &Mark, hook: Option<HookAux>, device: Traits, bridged: bool) -> Option<At> {
-    if mark.point == HOOK_SLOT {
-        return Some(At::hook(Hook::from_number(hook?.hook)?, bridged));
-    }
-    if mark.point == LATE {
-        return Some(At::Late);
-    }
-    Some(match point(mark.point)?.at {
-        At::Start if device.bridge => At::StartBridge,
-        At::Rx if device.bridge_port => At::RxPort,
-        at => at,
-    })
+/// The case of a general situation that holds on this device.
+fn special(at: At, device: Traits, bridged: bool) -> At {
+    [
+        (When::OnBridge, device.bridge),
+        (When::OnPort, device.bridge_port),
+        (When::InBridge, bridged),
+    ]
+    .into_iter()
+    .filter(|(_, holds)| *holds)
+    .find_map(|(when, _)| at.case(when))
+    .unwrap_or(at)
 }

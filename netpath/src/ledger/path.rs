@@ -7,6 +7,7 @@ use netpath_common::{
     group::Group,
     hop::{At, HopId, RuleSet},
     point::Hook,
+    situation::Side,
 };
 
 use super::{
@@ -100,15 +101,15 @@ pub struct Path {
     kept: Kept,
 }
 
-/// The direction of a flight, if it passed the focus.
-pub(super) fn direction(steps: &[Step], topology: &Topology) -> Option<Direction> {
+/// The direction of a flight, if it passed the focus, and when it did, ns.
+pub(super) fn direction(steps: &[Step], topology: &Topology) -> Option<(Direction, u64)> {
     let has_sides = topology.inside.is_some() || topology.faces_guest();
     steps.iter().find_map(|step| {
         let here = Some(step.place);
         let at = step.at()?;
-        let sending = matches!(at, At::Start | At::StartBridge | At::Queue | At::Out);
-        let receiving = matches!(at, At::Rx | At::RxPort | At::NetifRx | At::Gro | At::In);
-        if has_sides {
+        let sending = at.row().side == Some(Side::Sending);
+        let receiving = at.row().side == Some(Side::Receiving);
+        let direction = if has_sides {
             match () {
                 () if here == topology.inside && sending => Some(Direction::Outbound),
                 () if here == topology.inside && receiving => Some(Direction::Inbound),
@@ -123,7 +124,8 @@ pub(super) fn direction(steps: &[Step], topology: &Topology) -> Option<Direction
                 () if receiving => Some(Direction::Inbound),
                 () => None,
             }
-        }
+        };
+        Some((direction?, step.at_ns))
     })
 }
 
@@ -133,18 +135,7 @@ impl PathKey {
         (self.direction, self.end) = (direction, end);
         self.places.clear();
         for step in steps {
-            let moves = matches!(
-                step.at(),
-                Some(
-                    At::Queue
-                        | At::Start
-                        | At::StartBridge
-                        | At::NetifRx
-                        | At::Gro
-                        | At::Rx
-                        | At::RxPort
-                )
-            );
+            let moves = step.at().is_some_and(|at| at.row().on_path);
             let new = self.places.last() != Some(&step.place) && self.places.len() < PLACES_MAX;
             if moves && new {
                 self.places.push(step.place);

@@ -94,6 +94,7 @@ fn end(flight: &Flight, session: &Session) -> String {
             Some(name) => format!("dropped: {name}"),
             None => format!("dropped: reason {reason}"),
         },
+        End::UnderWay => "under way".to_owned(),
         End::Vanished => "vanished".to_owned(),
     }
 }

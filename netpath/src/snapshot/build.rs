@@ -326,6 +326,7 @@ pub(super) fn end_name(end: End) -> &'static str {
         End::Transmitted => "transmitted",
         End::Merged => "merged",
         End::Dropped { .. } => "dropped",
+        End::UnderWay => "under way",
         End::Vanished => "vanished",
     }
 }

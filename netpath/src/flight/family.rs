@@ -1,0 +1,97 @@
+//! Copies and parts of a packet, together with it, until all of them have ended: rule 8 of [`super`].
+//!
+//! A family is held back until its last member has ended. Then the one that got furthest is the packet;
+//! the others are its copies, and what only went on as others is left out.
+
+use std::cmp::Reverse;
+
+use rustc_hash::FxHashMap;
+
+use super::{End, Flight};
+
+/// A packet and what was made of it.
+#[derive(Debug, Default)]
+struct Family {
+    /// Members that are under way.
+    open: usize,
+    #[expect(clippy::vec_box, reason = "flights move between maps, lines and here")]
+    ended: Vec<Box<Flight>>,
+}
+
+/// All families that have members under way, by the number of the first flight.
+#[derive(Debug, Default)]
+pub(super) struct Families {
+    all: FxHashMap<u64, Family>,
+}
+
+impl Families {
+    /// `child` turns out to be a copy or part of `parent`, which is under way, or has just ended.
+    pub(super) fn join(&mut self, parent: &mut Flight, child: &mut Flight) {
+        if parent.family == 0 {
+            parent.family = parent.seq;
+            self.all.insert(parent.seq, Family { open: 1, ended: Vec::new() });
+        }
+        child.family = parent.family;
+        if let Some(family) = self.all.get_mut(&parent.family) {
+            family.open += 1;
+        }
+        // What both have in common: until the parent itself went where the child turned up.
+        let shared = parent.marks.len();
+        child.marks.clear();
+        child.marks.extend_from_slice(&parent.marks);
+        child.shared = shared;
+        parent.shared = parent.shared.max(shared);
+        (child.headers, child.translated) = (parent.headers, parent.translated);
+        (child.at, child.netns) = (parent.at, parent.netns);
+        child.captured.clone_from(&parent.captured);
+        child.incomplete |= parent.incomplete;
+        child.ambiguous |= parent.ambiguous;
+    }
+
+    /// A member has ended. Comes back with all the others where it was the last.
+    #[expect(clippy::vec_box, reason = "as above")]
+    pub(super) fn ended(&mut self, flight: Box<Flight>) -> Vec<Box<Flight>> {
+        let root = flight.family;
+        let Some(family) = self.all.get_mut(&root) else { return vec![flight] };
+        family.ended.push(flight);
+        family.open = family.open.saturating_sub(1);
+        if family.open > 0 {
+            return Vec::new();
+        }
+        let mut ended = self.all.remove(&root).map(|family| family.ended).unwrap_or_default();
+        settle(&mut ended);
+        ended
+    }
+}
+
+/// Says which of them is the packet.
+#[expect(clippy::vec_box, reason = "as above")]
+fn settle(ended: &mut [Box<Flight>]) {
+    let Some(main) = ended.iter().map(|f| (rank(f), f.marks.len(), Reverse(f.seq))).max() else {
+        return;
+    };
+    let main = main.2.0;
+    for flight in ended {
+        if flight.seq != main {
+            flight.copy_of = Some(main);
+            flight.absorbed = flight.marks.len() <= flight.shared && is_quiet(flight.end);
+        }
+    }
+}
+
+fn is_quiet(end: End) -> bool {
+    !matches!(end, End::Delivered | End::Dropped { .. })
+}
+
+/// How far a flight got.
+fn rank(flight: &Flight) -> u8 {
+    match flight.end {
+        End::Delivered => 6,
+        End::Reached => 5,
+        End::Transmitted => 4,
+        End::UnderWay => 3,
+        End::Merged => 2,
+        End::Dropped { .. } => 1,
+        End::Vanished => 0,
+    }
+}

@@ -1,0 +1,146 @@
+//! Whether an event is about the packet that was last seen at its address: rules 1 to 3 of [`super`].
+//!
+//! In: an open flight, an event at its address, the headers where they were read with it. Out: what
+//! becomes of the flight.
+
+use netpath_common::{
+    netfilter::{Hook, HookAux},
+    place::DevId,
+    point::{HOOK_SLOT, LATE, SEND_BEGIN, is_told_later, point, situation},
+    situation::{At, HANDED_OVER, Next, Quiet, Role, next},
+};
+
+use super::{End, Flight};
+use crate::{
+    decode::Event,
+    packet::{Headers, TCP},
+};
+
+/// What an event says of the flight that is open at its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It goes on.
+    GoesOn,
+    /// It goes on, and nothing shows that it is not another packet that does.
+    Perhaps,
+    /// It goes on inside another packet: a tunnel's device sends it.
+    Wrapped,
+    /// It has come out of the tunnel.
+    Unwrapped,
+    /// It is over: the event is another packet's.
+    Over,
+}
+
+/// What an event can do to a flight.
+pub(super) fn role(number: u16, aux: u16) -> Role {
+    if number == HOOK_SLOT {
+        let link = HookAux::unpack(aux);
+        // Only the first link of a hook is asked what it knows of the packet.
+        return match situation(number, aux) {
+            Some(at) if link.slot == 0 || link.hook != Hook::Output as u8 => at.row().role,
+            _ => Role::Passage,
+        };
+    }
+    situation(number, aux).map_or(Role::Follow, |at| at.row().role)
+}
+
+/// The namespace that an event names.
+pub(super) fn namespace(event: &Event) -> Option<u32> {
+    let named =
+        event.point == HOOK_SLOT || point(event.point).is_some_and(|p| p.body.names_device());
+    let netns = DevId::from_arg(event.arg).netns;
+    (named && netns != 0).then_some(netns)
+}
+
+/// What `event` says of `flight`, whose headers were read with it, or not.
+pub(super) fn fate(flight: &Flight, event: &Event, headers: Option<&Headers>) -> Fate {
+    if event.point == LATE {
+        return Fate::Over;
+    }
+    let grammar = grammar(flight, event);
+    let Some(headers) = headers.filter(|h| h.tuple.is_some()) else {
+        return match grammar {
+            Next::GoesOn => Fate::GoesOn,
+            Next::IfSame if births(event) => Fate::Over,
+            Next::IfSame => Fate::Perhaps,
+            Next::Other => Fate::Over,
+        };
+    };
+    let at = situation(event.point, event.aux);
+    let sends = matches!(at, Some(At::Out | At::LocalOut));
+    if sends && flight.at.is_some_and(|last| last.general() == At::Start) {
+        // A tunnel's device, or a packet that went on unseen and whose memory was used again.
+        let same = flight.known.as_ref().is_none_or(|known| known.same_packet(headers));
+        return if same { Fate::GoesOn } else { Fate::Wrapped };
+    }
+    let Some(known) = &flight.known else { return after_grammar(grammar) };
+    if flight.in_tunnel && at == Some(At::Gro) && own(flight, headers) {
+        return Fate::Unwrapped;
+    }
+    if grammar == Next::Other || !known.same_packet(headers) {
+        return Fate::Over;
+    }
+    if grammar == Next::IfSame && !headers.are_telling() { Fate::Perhaps } else { Fate::GoesOn }
+}
+
+fn after_grammar(grammar: Next) -> Fate {
+    match grammar {
+        Next::GoesOn => Fate::GoesOn,
+        Next::IfSame => Fate::Perhaps,
+        Next::Other => Fate::Over,
+    }
+}
+
+/// Whether these are the headers of the packet itself, whatever it was wrapped in.
+fn own(flight: &Flight, headers: &Headers) -> bool {
+    flight.headers.as_ref().is_some_and(|own| own.same_packet(headers))
+}
+
+/// Whether packets begin with such an event, unless they are known to go on.
+fn births(event: &Event) -> bool {
+    role(event.point, event.aux) == Role::Birth
+}
+
+/// What the table of situations says.
+fn grammar(flight: &Flight, event: &Event) -> Next {
+    let (Some(last), Some(at)) = (flight.at, situation(event.point, event.aux)) else {
+        return if births(event) { Next::Other } else { Next::GoesOn };
+    };
+    // Written down with another event, which has been asked or will be.
+    if is_told_later(event.point) && event.point != SEND_BEGIN {
+        return Next::GoesOn;
+    }
+    let link = HookAux::unpack(event.aux);
+    if event.point == HOOK_SLOT && link.slot > 0 {
+        return if last == at { Next::GoesOn } else { next(last, at) };
+    }
+    let next = if at == At::Out && last == At::Out { Next::IfSame } else { next(last, at) };
+    let moved = namespace(event).is_some_and(|netns| flight.netns != 0 && netns != flight.netns);
+    if next == Next::GoesOn && moved && HANDED_OVER >> last.general() as u8 & 1 == 0 {
+        return Next::IfSame;
+    }
+    // A copy to a process has payload; what carries none is never read.
+    let empty = |h: &Headers| {
+        h.payload == 0 && !h.is_fragment() && h.tuple.is_some_and(|t| t.proto == TCP)
+    };
+    if at == At::Copy && !flight.in_tunnel && flight.known.as_ref().is_some_and(empty) {
+        return Next::Other;
+    }
+    next
+}
+
+/// How a flight ends that was freed after use, or fell silent.
+pub(super) fn quiet_end(flight: &Flight) -> End {
+    let Some(at) = flight.at else { return End::Vanished };
+    let fragment = flight.known.as_ref().is_some_and(Headers::is_fragment);
+    if fragment && matches!(at, At::Pre | At::In | At::Rx) {
+        // Reassembly has put it into the whole packet.
+        return End::Merged;
+    }
+    match at.row().quiet {
+        Quiet::Reached => End::Reached,
+        Quiet::Transmitted => End::Transmitted,
+        Quiet::Merged => End::Merged,
+        Quiet::Vanished => End::Vanished,
+    }
+}
