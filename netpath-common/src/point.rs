@@ -6,11 +6,11 @@
 //!   `aux`, see [`HookAux`];
 //! - spans ([`crate::span`]): a function's entry and exit.
 
-use crate::situation::At;
 pub use crate::netfilter::{
     CT_UNREPLIED, Family, HOOK_ENTRIES, HOOK_LISTS, HOOK_SLOTS, Hook, HookAux, HookEntry, HookList,
     IP_CT_IS_REPLY, IP_CT_NEW, IPS_CONFIRMED,
 };
+use crate::situation::At;
 
 /// What a program needs of a probe point's arguments. Positions are found in BTF, by type or name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

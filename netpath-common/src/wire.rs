@@ -85,13 +85,17 @@ pub struct Event {
 #[repr(C)]
 pub struct Skb {
     pub kind: u16,
-    /// `skb_shinfo->gso_segs` where the packet was looked into, else 0.
+    /// `skb_shinfo->gso_segs` where the packet was looked into; else [`SKB_GOES_ON`] or 0.
     pub gso_segs: u16,
     /// Where the packet was looked into, its bytes from the network header on, else 0.
     pub len: u32,
     /// The sk_buff's address.
     pub addr: u64,
 }
+
+/// In [`Skb::gso_segs`] of a packet that was not looked into: its CPU has had it at hand, and what comes
+/// next can follow what it was seen in last.
+pub const SKB_GOES_ON: u16 = 1;
 
 /// IPv4 addresses and ports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

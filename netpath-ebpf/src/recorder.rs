@@ -23,7 +23,7 @@ use netpath_common::{
         QDISC_LOCKED, ReadyArg, SEND_BEGIN, SPAN_FIRST, TRANSPORT, situation as point_situation,
     },
     situation::{At, HANDED_OVER, Next, bits},
-    wire::{CELLS_PER_EVENT, CHUNK_CELLS, Cell, CpuBuffer, Event, KIND_SKB, Skb},
+    wire::{CELLS_PER_EVENT, CHUNK_CELLS, Cell, CpuBuffer, Event, KIND_SKB, SKB_GOES_ON, Skb},
 };
 
 use crate::{
@@ -207,7 +207,11 @@ unsafe fn next(cpu: *mut CpuBuffer, point: u16, aux: u16, known: Known) -> Next 
         if dev.netns == netns || HANDED_OVER & last != 0 { Next::GoesOn } else { Next::IfSame }
     } else if before(point, aux, Next::IfSame) & last != 0 {
         // Where the namespace's INPUT is watched, what was received and has not passed it goes on.
-        if point == NET_DEV_QUEUE && dev.netns == netns && select::sees_births() && netns_wanted(netns) {
+        if point == NET_DEV_QUEUE
+            && dev.netns == netns
+            && select::sees_births()
+            && netns_wanted(netns)
+        {
             Next::GoesOn
         } else {
             Next::IfSame
@@ -219,7 +223,13 @@ unsafe fn next(cpu: *mut CpuBuffer, point: u16, aux: u16, known: Known) -> Next 
 
 /// Whether a packet is wanted. `now` is the time where it was asked for, else 0.
 #[inline(always)]
-unsafe fn judge(here: Here, skb: u64, (point, aux): (u16, u16), known: Known, now: &mut u64) -> Verdict {
+unsafe fn judge(
+    here: Here,
+    skb: u64,
+    (point, aux): (u16, u16),
+    known: Known,
+    now: &mut u64,
+) -> Verdict {
     let Here { cpu, same, .. } = here;
     // SAFETY: this CPU's own buffer; no arguments.
     unsafe {
@@ -328,7 +338,9 @@ pub(crate) fn record(
                 memory::follow(skb, now);
             }
             let look = match known {
-                Known::ByDevice(_, look) | Known::Born(_, look) | Known::Ended(Some(look)) => Some(look),
+                Known::ByDevice(_, look) | Known::Born(_, look) | Known::Ended(Some(look)) => {
+                    Some(look)
+                }
                 _ => None,
             };
             send_alone(number, packet, look, Event { point, aux, dt_ns: 0, arg });
@@ -368,7 +380,8 @@ pub(crate) fn record(
         if fresh || queued || n == 0 || look.is_some() || left_idle(cpu) != 0 {
             let head = cells.add(n).cast::<Skb>();
             n += 1;
-            let mut skb_cell = Skb { kind: KIND_SKB, gso_segs: 0, len: 0, addr: skb };
+            let gso_segs = if fresh { 0 } else { SKB_GOES_ON };
+            let mut skb_cell = Skb { kind: KIND_SKB, gso_segs, len: 0, addr: skb };
             if let Some(look) = look {
                 // Through memory, so that the verifier follows one number here and not each.
                 let scratch = head.cast::<u64>();
@@ -435,7 +448,11 @@ pub(crate) fn record(
             locks::forget(cpu, skb);
         }
         if point < SPAN_FIRST {
-            (*cpu).last_point = if point == HOOK_SLOT { HOOK_SLOT + u16::from(HookAux::unpack(aux).hook) } else { point };
+            (*cpu).last_point = if point == HOOK_SLOT {
+                HOOK_SLOT + u16::from(HookAux::unpack(aux).hook)
+            } else {
+                point
+            };
             (*cpu).last_at = situation(point, aux);
         }
         if let Known::ByDevice(dev, _) | Known::Born(dev, _) = known {

@@ -9,8 +9,8 @@ use netpath_common::{
     layout::Layout,
     place::DevId,
     wire::{
-        Addr, Cell, FRAGMENT, KIND_SEGMENT, KIND_TUPLE4, KIND_TUPLE6, MORE_FRAGMENTS, Segment, Tuple4,
-        Tuple6,
+        Addr, Cell, FRAGMENT, KIND_SEGMENT, KIND_TUPLE4, KIND_TUPLE6, MORE_FRAGMENTS, Segment,
+        Tuple4, Tuple6,
     },
 };
 

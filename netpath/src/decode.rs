@@ -14,7 +14,7 @@ use netpath_common::point::{
 };
 use netpath_common::wire::{
     ABI, ABI_OLDEST, CHUNK_CELLS, CHUNK_GAP, ChunkHeader, FRAGMENT, KIND_BYTES, KIND_FIRST,
-    KIND_SEGMENT, KIND_SKB, KIND_TUPLE4, KIND_TUPLE6, following,
+    KIND_SEGMENT, KIND_SKB, KIND_TUPLE4, KIND_TUPLE6, SKB_GOES_ON, following,
 };
 use thiserror::Error;
 
@@ -51,6 +51,8 @@ pub struct Piece {
     pub bytes: Option<Box<Bytes>>,
     /// When the CPU left idle, where it did so since the piece before, ns.
     pub left_idle_ns: Option<u64>,
+    /// The recorder knew that the packet goes on, and did not look at its headers.
+    pub goes_on: bool,
 }
 
 /// Pieces of several chunks, in the order of their first event once [`Batch::sort`] has run.
@@ -193,6 +195,7 @@ impl Batch {
             headers: None,
             bytes: None,
             left_idle_ns: None,
+            goes_on: false,
             open: false,
             backlog: None,
         }
@@ -210,6 +213,7 @@ struct Reader<'a> {
     headers: Option<Headers>,
     bytes: Option<Box<Bytes>>,
     left_idle_ns: Option<u64>,
+    goes_on: bool,
     /// Whether the last piece of the batch takes further events.
     open: bool,
     /// The device on whose backlog, or into whose GRO, the packet was put last.
@@ -237,6 +241,8 @@ impl Reader<'_> {
                     (self.open, self.backlog) = (false, None);
                     (self.headers, self.bytes) = (None, None);
                     let (len, segs) = (u32_at(cell, 4), u16_at(cell, 2));
+                    // What older ones meant is not known: they looked where the packet could be another.
+                    self.goes_on = len == 0 && (segs == SKB_GOES_ON || self.header.abi < 3);
                     if len != 0 {
                         self.headers = Some(Headers { len, gso_segs: segs, ..Headers::default() });
                     }
@@ -322,6 +328,7 @@ impl Reader<'_> {
                 headers: self.headers.take(),
                 bytes: self.bytes.take(),
                 left_idle_ns: self.left_idle_ns.take(),
+                goes_on: self.goes_on,
             });
             self.open = true;
         }

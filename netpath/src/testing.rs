@@ -8,7 +8,9 @@ use netpath_common::{
         HOOK_SLOT, Hook, HookAux, NET_DEV_QUEUE, NET_DEV_START, NETIF_RECEIVE, NETIF_RX, ReadyArg,
         SK_READY, SOCK_RECV,
     },
-    wire::{ABI, ChunkHeader, KIND_BYTES, KIND_SEGMENT, KIND_SKB, KIND_TUPLE4},
+    wire::{
+        ABI, ChunkHeader, FRAGMENT, KIND_BYTES, KIND_SEGMENT, KIND_SKB, KIND_TUPLE4, SKB_GOES_ON,
+    },
 };
 
 use crate::{
@@ -189,7 +191,10 @@ impl Chunk {
         cell[0..2].copy_from_slice(&KIND_SKB.to_ne_bytes());
         cell[8..16].copy_from_slice(&addr.to_ne_bytes());
         if let Some(h) = headers {
+            cell[2..4].copy_from_slice(&h.gso_segs.to_ne_bytes());
             cell[4..8].copy_from_slice(&h.len.to_ne_bytes());
+        } else {
+            cell[2..4].copy_from_slice(&SKB_GOES_ON.to_ne_bytes());
         }
         self.cells.push(cell);
         if let Some(h) = headers {
@@ -212,9 +217,10 @@ impl Chunk {
         let mut cell = [0; 16];
         cell[0..2].copy_from_slice(&KIND_SEGMENT.to_ne_bytes());
         cell[2..4].copy_from_slice(&h.ip_id.to_ne_bytes());
-        cell[4..8].copy_from_slice(&h.payload.to_ne_bytes());
+        let payload = h.payload | if h.fragment { FRAGMENT } else { 0 };
+        cell[4..8].copy_from_slice(&payload.to_ne_bytes());
         cell[8..12].copy_from_slice(&h.seq.to_ne_bytes());
-        cell[12..16].copy_from_slice(&h.ack.to_ne_bytes());
+        cell[12..16].copy_from_slice(&(h.ack | h.fragment_at).to_ne_bytes());
         self.cells.push(cell);
     }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use netpath_common::{
     group::{GROUPS, Group},
     hop::{At, HOPS, Hop, Measure, Where},
-    point::{Functions, Prefer},
+    point::{Functions, Prefer, seen_by},
 };
 
 /// The whole page.
@@ -87,7 +87,7 @@ fn situations(out: &mut String) {
              tracepoint, at a function's entry, or in a netfilter link. The first that the kernel \
              has is used.\n\n| situation | seen at |\n| --- | --- |\n";
     for at in At::ALL {
-        let seen = match at.point() {
+        let seen = match seen_by(*at) {
             None => "netfilter BPF link".to_owned(),
             Some(point) => {
                 let tracepoint = point.tracepoint.map(|t| format!("tracepoint `{t}`"));

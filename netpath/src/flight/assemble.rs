@@ -210,7 +210,8 @@ impl Assembler {
         let mut flight = self.open.remove(&piece.skb);
         let mut headers = piece.headers;
         let mut bytes = piece.bytes.as_deref();
-        for event in events {
+        for (i, event) in events.iter().enumerate() {
+            let judged = i > 0 || piece.goes_on;
             if event.point == MOVED {
                 self.moved(flight.take(), event.arg, done);
                 continue;
@@ -218,7 +219,7 @@ impl Assembler {
             let role = role(event.point, event.aux);
             let mut wrapped = false;
             if let Some(open) = &mut flight {
-                match fate(open, event, headers.as_ref()) {
+                match fate(open, event, headers.as_ref(), judged) {
                     Fate::GoesOn => {}
                     Fate::Perhaps => open.ambiguous = true,
                     Fate::Wrapped => (open.in_tunnel, wrapped) = (true, true),
@@ -313,7 +314,12 @@ impl Assembler {
 
     /// Keeps a flight that was freed where packets are rebuilt, cut up or copied: what it goes on as may
     /// turn up next on this CPU.
-    fn into_limbo(&mut self, cpu: u16, flight: Option<Box<Flight>>, done: &mut impl FnMut(&Flight)) {
+    fn into_limbo(
+        &mut self,
+        cpu: u16,
+        flight: Option<Box<Flight>>,
+        done: &mut impl FnMut(&Flight),
+    ) {
         let Some(flight) = flight else { return };
         self.recent.touch(cpu, &flight);
         if let Some(before) = self.limbo.insert(cpu, flight) {
@@ -367,7 +373,7 @@ impl Assembler {
             ..Flight::default()
         };
         if let (Some(headers), Some(at)) = (headers, situation(event.point, event.aux)) {
-            self.find_parent(&mut flight, piece.cpu, at, event.at_ns, headers, done);
+            self.find_parent(&mut flight, piece.cpu, at, event, headers, done);
         }
         flight
     }
@@ -377,7 +383,7 @@ impl Assembler {
         flight: &mut Flight,
         cpu: u16,
         at: At,
-        at_ns: u64,
+        event: &Event,
         headers: &Headers,
         done: &mut impl FnMut(&Flight),
     ) {
@@ -385,19 +391,19 @@ impl Assembler {
         if let Some(freed) = limbo
             && recent::is_of(freed, at, headers)
         {
-            self.families.join(freed, flight);
+            self.families.join(freed, flight, event);
             flight.known = Some(*headers);
             // Its end was another's beginning.
             let freed = self.limbo.remove(&cpu);
             self.close(freed, done);
             return;
         }
-        for (skb, seq) in self.recent.candidates(cpu, at_ns, headers) {
+        for (skb, seq) in self.recent.candidates(cpu, event.at_ns, headers) {
             if let Some(parent) = self.open.get_mut(&skb)
                 && parent.seq == seq
                 && recent::is_of(parent, at, headers)
             {
-                self.families.join(parent, flight);
+                self.families.join(parent, flight, event);
                 flight.known = Some(*headers);
                 return;
             }
@@ -419,9 +425,10 @@ impl Assembler {
             if flight.end == End::Delivered {
                 joined.end = End::Delivered;
                 let before = joined.marks.last().map_or(0, |m| m.at_ns);
-                let read = flight.marks.iter().filter(|m| {
-                    m.at_ns >= before && matches!(m.point, SKB_COPY | SOCK_RECV)
-                });
+                let read = flight
+                    .marks
+                    .iter()
+                    .filter(|m| m.at_ns >= before && matches!(m.point, SKB_COPY | SOCK_RECV));
                 let read: Vec<Mark> = read.copied().collect();
                 joined.marks.extend(read);
             } else {
@@ -471,9 +478,7 @@ impl Assembler {
         let silent: Vec<u64> = self
             .open
             .iter()
-            .filter(|(_, flight)| {
-                now_ns.saturating_sub(last_ns(flight)) > patience_ns(flight)
-            })
+            .filter(|(_, flight)| now_ns.saturating_sub(last_ns(flight)) > patience_ns(flight))
             .map(|(skb, _)| *skb)
             .collect();
         for skb in silent {

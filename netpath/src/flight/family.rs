@@ -7,7 +7,8 @@ use std::cmp::Reverse;
 
 use rustc_hash::FxHashMap;
 
-use super::{End, Flight};
+use super::{End, Flight, Mark};
+use crate::decode::Event;
 
 /// A packet and what was made of it.
 #[derive(Debug, Default)]
@@ -25,8 +26,9 @@ pub(super) struct Families {
 }
 
 impl Families {
-    /// `child` turns out to be a copy or part of `parent`, which is under way, or has just ended.
-    pub(super) fn join(&mut self, parent: &mut Flight, child: &mut Flight) {
+    /// `child`, which begins with `first`, turns out to be a copy or part of `parent`, which is under
+    /// way, or has just ended.
+    pub(super) fn join(&mut self, parent: &mut Flight, child: &mut Flight, first: &Event) {
         if parent.family == 0 {
             parent.family = parent.seq;
             self.all.insert(parent.seq, Family { open: 1, ended: Vec::new() });
@@ -35,10 +37,12 @@ impl Families {
         if let Some(family) = self.all.get_mut(&parent.family) {
             family.open += 1;
         }
-        // What both have in common: until the parent itself went where the child turned up.
-        let shared = parent.marks.len();
+        // What both have in common: until the parent itself went where the child turns up.
+        let there = |m: &Mark| (m.point, m.arg) == (first.point, first.arg);
+        let since = parent.marks.iter().rposition(there);
+        let shared = since.filter(|at| *at > 0).unwrap_or(parent.marks.len());
         child.marks.clear();
-        child.marks.extend_from_slice(&parent.marks);
+        child.marks.extend_from_slice(&parent.marks[..shared]);
         child.shared = shared;
         parent.shared = parent.shared.max(shared);
         (child.headers, child.translated) = (parent.headers, parent.translated);

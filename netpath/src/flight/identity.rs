@@ -52,16 +52,24 @@ pub(super) fn namespace(event: &Event) -> Option<u32> {
     (named && netns != 0).then_some(netns)
 }
 
-/// What `event` says of `flight`, whose headers were read with it, or not.
-pub(super) fn fate(flight: &Flight, event: &Event, headers: Option<&Headers>) -> Fate {
+/// What `event` says of `flight`, whose headers were read with it, or not. `judged` says that the
+/// recorder has looked at it already, and let it go on.
+pub(super) fn fate(
+    flight: &Flight,
+    event: &Event,
+    headers: Option<&Headers>,
+    judged: bool,
+) -> Fate {
     if event.point == LATE {
         return Fate::Over;
     }
     let grammar = grammar(flight, event);
     let Some(headers) = headers.filter(|h| h.tuple.is_some()) else {
+        let handed_over = flight.at.is_some_and(|last| last.general() == At::Start);
         return match grammar {
             Next::GoesOn => Fate::GoesOn,
-            Next::IfSame if births(event) => Fate::Over,
+            Next::IfSame if judged => Fate::GoesOn,
+            Next::IfSame if births(event) && !handed_over => Fate::Over,
             Next::IfSame => Fate::Perhaps,
             Next::Other => Fate::Over,
         };
@@ -77,10 +85,24 @@ pub(super) fn fate(flight: &Flight, event: &Event, headers: Option<&Headers>) ->
     if flight.in_tunnel && at == Some(At::Gro) && own(flight, headers) {
         return Fate::Unwrapped;
     }
-    if grammar == Next::Other || !known.same_packet(headers) {
+    if !known.same_packet(headers) {
         return Fate::Over;
     }
-    if grammar == Next::IfSame && !headers.are_telling() { Fate::Perhaps } else { Fate::GoesOn }
+    match grammar {
+        Next::GoesOn => Fate::GoesOn,
+        Next::IfSame if headers.are_telling() => Fate::GoesOn,
+        Next::IfSame => Fate::Perhaps,
+        // A mark between is missing.
+        Next::Other if !births(event) && headers.are_telling() && !is_taken(flight) => Fate::GoesOn,
+        Next::Other => Fate::Over,
+    }
+}
+
+/// Whether its transport has it, or its reader.
+fn is_taken(flight: &Flight) -> bool {
+    flight.at.is_some_and(|at| {
+        matches!(at.row().role, Role::Last) || (at.row().quiet == Quiet::Reached && at != At::Rx)
+    })
 }
 
 fn after_grammar(grammar: Next) -> Fate {
@@ -120,9 +142,8 @@ fn grammar(flight: &Flight, event: &Event) -> Next {
         return Next::IfSame;
     }
     // A copy to a process has payload; what carries none is never read.
-    let empty = |h: &Headers| {
-        h.payload == 0 && !h.is_fragment() && h.tuple.is_some_and(|t| t.proto == TCP)
-    };
+    let empty =
+        |h: &Headers| h.payload == 0 && !h.is_fragment() && h.tuple.is_some_and(|t| t.proto == TCP);
     if at == At::Copy && !flight.in_tunnel && flight.known.as_ref().is_some_and(empty) {
         return Next::Other;
     }

@@ -125,9 +125,8 @@ impl Sockets {
             return (stale, None);
         }
         // A receive brings a datagram whole or cut short, never more than it had.
-        let holds = |f: &Flight| {
-            f.headers.is_some_and(|h| h.fragment || h.payload >= u32::from(event.aux))
-        };
+        let holds =
+            |f: &Flight| f.headers.is_some_and(|h| h.fragment || h.payload >= u32::from(event.aux));
         while line.flights.front().is_some_and(|f| !holds(f)) {
             stale.extend(line.flights.pop_front());
         }

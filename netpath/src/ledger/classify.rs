@@ -2,8 +2,8 @@
 
 use netpath_common::{
     hop::{At, HopId, Note, edges},
-    place::DevId,
     netfilter::HookAux,
+    place::DevId,
     point::{HOOK_SLOT, NET_DEV_XMIT, NETIF_RECEIVE, point, situation},
     situation::When,
     softirq::TakenUp,
@@ -128,13 +128,9 @@ fn names_device(number: u16) -> bool {
 
 /// The case of a general situation that holds on this device.
 fn special(at: At, device: Traits, bridged: bool) -> At {
-    [
-        (When::OnBridge, device.bridge),
-        (When::OnPort, device.bridge_port),
-        (When::InBridge, bridged),
-    ]
-    .into_iter()
-    .filter(|(_, holds)| *holds)
-    .find_map(|(when, _)| at.case(when))
-    .unwrap_or(at)
+    [(When::OnBridge, device.bridge), (When::OnPort, device.bridge_port), (When::InBridge, bridged)]
+        .into_iter()
+        .filter(|(_, holds)| *holds)
+        .find_map(|(when, _)| at.case(when))
+        .unwrap_or(at)
 }

@@ -107,6 +107,7 @@ fn a_packet_keeps_its_identity_inside_a_tunnel() {
         .event(out, 100)
         .event(at_dev(NET_DEV_START, VETH0), 100)
         .event(at_dev(NETIF_RECEIVE, SERVER_ETH0), 100)
+        .skb(0xa0, Some(&headers(2)))
         .event(at_dev(GRO_RECEIVE, BR0), 100);
     assert_eq!(fly(&[chunk]).len(), 2);
 }
@@ -201,7 +202,7 @@ fn ends_by_where_it_was_last() {
         (&[at_dev(NETIF_RECEIVE, UP0), (KFREE_SKB, 42, 0)], End::Dropped { reason: 42 }),
         (&[at_hook(SERVER_ETH0, Hook::Input, 0), (CONSUME_SKB, 0, 0)], End::Reached),
         (&[at_dev(NET_DEV_QUEUE, BR0), (CONSUME_SKB, 0, 0)], End::Vanished),
-        (&[at_dev(NET_DEV_QUEUE, BR0)], End::Vanished),
+        (&[at_dev(NET_DEV_QUEUE, BR0)], End::UnderWay),
         (&[at_dev(GRO_RECEIVE, UP0)], End::Merged),
         (&[at_dev(GRO_RECEIVE, UP0), at_dev(NETIF_RECEIVE, UP0)], End::Reached),
     ];
@@ -391,7 +392,7 @@ proptest! {
         let mut now = 0;
         for (skb, point, aux, arg, ns) in events {
             now += ns;
-            let piece = Piece { skb, cpu: 0, start_ns: now, first: 0, count: 1, headers: None, bytes: None, left_idle_ns: None };
+            let piece = Piece { skb, cpu: 0, start_ns: now, first: 0, count: 1, headers: None, bytes: None, left_idle_ns: None, goes_on: false };
             let event = Event { at_ns: now, point, aux, arg };
             assembler.piece(&piece, &[event], &mut |f: &Flight| {
                 ended += 1;
