@@ -92,6 +92,9 @@ pub enum Measure {
     Inside { hop: HopId, group: Group },
     /// Between the links before and after the registered hooks of this owner.
     Hooks(Owner),
+    /// Where another hop's time would be, and the CPU had left the packet in between: see
+    /// [`when_resumed`].
+    Resumed,
 }
 
 /// Declares [`HopId`] and [`HOPS`] from one list.
@@ -233,6 +236,11 @@ hops! {
             }),
             Measure::Hooks(Owner::Rules),
         ],
+    }
+    QueuedToUser {
+        key: "rules.queue", label: "nfqueue", group: Group::Rules, kind: Kind::Wait, place: Where::Hook,
+        what: "queued to a program in user space until its verdict comes back (NFQUEUE, nft queue)",
+        measures: &[Measure::Resumed],
     }
     HookOther {
         key: "hook.other", label: "other hook", group: Group::Rules, kind: Kind::Span, place: Where::Hook,
@@ -397,7 +405,7 @@ hops! {
         measures: &[Measure::Between(&[
             Edge {
                 after: &[At::Start],
-                before: &[At::NetifRx, At::Xmit, At::Queue, At::Gro, At::Rx, At::RxPort, At::LocalOut, At::Out, At::Outputting, At::Post],
+                before: &[At::NetifRx, At::Xmit, At::Queue, At::Rx, At::RxPort, At::LocalOut, At::Out, At::Outputting, At::Post],
             },
             Edge { after: &[At::Rx], before: &[At::Rx] },
         ])],
@@ -408,6 +416,19 @@ hops! {
         measures: &[Measure::Between(&[
             Edge { after: &[At::NetifRx], before: &[At::Rx, At::RxPort] },
         ])],
+    }
+    DeviceWait {
+        key: "handoff.device", label: "device queue", group: Group::Handoff, kind: Kind::Wait, place: Where::Device,
+        what: "in the device's own queue until its NAPI thread or softirq, its tasklet or worker takes the packet up (veth with GRO or XDP, IFB); with the driver's work where its return is not seen",
+        measures: &[Measure::Between(&[
+            Edge { after: &[At::Start], before: &[At::Gro] },
+            Edge { after: &[At::Xmit], before: &[At::Gro, At::Queue, At::Rx, At::RxPort] },
+        ])],
+    }
+    Interrupted {
+        key: "handoff.interrupted", label: "interrupted", group: Group::Handoff, kind: Kind::Wait, place: Where::Netns,
+        what: "the CPU left the packet in the midst of its way and did something else first: an interrupt's packets, another process",
+        measures: &[Measure::Resumed],
     }
     TapWait {
         key: "handoff.tap", label: "tap", group: Group::Handoff, kind: Kind::Wait, place: Where::Device,
@@ -498,6 +519,22 @@ pub const fn inside(hop: HopId, group: Group) -> HopId {
         h += 1;
     }
     hop
+}
+
+/// Whose the time is that would be `hop`'s, when the CPU had left the packet before it came to `before`.
+pub const fn when_resumed(hop: HopId, before: At) -> HopId {
+    match hop {
+        HopId::Rules | HopId::HookOther => HopId::QueuedToUser,
+        HopId::IpSend | HopId::IpForward | HopId::IpOutput | HopId::Neighbour
+            if matches!(before, At::Queue) =>
+        {
+            HopId::NeighbourWait
+        }
+        _ => match hop.info().kind {
+            Kind::Wait => hop,
+            Kind::Span => HopId::Interrupted,
+        },
+    }
 }
 
 /// The hop that measures hooks of `owner`.

@@ -85,17 +85,18 @@ pub struct Event {
 #[repr(C)]
 pub struct Skb {
     pub kind: u16,
-    /// `skb_shinfo->gso_segs` where the packet was looked into; else [`SKB_GOES_ON`] or 0.
+    /// `skb_shinfo->gso_segs` where the packet was looked into, else 0.
     pub gso_segs: u16,
-    /// Where the packet was looked into, its bytes from the network header on, else 0.
+    /// Where the packet was looked into, its bytes from the network header on, else 0; with
+    /// [`SKB_AT_HAND`].
     pub len: u32,
     /// The sk_buff's address.
     pub addr: u64,
 }
 
-/// In [`Skb::gso_segs`] of a packet that was not looked into: its CPU has had it at hand, and what comes
-/// next can follow what it was seen in last.
-pub const SKB_GOES_ON: u16 = 1;
+/// In [`Skb::len`]: the CPU has had this sk_buff at hand without a break, and where it was not looked
+/// into, what comes next can follow what it was seen in last.
+pub const SKB_AT_HAND: u32 = 1 << 31;
 
 /// IPv4 addresses and ports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -199,7 +200,8 @@ pub struct CpuBuffer {
     pub skb: u64,
     /// The namespace of the device that `skb` was last seen at.
     pub netns: u32,
-    pub reserved: u32,
+    /// Not 0 where `skb` was a fragment when its headers were read.
+    pub fragment: u32,
     /// Packets that began here while a filter or sampling was on.
     pub begun: u64,
     /// Of these, those that match the filter, or may after NAT.

@@ -70,7 +70,9 @@ pub(crate) fn slot<const SLOT: u8>(ctx: *const u64) {
             return;
         }
         // Delivered here: what DNAT made of it is not looked at later.
-        let again = hook.hook == Hook::Input as u8 && hook.ctinfo.is_some();
+        // And a fragment may have become the whole packet.
+        let again =
+            hook.hook == Hook::Input as u8 && (hook.ctinfo.is_some() || here.was_fragment());
         Known::ByDevice(dev, Look { network: Network::Header, again })
     };
     // Once, whichever it is: as a branch each, the verifier would go through it twice.

@@ -23,7 +23,7 @@ use netpath_common::{
         QDISC_LOCKED, ReadyArg, SEND_BEGIN, SPAN_FIRST, TRANSPORT, situation as point_situation,
     },
     situation::{At, HANDED_OVER, Next, bits},
-    wire::{CELLS_PER_EVENT, CHUNK_CELLS, Cell, CpuBuffer, Event, KIND_SKB, SKB_GOES_ON, Skb},
+    wire::{CELLS_PER_EVENT, CHUNK_CELLS, Cell, CpuBuffer, Event, KIND_SKB, SKB_AT_HAND, Skb},
 };
 
 use crate::{
@@ -380,8 +380,12 @@ pub(crate) fn record(
         if fresh || queued || n == 0 || look.is_some() || left_idle(cpu) != 0 {
             let head = cells.add(n).cast::<Skb>();
             n += 1;
-            let gso_segs = if fresh { 0 } else { SKB_GOES_ON };
-            let mut skb_cell = Skb { kind: KIND_SKB, gso_segs, len: 0, addr: skb };
+            let at_hand = if here.same && (*cpu).skb == skb && (*cpu).wanted == HAND_WANTED {
+                SKB_AT_HAND
+            } else {
+                0
+            };
+            let mut skb_cell = Skb { kind: KIND_SKB, gso_segs: 0, len: at_hand, addr: skb };
             if let Some(look) = look {
                 // Through memory, so that the verifier follows one number here and not each.
                 let scratch = head.cast::<u64>();
@@ -401,9 +405,11 @@ pub(crate) fn record(
                     (&raw mut (*cpu).busy).write_volatile(0);
                     return false;
                 }
+                let at = cells.add(n);
                 n += described as usize;
-                skb_cell.len = header.len;
+                skb_cell.len |= header.len;
                 skb_cell.gso_segs = skb::gso_segs(packet, header.len);
+                (*cpu).fragment = skb::is_fragment(at, described);
                 if capture::is_on() {
                     scratch.write_volatile(capture::headers(packet, header, cells.add(n)));
                     n += (scratch.read_volatile() & capture::CELLS_MASK) as usize;
@@ -640,6 +646,13 @@ impl Here {
     #[inline(always)]
     pub(crate) fn waited(self, packet: Ptr, qdisc: Ptr) -> Waited {
         locks::take(self.cpu, packet, qdisc).unwrap_or(Waited { began_ns: 0, until_ns: 0 })
+    }
+
+    /// Whether the packet was a fragment when its headers were read on this CPU.
+    #[inline(always)]
+    pub(crate) fn was_fragment(self) -> bool {
+        // SAFETY: this CPU's own buffer.
+        self.same && unsafe { (*self.cpu).fragment } != 0
     }
 
     /// Whether the packet has just come out of the host's IP stack.

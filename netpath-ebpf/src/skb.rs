@@ -288,6 +288,20 @@ pub(crate) fn describe(
     }
 }
 
+/// Whether the packet that so many cells describe is a fragment: 1 if so.
+#[inline(always)]
+pub(crate) fn is_fragment(cells: *const Cell, described: u64) -> u32 {
+    if described == 0 {
+        return 0;
+    }
+    // SAFETY: the segment is the last of the cells that were written.
+    let segment = unsafe { cells.add(if described == 2 { 1 } else { 3 }).cast::<Segment>() };
+    // SAFETY: as above.
+    let (payload, ack, proto) =
+        unsafe { ((*segment).payload, (*segment).ack, (*cells.cast::<Tuple4>()).proto) };
+    u32::from(payload & FRAGMENT != 0 || (proto != TCP && ack != 0))
+}
+
 impl Header {
     #[inline(always)]
     pub(crate) fn describe(self, cells: *mut Cell) -> u64 {

@@ -13,8 +13,8 @@ use netpath_common::point::{
     GRO_RECEIVE, LEFT_IDLE, NET_DEV_XMIT, NETIF_RECEIVE, NETIF_RX, SPAN_FIRST, is_told_later,
 };
 use netpath_common::wire::{
-    ABI, ABI_OLDEST, CHUNK_CELLS, CHUNK_GAP, ChunkHeader, FRAGMENT, KIND_BYTES, KIND_FIRST,
-    KIND_SEGMENT, KIND_SKB, KIND_TUPLE4, KIND_TUPLE6, SKB_GOES_ON, following,
+    ABI, ABI_OLDEST, CHUNK_ALONE, CHUNK_CELLS, CHUNK_GAP, ChunkHeader, FRAGMENT, KIND_BYTES,
+    KIND_FIRST, KIND_SEGMENT, KIND_SKB, KIND_TUPLE4, KIND_TUPLE6, SKB_AT_HAND, following,
 };
 use thiserror::Error;
 
@@ -51,8 +51,8 @@ pub struct Piece {
     pub bytes: Option<Box<Bytes>>,
     /// When the CPU left idle, where it did so since the piece before, ns.
     pub left_idle_ns: Option<u64>,
-    /// The recorder knew that the packet goes on, and did not look at its headers.
-    pub goes_on: bool,
+    /// The CPU has had the packet at hand without a break.
+    pub at_hand: bool,
 }
 
 /// Pieces of several chunks, in the order of their first event once [`Batch::sort`] has run.
@@ -195,7 +195,7 @@ impl Batch {
             headers: None,
             bytes: None,
             left_idle_ns: None,
-            goes_on: false,
+            at_hand: false,
             open: false,
             backlog: None,
         }
@@ -213,7 +213,7 @@ struct Reader<'a> {
     headers: Option<Headers>,
     bytes: Option<Box<Bytes>>,
     left_idle_ns: Option<u64>,
-    goes_on: bool,
+    at_hand: bool,
     /// Whether the last piece of the batch takes further events.
     open: bool,
     /// The device on whose backlog, or into whose GRO, the packet was put last.
@@ -241,8 +241,10 @@ impl Reader<'_> {
                     (self.open, self.backlog) = (false, None);
                     (self.headers, self.bytes) = (None, None);
                     let (len, segs) = (u32_at(cell, 4), u16_at(cell, 2));
-                    // What older ones meant is not known: they looked where the packet could be another.
-                    self.goes_on = len == 0 && (segs == SKB_GOES_ON || self.header.abi < 3);
+                    // Older ones did not say, and events that are sent alone can't.
+                    let alone = self.header.flags & CHUNK_ALONE != 0;
+                    self.at_hand = len & SKB_AT_HAND != 0 || self.header.abi < 3 || alone;
+                    let len = len & !SKB_AT_HAND;
                     if len != 0 {
                         self.headers = Some(Headers { len, gso_segs: segs, ..Headers::default() });
                     }
@@ -328,7 +330,7 @@ impl Reader<'_> {
                 headers: self.headers.take(),
                 bytes: self.bytes.take(),
                 left_idle_ns: self.left_idle_ns.take(),
-                goes_on: self.goes_on,
+                at_hand: std::mem::replace(&mut self.at_hand, true),
             });
             self.open = true;
         }

@@ -96,6 +96,9 @@ pub struct Mark {
     /// This CPU was idle, and has left idle since the mark before.
     #[serde(default)]
     pub left_idle: bool,
+    /// This CPU took the packet up here: it had something else at hand before.
+    #[serde(default)]
+    pub resumed: bool,
 }
 
 /// How a flight ended.

@@ -56,6 +56,14 @@ impl Pipeline {
         this.assembler.since(session.since_ns);
         this.filter.clone_from(&session.filter);
         let seen = |n| matches!(session.serving.points.get(&n), Some(Source::By(..)));
+        // Those that name reassembly, or what comes before it.
+        let by_itself = |name: &str| {
+            ["FRAG", "NETFILTER", "IP_", "IPV6_", "NOMEM", "TC_", "XDP"]
+                .iter()
+                .any(|w| name.contains(w))
+        };
+        let lost = session.drop_reasons.iter().filter(|(_, name)| by_itself(name));
+        this.assembler.fragments_lost(lost.map(|(number, _)| *number));
         this.assembler.exact_reads(seen(UDP_READ));
         this.assembler.seen_returns(seen(SOCK_RECV));
         this

@@ -109,6 +109,8 @@ impl Serving {
             }
             Measure::Inside { hop, .. } => self.of(hop.info()),
             Measure::Hooks(_) => self.links(),
+            // Seen by whatever sees the packet before and after.
+            Measure::Resumed => self.at(At::Queue).map(|backend| vec![backend]),
             Measure::Between(edges) => {
                 let mut why = String::new();
                 for edge in *edges {

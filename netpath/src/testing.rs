@@ -9,7 +9,7 @@ use netpath_common::{
         SK_READY, SOCK_RECV,
     },
     wire::{
-        ABI, ChunkHeader, FRAGMENT, KIND_BYTES, KIND_SEGMENT, KIND_SKB, KIND_TUPLE4, SKB_GOES_ON,
+        ABI, ChunkHeader, FRAGMENT, KIND_BYTES, KIND_SEGMENT, KIND_SKB, KIND_TUPLE4, SKB_AT_HAND,
     },
 };
 
@@ -194,7 +194,7 @@ impl Chunk {
             cell[2..4].copy_from_slice(&h.gso_segs.to_ne_bytes());
             cell[4..8].copy_from_slice(&h.len.to_ne_bytes());
         } else {
-            cell[2..4].copy_from_slice(&SKB_GOES_ON.to_ne_bytes());
+            cell[4..8].copy_from_slice(&SKB_AT_HAND.to_ne_bytes());
         }
         self.cells.push(cell);
         if let Some(h) = headers {

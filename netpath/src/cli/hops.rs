@@ -54,6 +54,9 @@ fn measure(measure: &Measure) -> Vec<String> {
         Measure::Inside { hop, group } => {
             vec![format!("as {}, inside functions of {}", hop.info().key, group.key())]
         }
+        Measure::Resumed => {
+            vec!["where the CPU had something else at hand in between".to_owned()]
+        }
         Measure::Hooks(owner) => {
             vec![
                 format!("between the netfilter links around the hooks of {owner:?}").to_lowercase(),

@@ -9,13 +9,13 @@ use netpath_common::{
     },
     situation::{At, Role, copies},
 };
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Captured, EVENTS_MAX, End, Flight, Mark, OPEN_MAX, REACHED_NS, SILENT_NS, WAITING_NS,
     family::Families,
-    identity::{Fate, fate, namespace, quiet_end, role},
+    identity::{Fate, fate, is_in_reassembly, namespace, quiet_end, role},
     recent::{self, Recent},
     sockets::{self, Sockets},
 };
@@ -78,6 +78,8 @@ pub struct Assembler {
     resumed_ns: Option<u64>,
     /// When events were lost: from, to, ns.
     lost: Vec<(u64, u64)>,
+    /// Reasons for which a fragment is dropped by itself.
+    fragments_lost: FxHashSet<u16>,
     /// Whether the reading of a datagram names its sk_buff, so that no lines are needed.
     exact_reads: bool,
     /// Whether a receiving call's return is seen, so that a packet that was copied waits for it.
@@ -101,6 +103,11 @@ impl Assembler {
     /// Leaves out flights that began before this time, ns.
     pub fn since(&mut self, since_ns: u64) {
         self.since_ns = since_ns;
+    }
+
+    /// Says for which reasons fragments are dropped that have not become a whole packet.
+    pub fn fragments_lost(&mut self, reasons: impl Iterator<Item = u16>) {
+        self.fragments_lost = reasons.collect();
     }
 
     /// Says whether the reading of a datagram names its sk_buff (`skb_consume_udp` is probed).
@@ -211,7 +218,7 @@ impl Assembler {
         let mut headers = piece.headers;
         let mut bytes = piece.bytes.as_deref();
         for (i, event) in events.iter().enumerate() {
-            let judged = i > 0 || piece.goes_on;
+            let judged = i > 0 || (piece.at_hand && piece.headers.is_none());
             if event.point == MOVED {
                 self.moved(flight.take(), event.arg, done);
                 continue;
@@ -264,6 +271,8 @@ impl Assembler {
             }
             if role == Role::Last {
                 let end = match event.point {
+                    // With the whole packet that it has become a part of.
+                    KFREE_SKB if self.frees_parts(open, event.aux) => End::Merged,
                     KFREE_SKB => End::Dropped { reason: event.aux },
                     CONSUME_SKB => quiet_end(open),
                     _ => End::Delivered,
@@ -291,6 +300,11 @@ impl Assembler {
                 self.evict(done);
             }
         }
+    }
+
+    /// Whether a drop for this reason is not this fragment's, but the reassembled packet's that holds it.
+    fn frees_parts(&self, flight: &Flight, reason: u16) -> bool {
+        is_in_reassembly(flight) && !self.fragments_lost.contains(&reason)
     }
 
     /// A socket has got a clone of the packet: the flight goes on under the clone's address.
@@ -519,11 +533,17 @@ pub(super) struct Here {
     cpu: u16,
     /// When it left idle, where that was since the piece before, ns.
     left_idle_ns: Option<u64>,
+    /// When it took the packet up, where it had something else at hand before, ns.
+    resumed_ns: Option<u64>,
 }
 
 impl Here {
     fn of(piece: &Piece) -> Self {
-        Self { cpu: piece.cpu, left_idle_ns: piece.left_idle_ns }
+        Self {
+            cpu: piece.cpu,
+            left_idle_ns: piece.left_idle_ns,
+            resumed_ns: (!piece.at_hand).then_some(piece.start_ns),
+        }
     }
 }
 
@@ -558,7 +578,8 @@ pub(super) fn push(flight: &mut Flight, event: &Event, here: Here) {
     flight.netns = namespace(event).unwrap_or(flight.netns);
     let before = flight.marks.last().map_or(u64::MAX, |m| m.at_ns);
     let left_idle = here.left_idle_ns.is_some_and(|left| left > before && left <= at_ns);
-    flight.marks.push(Mark { at_ns, arg, point, aux, cpu: here.cpu, left_idle });
+    let resumed = left_idle || here.resumed_ns == Some(at_ns);
+    flight.marks.push(Mark { at_ns, arg, point, aux, cpu: here.cpu, left_idle, resumed });
 }
 
 fn learn(flight: &mut Flight, headers: Headers) {

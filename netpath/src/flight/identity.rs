@@ -8,6 +8,7 @@ use netpath_common::{
     place::DevId,
     point::{HOOK_SLOT, LATE, SEND_BEGIN, is_told_later, point, situation},
     situation::{At, HANDED_OVER, Next, Quiet, Role, next},
+    wire::MORE_FRAGMENTS,
 };
 
 use super::{End, Flight};
@@ -153,9 +154,7 @@ fn grammar(flight: &Flight, event: &Event) -> Next {
 /// How a flight ends that was freed after use, or fell silent.
 pub(super) fn quiet_end(flight: &Flight) -> End {
     let Some(at) = flight.at else { return End::Vanished };
-    let fragment = flight.known.as_ref().is_some_and(Headers::is_fragment);
-    if fragment && matches!(at, At::Pre | At::In | At::Rx) {
-        // Reassembly has put it into the whole packet.
+    if is_in_reassembly(flight) {
         return End::Merged;
     }
     match at.row().quiet {
@@ -164,4 +163,11 @@ pub(super) fn quiet_end(flight: &Flight) -> End {
         Quiet::Merged => End::Merged,
         Quiet::Vanished => End::Vanished,
     }
+}
+
+/// Whether a fragment waits for others, or has been put into the packet that they make. The last one goes
+/// on as that packet.
+pub(super) fn is_in_reassembly(flight: &Flight) -> bool {
+    let part = |h: &Headers| h.is_fragment() && h.fragment_at & MORE_FRAGMENTS != 0;
+    flight.known.as_ref().is_some_and(part) && matches!(flight.at, Some(At::Pre | At::In | At::Rx))
 }

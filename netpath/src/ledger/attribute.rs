@@ -5,7 +5,7 @@
 //! next point is the hop's that the table has for that pair of situations.
 
 use netpath_common::{
-    hop::{At, HopId, Note, edges, inside},
+    hop::{At, HopId, Note, edges, inside, when_resumed},
     point::{Hook, HookAux},
     span::SPANS,
 };
@@ -159,6 +159,8 @@ fn between(from: &Step, to: &Step, seen: &Seen<'_>) -> RowKey {
         && from.place.netns == to.place.netns
     {
         let key = stage(from.place, a, b, hooks);
+        let hop = key.hop.map(|hop| if to.resumed { when_resumed(hop, before) } else { hop });
+        let key = RowKey { hop, ..key };
         let bridged = matches!(after, At::BrPre | At::BrFwd | At::BrPost);
         return RowKey { bridged, ..key };
     }
@@ -171,6 +173,7 @@ fn between(from: &Step, to: &Step, seen: &Seen<'_>) -> RowKey {
         }
         // Another CPU had the lock, and took the packet over.
         Some(HopId::QdiscEnqueue) if from.cpu != to.cpu => Some(HopId::QdiscLock),
+        Some(hop) if to.resumed => Some(when_resumed(hop, before)),
         hop => hop,
     };
     let place = match hop {

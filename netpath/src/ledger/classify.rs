@@ -23,6 +23,8 @@ pub(super) struct Step {
     pub(super) cpu: u16,
     /// The CPU has left idle since the step before.
     pub(super) left_idle: bool,
+    /// The CPU had something else at hand since the step before.
+    pub(super) resumed: bool,
     pub(super) what: What,
     /// The device, or the one that was passed last where the mark names none.
     pub(super) place: Place,
@@ -102,9 +104,9 @@ pub(super) fn classify(flight: &Flight, devices: &Devices, steps: &mut Vec<Step>
             };
             (what, hook)
         };
-        let Mark { at_ns, cpu, left_idle, arg, aux, point, .. } = *mark;
+        let Mark { at_ns, cpu, left_idle, resumed, arg, aux, point } = *mark;
         let taken_up = if point == NETIF_RECEIVE { TakenUp::unpack(aux) } else { None };
-        steps.push(Step { at_ns, cpu, left_idle, what, place, hook, taken_up, arg });
+        steps.push(Step { at_ns, cpu, left_idle, resumed, what, place, hook, taken_up, arg });
     }
     // What comes before the first place happens there too: the system call that sends.
     let first = steps.iter().map(|s| s.place).find(|p| *p != Place::default());

@@ -99,6 +99,7 @@ mod tests {
             at_ns,
             cpu: 0,
             left_idle: false,
+            resumed: false,
             what: What::At(at),
             place: VETH0,
             hook: None,

@@ -77,6 +77,7 @@ fn birth_at_a_known_address_closes_what_was_open() {
     let chunk = Chunk::new(0, 0, 1_000)
         .skb(0xa0, Some(&headers(1)))
         .event(at_dev(GRO_RECEIVE, UP0), 100)
+        .skb(0xa0, Some(&headers(2)))
         .event(at_dev(GRO_RECEIVE, UP0), 100);
     assert_eq!(fly(&[chunk]).len(), 2);
 }
@@ -392,7 +393,7 @@ proptest! {
         let mut now = 0;
         for (skb, point, aux, arg, ns) in events {
             now += ns;
-            let piece = Piece { skb, cpu: 0, start_ns: now, first: 0, count: 1, headers: None, bytes: None, left_idle_ns: None, goes_on: false };
+            let piece = Piece { skb, cpu: 0, start_ns: now, first: 0, count: 1, headers: None, bytes: None, left_idle_ns: None, at_hand: false };
             let event = Event { at_ns: now, point, aux, arg };
             assembler.piece(&piece, &[event], &mut |f: &Flight| {
                 ended += 1;

@@ -11,6 +11,9 @@ const NOT_PASSED: &[(&str, &str)] = &[
     ("bridge.flood", "the bridge has learned its ports"),
     ("qdisc.lock", "one CPU waits for no other"),
     ("handoff.tap", "no tap is on the way"),
+    ("handoff.device", "no device of the way has a queue of its own"),
+    ("handoff.interrupted", "nothing else comes between"),
+    ("rules.queue", "no rule queues to user space"),
     ("gso.segment", "no packet is larger than a frame"),
     ("gro", "only devices that poll have it"),
 ];
