@@ -578,7 +578,9 @@ pub(super) fn push(flight: &mut Flight, event: &Event, here: Here) {
     flight.netns = namespace(event).unwrap_or(flight.netns);
     let before = flight.marks.last().map_or(u64::MAX, |m| m.at_ns);
     let left_idle = here.left_idle_ns.is_some_and(|left| left > before && left <= at_ns);
-    let resumed = left_idle || here.resumed_ns == Some(at_ns);
+    // A copy or part has just been made of what was at hand.
+    let made = flight.shared > 0 && flight.marks.len() == flight.shared;
+    let resumed = !made && (left_idle || here.resumed_ns == Some(at_ns));
     flight.marks.push(Mark { at_ns, arg, point, aux, cpu: here.cpu, left_idle, resumed });
 }
 
