@@ -3,61 +3,66 @@
 //! # Which events belong to one packet
 //!
 //! An event names an sk_buff by its address. The address only *finds* the packet: the slab hands a
-//! freed sk_buff out again within microseconds, often to the very next packet on the same CPU. So
-//! a flight is known by a sequence number of its own, and these rules say where it begins and ends.
+//! freed sk_buff out again within microseconds, often to the very next packet on the same CPU, and the
+//! kernel frees many without a trace (TCP what it has taken, GRO what it has merged). So a flight is
+//! known by a sequence number of its own, and these rules say where it begins and ends.
 //!
-//! 1. **Birth.** A packet that a local socket sends is born where it leaves the socket
+//! 1. **Grammar.** The table of situations ([`netpath_common::situation`]) says which may follow which.
+//!    What goes on for certain is the packet's. What can be another packet's too is looked at again by
+//!    the recorder, and its headers decide. What can't follow is another packet: after INPUT, a socket's
+//!    queue or a delivery nothing is transmitted; a TCP segment without payload is never copied to a
+//!    process; into another namespace leads only a device that hands over.
+//! 2. **Headers** are compared by all that tells packets apart and that neither NAT, GRO, segmentation
+//!    nor reassembly changes ([`Headers::same_packet`]): protocol, TCP's sequence and acknowledgment
+//!    number and flags, a datagram's first bytes, ICMP's type and sequence number, IP's identification,
+//!    the length. Where they are equal and tell nothing (a pure ACK of IPv6 that is repeated), the flight
+//!    is *ambiguous*: counted, and in no figure.
+//! 3. **Birth.** A packet that a local socket sends is born where it leaves the socket
 //!    (`__ip_local_out`, `ip6_xmit`, or the first link of OUTPUT), and its flight begins with the
-//!    system call that sends it, where that is seen; one from a NIC at GRO's entry. These begin a flight whatever is known of the address; what was open
-//!    under it is closed first. One exception: a tunnel sends the packet that it has encapsulated
-//!    through OUTPUT again. There the flight's last event is the tunnel device's
-//!    `net_dev_start_xmit`, and it goes on, *in a tunnel*: headers that are read there are the
-//!    outer packet's, so that rules 3 and 4 rest. It leaves the tunnel where it enters GRO after
-//!    the outer packet has reached its transport.
-//! 2. **Picked up.** Where the address has no open flight, an event that names a device or a hook
-//!    begins one in mid-path. An event that only follows (a qdisc, a copy to user space, a free)
-//!    is a *stray*: counted, and dropped. The recorder's wanted filter lets some through.
-//! 3. **Same address, other packet.** When a piece carries headers and the open flight has some,
-//!    they must be of one packet by what neither NAT nor GRO changes (TCP sequence number, ICMP
-//!    sequence number, IP identification and length). Otherwise the old flight is closed and the
-//!    piece begins a new one.
-//! 4. **NAT.** The tuple at birth stays with the flight. A different one in a later piece (or
-//!    after POSTROUTING, where the recorder reads it again) is the translated tuple. Both are
-//!    known from then on; the flight is the same.
-//! 5. **Crossing a namespace** changes nothing: `skb_scrub_packet` clears mark, timestamp and
-//!    conntrack, none of which identify a flight here.
+//!    system call that sends it, where that is seen; one from a NIC at GRO's entry. Elsewhere a packet is
+//!    met in mid-path, where a device or a hook is named. An event that only follows (a qdisc, a copy
+//!    to user space, a free) is a *stray* where nothing is open: counted, and dropped.
+//! 4. **Tunnels.** A tunnel sends the packet that it has encapsulated through OUTPUT again: there the
+//!    flight's last event is the tunnel device's transmit, the headers are the outer packet's, and the
+//!    flight is known by those until it enters GRO with its own again.
+//! 5. **NAT.** The tuple at birth stays with the flight. A different one that is read later is the
+//!    translated tuple. Both are known from then on; the flight is the same.
 //! 6. **Ends.** Copied to user space: *delivered*. Freed or silent after INPUT, or after receive
-//!    on a host that has no links: *reached* its transport (an ACK, a segment that TCP merged into
-//!    another, an ICMP message: the kernel frees many of these without a tracepoint). Freed or
-//!    silent after the driver returned: *transmitted*. Freed or silent right after it entered GRO:
-//!    *merged*, since GRO has put its data into another sk_buff's (what GRO hands on is received
-//!    by the stack, what it drops is `kfree_skb`). `kfree_skb`: *dropped*, with the reason.
-//!    Anything else that ends or falls silent has *vanished*.
-//! 7. **A datagram's reader.** UDP copies small datagrams without a tracepoint that names the
+//!    on a host that has no links: *reached* its transport (an ACK, an ICMP message). Freed or
+//!    silent after the driver returned: *transmitted*. Freed or silent right after it entered GRO, or
+//!    as a fragment where fragments are put together: *merged*. `kfree_skb`: *dropped*, with the reason
+//!    (a fragment that is freed with the whole packet is merged). Still in a queue, or seen lately, when
+//!    the trace ends: *under way*. Anything else that ends or falls silent has *vanished*.
+//! 7. **Readers.** UDP copies small datagrams without a tracepoint that names the
 //!    sk_buff, and newer kernels free them later, elsewhere. But datagrams leave a socket's queue
 //!    in the order in which they entered it, and both ends name the socket. A datagram that was
 //!    queued waits in its socket's line, and the next receive of its length is its delivery. The
 //!    queue's length at its entry says whether the line is whole; where others stand before it
-//!    that were never seen, as many receives are passed over. A packet whose data is copied by its
-//!    sk_buff (TCP) waits for the return of the call that copied, known by the socket, where that
-//!    is seen; where it does not come soon, the copy was the end.
-//! 8. **Silence.** TCP's data lies in a socket's queue until it is read, or is merged and freed
-//!    without a trace. A flight that reached its transport, or was merged, is closed after
-//!    [`REACHED_NS`] without an event, any other after [`SILENT_NS`].
-//! 9. **Late.** A packet that was not drawn, and is found to be late ([`crate::sample::Tail`]), begins
-//!    with a mark of its own ([`LATE`]) at the time at which it was refused; what happened between
-//!    that and the next mark was not recorded.
-//! 10. **Loss.** A flight that was under way while its CPU lost events, or that has more than
+//!    that were never seen, as many receives are passed over. Raw sockets and ping's get a clone: the
+//!    recorder finds it at the tail of the queue, and the flight goes on under its address ([`netpath_common::point::MOVED`]).
+//!    TCP puts a segment's data into the sk_buff at the tail where it can: the flight joins that one's,
+//!    and is read with it. A packet whose data is copied by its sk_buff waits for the return of the call
+//!    that copied, known by the socket, where that is seen; where it does not come soon, the copy was the end.
+//! 8. **Lineage.** Where a packet turns up at an unknown address and has the headers of one that the
+//!    CPU had at hand just now, in a situation in which copies of that one turn up
+//!    ([`netpath_common::situation::copies`]), it is its copy (a flooded frame, TEE, a mirror, a
+//!    packet socket's), a fragment, a segment, or what XDP rebuilt. It begins with the marks that both
+//!    have in common. All of them are a family, and are held until the last has ended: then the one that
+//!    got furthest is the packet; the others are copies, counted apart where they passed the interface
+//!    together with it, and what only went on as others is left out.
+//! 9. **Silence.** A flight that reached its transport without data, or was merged, is closed after
+//!    [`REACHED_NS`] without an event; one that lies in a queue, or whose data may wait for its reader,
+//!    after [`WAITING_NS`]; any other after [`SILENT_NS`].
+//! 10. **Late.** A packet that was not drawn, and is found to be late ([`crate::sample::Tail`]), begins
+//!     with a mark of its own ([`LATE`]) at the time at which it was refused; what happened between
+//!     that and the next mark was not recorded.
+//! 11. **Loss.** A flight that was under way while its CPU lost events, or that has more than
 //!     [`EVENTS_MAX`], is *incomplete*: counted, never averaged in.
 //!
-//! # Open questions
-//! - Clones (a flooded frame, a packet socket's copy) appear as flights picked up in mid-path;
-//!   only a probe on `skb_clone` could link them.
-//! - A packet that is segmented in software (GSO) vanishes at its device; its segments are new
-//!   sk_buffs, picked up in mid-path.
-//! - Which sk_buff GRO merged a segment into is not known; the survivor carries `gso_segs`.
-//! - `pskb_expand_head` keeps the sk_buff and changes its data: no rule is needed. veth with XDP
-//!   builds a new sk_buff: a flight ends as vanished and another is picked up.
+//! # What stays unknown
+//! - Which sk_buff GRO merged a segment into: the survivor carries `gso_segs`.
+//! - A host that only receives a tunnel's packets sees the outer packet reach its transport, and the
+//!   inner one begin at GRO: two flights.
 
 mod assemble;
 mod family;

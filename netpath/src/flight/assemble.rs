@@ -235,7 +235,7 @@ impl Assembler {
                 }
             }
             if flight.is_none() && matches!(role, Role::Birth | Role::Passage) {
-                flight = Some(self.begin(piece, event, headers.as_ref(), done));
+                flight = Some(self.begin(piece, event, headers.as_ref()));
             }
             let Some(open) = &mut flight else {
                 self.counters.strays += 1;
@@ -370,13 +370,7 @@ impl Assembler {
     }
 
     /// Begins a flight: of a packet's own, or of a copy or part of one that this CPU has at hand.
-    fn begin(
-        &mut self,
-        piece: &Piece,
-        event: &Event,
-        headers: Option<&Headers>,
-        done: &mut impl FnMut(&Flight),
-    ) -> Box<Flight> {
+    fn begin(&mut self, piece: &Piece, event: &Event, headers: Option<&Headers>) -> Box<Flight> {
         self.counters.begun += 1;
         let mut flight = self.spare.pop().unwrap_or_default();
         flight.marks.clear();
@@ -387,7 +381,7 @@ impl Assembler {
             ..Flight::default()
         };
         if let (Some(headers), Some(at)) = (headers, situation(event.point, event.aux)) {
-            self.find_parent(&mut flight, piece.cpu, at, event, headers, done);
+            self.find_parent(&mut flight, piece.cpu, at, event, headers);
         }
         flight
     }
@@ -399,17 +393,13 @@ impl Assembler {
         at: At,
         event: &Event,
         headers: &Headers,
-        done: &mut impl FnMut(&Flight),
     ) {
-        let limbo = self.limbo.get_mut(&cpu);
-        if let Some(freed) = limbo
+        // It stays there: others may follow.
+        if let Some(freed) = self.limbo.get_mut(&cpu)
             && recent::is_of(freed, at, headers)
         {
             self.families.join(freed, flight, event);
             flight.known = Some(*headers);
-            // Its end was another's beginning.
-            let freed = self.limbo.remove(&cpu);
-            self.close(freed, done);
             return;
         }
         for (skb, seq) in self.recent.candidates(cpu, event.at_ns, headers) {

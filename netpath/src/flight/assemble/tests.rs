@@ -7,6 +7,9 @@ use netpath_common::point::{
 use proptest::prelude::*;
 
 use super::*;
+
+mod lineage;
+
 use crate::{
     packet::{Headers, TCP},
     pipeline::Pipeline,

@@ -1,0 +1,191 @@
+//! Addresses that are used again, and packets that change their sk_buff.
+
+use netpath_common::{
+    point::{MOVED, SKB_COPY},
+    wire::MORE_FRAGMENTS,
+};
+
+use super::*;
+use crate::packet::{ACK, ICMP, Tuple};
+
+fn of(proto: u8, id: u16) -> Headers {
+    Headers { tuple: headers(id).tuple.map(|t| Tuple { proto, ..t }), ..headers(id) }
+}
+
+/// The ends of flights that are no copies, with the number of their marks.
+fn ends(chunk: Chunk) -> Vec<(End, usize)> {
+    let flights = fly(&[chunk]);
+    flights.iter().filter(|f| f.copy_of.is_none()).map(|f| (f.end, f.marks.len())).collect()
+}
+
+#[test]
+fn what_was_received_is_not_transmitted_again() {
+    // TCP has freed the first without a trace; the next one at its address is another's.
+    let chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&of(TCP, 1)))
+        .event(at_dev(NETIF_RECEIVE, SERVER_ETH0), 100)
+        .event(at_hook(SERVER_ETH0, Hook::Input, 0), 100)
+        .event(at_dev(NET_DEV_QUEUE, SERVER_ETH0), 100);
+    assert_eq!(ends(chunk), [(End::Reached, 2), (End::UnderWay, 1)]);
+}
+
+#[test]
+fn the_same_way_back_is_another_packet_by_its_headers() {
+    // A SYN-ACK is received where INPUT is not watched, and the ACK is built at its address.
+    let (syn_ack, ack) = (of(TCP, 1), Headers { seq: 7, flags: ACK, payload: 0, ..of(TCP, 2) });
+    let chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&syn_ack))
+        .event(at_dev(NETIF_RECEIVE, CLIENT_ETH0), 100)
+        .skb(0xa0, Some(&ack))
+        .event(at_dev(NET_DEV_QUEUE, CLIENT_ETH0), 100)
+        .event(at_dev(NET_DEV_START, CLIENT_ETH0), 100);
+    assert_eq!(ends(chunk), [(End::Reached, 1), (End::UnderWay, 2)]);
+}
+
+#[test]
+fn a_segment_without_payload_is_read_by_nobody() {
+    let ack = Headers { flags: ACK, payload: 0, ..of(TCP, 1) };
+    let chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&ack))
+        .event(at_dev(NETIF_RECEIVE, SERVER_ETH0), 100)
+        .event(at_hook(SERVER_ETH0, Hook::Input, 0), 500_000)
+        .event((SKB_COPY, 100, 0), 0);
+    assert_eq!(ends(chunk), [(End::Reached, 2)]);
+}
+
+#[test]
+fn another_packet_that_is_dropped_at_the_address_is_not_this_one() {
+    let chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&of(TCP, 1)))
+        .event(at_hook(SERVER_ETH0, Hook::Input, 0), 100)
+        .skb(0xa0, Some(&of(TCP, 2)))
+        .event((KFREE_SKB, 9, 0), 0);
+    assert_eq!(ends(chunk), [(End::Reached, 1)]);
+}
+
+#[test]
+fn a_raw_sockets_clone_is_the_packet() {
+    let reply = Headers { flags: 0, ..of(ICMP, 1) };
+    let chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&reply))
+        .event(at_dev(NETIF_RECEIVE, CLIENT_ETH0), 100)
+        .event(at_hook(CLIENT_ETH0, Hook::Input, 0), 100)
+        .event(ready(1, 0x77, 0), 0)
+        .event((MOVED, 0, 0xb0), 100)
+        // ICMP itself has no socket for the original.
+        .event((KFREE_SKB, 3, 0), 100)
+        .skb(0xb0, Some(&reply))
+        .event((SKB_COPY, 64, 0), 0);
+    assert_eq!(ends(chunk), [(End::Delivered, 4)]);
+}
+
+#[test]
+fn the_packet_goes_with_the_one_that_gets_furthest() {
+    // A sniffer has the original, IP a clone.
+    let chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&headers(1)))
+        .event(at_dev(NETIF_RECEIVE, SERVER_ETH0), 100)
+        .skb(0xb0, Some(&headers(1)))
+        .event(at_hook(SERVER_ETH0, Hook::Input, 0), 100)
+        .event(ready(9000, 0x77, 1), 100)
+        .skb(0xa0, None)
+        .event((CONSUME_SKB, 0, 0), 100)
+        .skb(0x77, None)
+        .event(received(0x77, 100), 0);
+    assert_eq!(ends(chunk), [(End::Delivered, 4)]);
+}
+
+#[test]
+fn a_flooded_frames_copies_are_told_as_such() {
+    let flood = |chunk: Chunk, skb: u64, port| {
+        chunk
+            .skb(skb, Some(&headers(1)))
+            .event(at_dev(NET_DEV_QUEUE, port), 100)
+            .event(at_dev(NET_DEV_START, port), 100)
+            .event((KFREE_SKB, 5, 0), 100)
+    };
+    let received = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&headers(1)))
+        .event(at_dev(NETIF_RECEIVE, VETH0), 100);
+    let chunk = flood(flood(received, 0xb0, UP0), 0xa0, BR0);
+    let flights = fly(&[chunk]);
+    let copies: Vec<_> = flights.iter().map(|f| (f.skb, f.copy_of.is_some(), f.shared)).collect();
+    assert_eq!(copies, [(0xb0, true, 1), (0xa0, false, 1)]);
+}
+
+#[test]
+fn a_packet_that_xdp_rebuilds_goes_on_in_the_new_sk_buff() {
+    let chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&headers(1)))
+        .event(at_dev(NET_DEV_QUEUE, CLIENT_ETH0), 100)
+        .event(at_dev(NET_DEV_START, CLIENT_ETH0), 9_000)
+        .skb(0xa0, None)
+        .event((CONSUME_SKB, 0, 0), 100)
+        .skb(0xb0, Some(&headers(1)))
+        .event(at_dev(GRO_RECEIVE, VETH0), 100)
+        .event(at_dev(NETIF_RECEIVE, VETH0), 100)
+        .event((CONSUME_SKB, 0, 0), 0);
+    assert_eq!(ends(chunk), [(End::Reached, 4)]);
+}
+
+#[test]
+fn a_large_packet_is_cut_into_segments_and_has_not_vanished() {
+    let whole = Headers { gso_segs: 3, payload: 300, seq: 1_000, len: 4_000, ..of(TCP, 1) };
+    let mut chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&whole))
+        .event(at_hook(CLIENT_ETH0, Hook::Output, 0), 100)
+        .event(at_dev(NET_DEV_QUEUE, CLIENT_ETH0), 100)
+        .event((CONSUME_SKB, 0, 0), 100);
+    for i in 0..3_u16 {
+        let part = Headers { payload: 100, seq: 1_000 + u32::from(i) * 100, ..of(TCP, 1 + i) };
+        chunk = chunk
+            .skb(0xb0 + u64::from(i) * 0x10, Some(&part))
+            .event(at_dev(NET_DEV_START, CLIENT_ETH0), 100)
+            .event(at_dev(NET_DEV_XMIT, CLIENT_ETH0), 100)
+            .event((CONSUME_SKB, 0, 0), 100);
+    }
+    let flights = fly(&[chunk]);
+    let all: Vec<_> = flights.iter().map(|f| (f.end, f.marks.len())).collect();
+    assert_eq!(all, [(End::Transmitted, 4); 3]);
+}
+
+#[test]
+fn fragments_end_in_the_packet_that_they_make() {
+    let whole = headers(9);
+    let fragment = |at: u32, more: bool| Headers {
+        fragment: at > 0,
+        fragment_at: at | if more { MORE_FRAGMENTS } else { 0 },
+        ..headers(9)
+    };
+    let mut chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&whole))
+        .event(at_hook(CLIENT_ETH0, Hook::Output, 0), 100);
+    for (skb, at, more) in [(0xb0, 0, true), (0xc0, 40, true), (0xd0, 80, false)] {
+        chunk = chunk
+            .skb(skb, Some(&fragment(at, more)))
+            .event(at_dev(NET_DEV_QUEUE, CLIENT_ETH0), 100)
+            .event(at_dev(NET_DEV_START, CLIENT_ETH0), 100)
+            .event(at_dev(NETIF_RX, SERVER_ETH0), 100);
+    }
+    chunk = chunk.skb(0xa0, None).event((CONSUME_SKB, 0, 0), 100);
+    for (skb, at, more) in [(0xb0, 0, true), (0xc0, 40, true), (0xd0, 80, false)] {
+        chunk = chunk
+            .skb(skb, Some(&fragment(at, more)))
+            .event(at_dev(NETIF_RECEIVE, SERVER_ETH0), 100);
+    }
+    // The last one goes on as the whole packet, and the others are freed with it.
+    chunk = chunk
+        .skb(0xd0, Some(&whole))
+        .event(at_hook(SERVER_ETH0, Hook::Input, 0), 100)
+        .event(ready(9000, 0x77, 1), 100)
+        .skb(0xc0, None)
+        .event((KFREE_SKB, 2, 0), 100)
+        .skb(0x77, None)
+        .event(received(0x77, 100), 0);
+    let flights = fly(&[chunk]);
+    let told: Vec<_> = flights.iter().map(|f| (f.skb, f.end, f.copy_of.is_some())).collect();
+    assert_eq!(
+        told,
+        [(0xc0, End::Merged, true), (0xd0, End::Delivered, false), (0xb0, End::Merged, true)]
+    );
+}
