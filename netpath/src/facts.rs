@@ -17,6 +17,9 @@ use serde::{Deserialize, Serialize};
 
 pub use conntrack::Conntrack;
 pub use qdiscs::{Limit, Qdisc};
+#[cfg(test)]
+pub(crate) use rules::of_iptables as rules_of_iptables;
+pub(crate) use rules::{Asked, Ender, Found, Indexed, RuleHistory, Stamp, Verdict, Version};
 pub use rules::{Chain, Rules};
 pub use softnet::Softnet;
 
@@ -59,4 +62,14 @@ pub fn read<'a>(
         facts.ok().map(|facts| (cookie, facts))
     });
     Facts { netns: netns.collect(), softnet: softnet::read() }
+}
+
+/// Lists the rule sets of the calling thread's namespace once more.
+pub(crate) fn list_rules() -> Rules {
+    rules::read()
+}
+
+/// The events' clock, ns.
+pub(crate) fn now_ns() -> u64 {
+    rules::now_ns()
 }

@@ -101,8 +101,6 @@ pub struct Tracer {
     passed_over_before: u64,
     /// What there was to attach to when it was last looked at.
     seen: late::Seen,
-    /// Rules by address.
-    rule_names: BTreeMap<u64, String>,
     options: Options,
     /// Whether links of kprobes tell what they have missed (Linux 6.7).
     links_tell_misses: bool,
@@ -209,7 +207,6 @@ impl Tracer {
             cost: None,
             passed_over_before: 0,
             seen: late::Seen::default(),
-            rule_names: BTreeMap::new(),
             options: options.clone(),
             links_tell_misses: btf.member("bpf_link_info", "kprobe_multi.missed").is_some(),
             starting: Duration::ZERO,

@@ -11,7 +11,9 @@
 //! - [`path`]: which flights share a path, and its rows; [`kept`]: packets that are yet to be booked;
 //! - [`groups`]: what its cost groups add up to, packet by packet;
 //! - [`flows`]: what each tuple's packets add up to;
+//! - [`filtered`]: dropped packets, as rules see them;
 //! - [`late`]: packets that were recorded only because they were late;
+//! - [`names`]: what the rules are called that packets walk;
 //! - [`history`]: the last minutes, second by second;
 //! - [`shown`]: single packets that stand for the others;
 //! - [`transactions`]: request and reply joined into round trips.
@@ -21,31 +23,30 @@ mod causes;
 mod classify;
 mod devices;
 mod drops;
+mod filtered;
 mod flows;
 mod groups;
 mod history;
 mod kept;
 mod late;
+mod names;
 mod path;
 mod shown;
 mod times;
 mod transactions;
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use netpath_common::{
-    hop::{HopId, RuleSet},
-    point::QDISC_ENQUEUE,
-};
+use netpath_common::{hop::HopId, point::QDISC_ENQUEUE};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 pub use causes::{Causes, CtState, QueueMet, Rewritten, Tally};
 pub use drops::{DropKey, Within};
+pub use filtered::{BY_RULE, Filtered, FilteredDrops, Span};
 pub use flows::{Flow, Flows};
 pub use groups::Groups;
 pub use history::{History, Second};
 pub use late::{Late, LatePacket};
+pub use names::RuleNames;
 pub use path::{Path, PathKey, Row, RowKey, Sums};
 pub use shown::{Piece, Shown, Specimen};
 pub use times::Times;
@@ -147,10 +148,10 @@ impl Coverage {
 pub struct Ledger {
     pub topology: Topology,
     pub hooks: HookPlan,
-    /// What the rules are called that packets walk, by their address.
-    pub rule_names: BTreeMap<u64, String>,
+    pub names: RuleNames,
     pub coverage: Coverage,
     pub drops: FxHashMap<DropKey, u64>,
+    pub filtered: FilteredDrops,
     pub flows: Flows,
     pub transactions: Transactions,
     pub late: Late,
@@ -163,8 +164,6 @@ pub struct Ledger {
     paths: Vec<Path>,
     by_key: FxHashMap<PathKey, usize>,
     devices: Devices,
-    /// The rules that packets have walked.
-    rules: BTreeSet<(RuleSet, u64)>,
     /// Packets on all paths, and their events.
     packets: u64,
     events: u64,
@@ -176,9 +175,13 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// The rules that packets have walked.
-    pub fn rules(&self) -> &BTreeSet<(RuleSet, u64)> {
-        &self.rules
+    /// Says what rules are called, by their addresses; empty where that can't be told. Rows of the same
+    /// name become one.
+    pub fn name_rules<'a>(&mut self, named: impl IntoIterator<Item = (u64, &'a str)>) {
+        let changed = self.names.learn(named);
+        if !changed.is_empty() {
+            self.paths.iter_mut().for_each(|path| path.rename_rules(&changed));
+        }
     }
 
     pub fn new(topology: Topology, hooks: HookPlan) -> Self {
@@ -194,6 +197,7 @@ impl Ledger {
             queues_unseen,
             unjoined: session.sampling.parts_packets(),
             draws: session.sampling.share != Share::All,
+            filtered: FilteredDrops::of(&session.drop_reasons),
             ..this
         }
     }
@@ -299,9 +303,16 @@ impl Ledger {
             End::UnderWay => self.coverage.under_way += 1,
             End::Dropped { reason } => {
                 self.coverage.dropped += 1;
-                let key = drops::key(reason, &scratch.steps, &self.hooks);
-                self.rules.extend(key.within.and_then(|within| within.rules));
+                let mut key = drops::key(reason, &scratch.steps, &self.hooks);
+                if let Some((_, rules)) = key.within.as_mut().and_then(|w| w.rules.as_mut()) {
+                    *rules = self.names.key(*rules);
+                }
+                key.within
+                    .and_then(|w| w.rules)
+                    .into_iter()
+                    .for_each(|rules| self.names.met(rules));
                 *self.drops.entry(key).or_default() += 1;
+                self.filtered.add(key, flight, &scratch.steps);
             }
             End::Vanished => self.coverage.vanished += 1,
             End::Delivered | End::Reached | End::Transmitted | End::Merged => {
@@ -335,6 +346,7 @@ impl Ledger {
         let seen = attribute::Seen {
             hooks: &self.hooks,
             devices: &self.devices,
+            names: &self.names,
             queues: !self.queues_unseen,
         };
         attribute::attribute(&seen, &mut self.scratch);
@@ -387,7 +399,7 @@ impl Ledger {
         let rows = path.rows.len();
         let total_ns = path.add(flight, steps, cuts, is_reply);
         if path.rows.len() != rows {
-            self.rules.extend(path.rows.iter().filter_map(|row| row.key.rules));
+            path.rows.iter().filter_map(|row| row.key.rules).for_each(|r| self.names.met(r));
         }
         self.packets += 1;
         self.events += flight.marks.len() as u64;

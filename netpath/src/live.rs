@@ -6,6 +6,7 @@
 
 mod budget;
 mod engine;
+mod rules;
 
 use std::{
     sync::{

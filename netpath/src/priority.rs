@@ -28,6 +28,12 @@ impl Drop for Raised {
     }
 }
 
+/// Gives the calling thread, which a raised one has begun, and the programs that it starts, the priority that
+/// programs have.
+pub(crate) fn normal() {
+    set(0);
+}
+
 fn set(nice: libc::c_int) -> bool {
     // SAFETY: as above.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) == 0 }

@@ -27,7 +27,7 @@ pub fn snapshot(file: &Path) -> Result<Snapshot, RecordingError> {
     if let Some(damage) = &reader.damage {
         ending.notes.push(format!("{damage}; what precedes it is shown"));
     }
-    ledger.rule_names.clone_from(&ending.rules);
+    ledger.name_rules(ending.rules.iter().map(|(at, name)| (*at, name.as_str())));
     ending.notes.extend(ledger.notes().into_iter().chain(pipeline.0.notes()));
     Ok(snapshot::build(&mut ledger, &reader.session, &ending))
 }

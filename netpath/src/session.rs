@@ -9,7 +9,7 @@ use netpath_common::wire::ABI;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    facts::Facts,
+    facts::{Facts, RuleHistory},
     filter::Filter,
     hooks::HookPlan,
     host::HostFacts,
@@ -111,6 +111,9 @@ pub struct Ending {
     /// its chain.
     #[serde(default)]
     pub rules: BTreeMap<u64, String>,
+    /// By namespace, the rule sets that there were while tracing.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) rule_sets: BTreeMap<u32, RuleHistory>,
     pub notes: Vec<String>,
 }
 

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use build::build;
 pub(crate) use build::named;
-pub use drops::DropReport;
+pub use drops::{Candidate, DropReport};
 pub use facts::{NetnsReport, QdiscReport};
 pub use late::{LatePacketReport, LatePieceReport, LateReport};
 

@@ -15,5 +15,6 @@ mod kernel {
     mod modules;
     mod paths;
     mod recording;
+    mod rules;
     mod selection;
 }

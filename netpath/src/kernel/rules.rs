@@ -17,24 +17,15 @@ struct Names<'a> {
 }
 
 impl Tracer {
-    /// Names of rules by their address, of those asked for now or before; those that can't be
-    /// read are empty.
+    /// Names of rules by their address, as they are now; those that can't be read are empty.
     pub fn rule_names(
         &mut self,
         asked: impl IntoIterator<Item = (RuleSet, u64)>,
-    ) -> &BTreeMap<u64, String> {
-        let new: Vec<_> =
-            asked.into_iter().filter(|(_, at)| !self.rule_names.contains_key(at)).collect();
-        if new.is_empty() {
-            return &self.rule_names;
-        }
-        if let Ok(btf) = KernelBtf::load() {
-            let mut names = Names { object: &mut self.object, btf };
-            for (kind, at) in new {
-                self.rule_names.insert(at, names.of(kind, at).unwrap_or_default());
-            }
-        }
-        &self.rule_names
+    ) -> BTreeMap<u64, String> {
+        let Ok(btf) = KernelBtf::load() else { return BTreeMap::new() };
+        let mut names = Names { object: &mut self.object, btf };
+        let named = |(kind, at)| (at, names.of(kind, at).unwrap_or_default());
+        asked.into_iter().map(named).collect()
     }
 }
 

@@ -11,7 +11,7 @@ use netpath_common::{
 };
 
 use super::{
-    RowKey,
+    RowKey, RuleNames,
     classify::{Step, What},
     devices::Devices,
 };
@@ -54,6 +54,7 @@ enum Frame {
 pub(super) struct Seen<'a> {
     pub(super) hooks: &'a HookPlan,
     pub(super) devices: &'a Devices,
+    pub(super) names: &'a RuleNames,
     /// Whether packets are seen to enter queues.
     pub(super) queues: bool,
 }
@@ -66,7 +67,7 @@ pub(super) fn attribute(seen: &Seen<'_>, scratch: &mut Scratch) {
     next_situations(steps, next);
     for (i, pair) in steps.windows(2).enumerate() {
         let [from, to] = pair else { continue };
-        enter(from, i, frames);
+        enter(from, i, seen.names, frames);
         let key = match frames.last() {
             None => RowKey::at(None, from.place),
             Some(Frame::In { key, .. }) => *key,
@@ -92,7 +93,7 @@ fn next_situations(steps: &[Step], next: &mut Vec<usize>) {
 }
 
 /// What a step does to where the packet is.
-fn enter(step: &Step, index: usize, frames: &mut Vec<Frame>) {
+fn enter(step: &Step, index: usize, names: &RuleNames, frames: &mut Vec<Frame>) {
     match step.what {
         What::At(_) => {
             if step.is_queued() {
@@ -108,7 +109,7 @@ fn enter(step: &Step, index: usize, frames: &mut Vec<Frame>) {
                 Frame::In { key, .. } => Some(*key),
                 Frame::Past(_) => None,
             });
-            let key = span_key(step, hop, SPANS[span].span.note, outer);
+            let key = span_key(step, hop, SPANS[span].span.note, outer, names);
             frames.push(Frame::In { span: Some(span), key });
         }
         What::Wait(hop) => {
@@ -132,12 +133,18 @@ fn enter(step: &Step, index: usize, frames: &mut Vec<Frame>) {
 }
 
 /// The row of a function: in the hook that it says it runs in, or that of the function around it.
-fn span_key(step: &Step, hop: HopId, note: Note, outer: Option<RowKey>) -> RowKey {
+fn span_key(
+    step: &Step,
+    hop: HopId,
+    note: Note,
+    outer: Option<RowKey>,
+    names: &RuleNames,
+) -> RowKey {
     let within = outer.and_then(|o| o.hop).map(|o| o.info().group);
     let hop = within.map_or(hop, |group| inside(hop, group));
     let mut key = RowKey::at(Some(hop), step.place);
     key.rules = match note {
-        Note::Rules(kind) if step.arg != 0 => Some((kind, step.arg)),
+        Note::Rules(kind) if step.arg != 0 => Some((kind, names.key(step.arg))),
         _ => None,
     };
     if let Some(hook) = step.hook {
@@ -150,7 +157,7 @@ fn span_key(step: &Step, hop: HopId, note: Note, outer: Option<RowKey>) -> RowKe
 }
 
 fn between(from: &Step, to: &Step, seen: &Seen<'_>) -> RowKey {
-    let Seen { hooks, devices, queues } = *seen;
+    let Seen { hooks, devices, queues, .. } = *seen;
     let (Some(after), Some(before)) = (from.at(), to.at()) else {
         return RowKey::at(None, from.place);
     };

@@ -22,6 +22,11 @@ impl Tally {
         self.sum_ns += ns;
     }
 
+    fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        self.sum_ns += other.sum_ns;
+    }
+
     /// 0 where there are none.
     pub fn mean_ns(&self) -> f64 {
         if self.count == 0 { 0.0 } else { self.sum_ns as f64 / self.count as f64 }
@@ -204,6 +209,26 @@ impl Wait {
 }
 
 impl Causes {
+    /// Adds another row's.
+    pub(super) fn merge(&mut self, other: &Self) {
+        let Self { states, rewritten, same_cpu, other_cpu, idle_cpu, backlog, queue } = other;
+        self.states.iter_mut().zip(states).for_each(|(a, b)| a.merge(b));
+        self.rewritten.iter_mut().zip(rewritten).for_each(|(a, b)| a.merge(b));
+        self.same_cpu.merge(same_cpu);
+        self.other_cpu.merge(other_cpu);
+        self.idle_cpu.merge(idle_cpu);
+        self.backlog.in_line.merge(&backlog.in_line);
+        self.backlog.ksoftirqd.merge(&backlog.ksoftirqd);
+        self.backlog.looked += backlog.looked;
+        self.backlog.behind_sum += backlog.behind_sum;
+        self.backlog.behind_max = self.backlog.behind_max.max(backlog.behind_max);
+        self.queue.count += queue.count;
+        self.queue.ahead_sum += queue.ahead_sum;
+        self.queue.ahead_max = self.queue.ahead_max.max(queue.ahead_max);
+        self.queue.bytes_sum += queue.bytes_sum;
+        self.queue.empty += queue.empty;
+    }
+
     pub(super) fn waited(&mut self, wait: Wait, ns: i64) {
         let tally = if wait.same_cpu { &mut self.same_cpu } else { &mut self.other_cpu };
         tally.add(ns);

@@ -8,6 +8,7 @@
 use netpath_common::{
     hop::{At, HopId, Note, RuleSet},
     point::{Hook, HookAux},
+    situation::When,
     span::SPANS,
 };
 
@@ -27,6 +28,18 @@ pub struct DropKey {
     /// The last situation; none where it was seen in functions only.
     pub after: Option<At>,
     pub within: Option<Within>,
+}
+
+impl DropKey {
+    /// Whether a bridge had the packet in a hook.
+    pub fn is_bridged(&self) -> bool {
+        self.after.is_some_and(is_in_bridge)
+    }
+}
+
+/// Whether a situation is one in a bridge's hands.
+pub(super) fn is_in_bridge(at: At) -> bool {
+    matches!(at.row().case, Some((_, When::InBridge)))
 }
 
 /// The part of a netfilter hook that had the packet when it was dropped.

@@ -3,6 +3,8 @@
 //! A packet is cut up when it arrives, and booked with others of its path ([`super::kept`]): what a
 //! path shows lacks those until [`Path::book`] has run.
 
+use std::collections::BTreeMap;
+
 use netpath_common::{
     group::Group,
     hop::{At, HopId, RuleSet},
@@ -48,7 +50,7 @@ pub struct RowKey {
     pub bridged: bool,
     /// The priority of the hook's stage, between two links.
     pub stage: Option<i32>,
-    /// The address of the rules that are walked, where it is known.
+    /// The rules that are walked, where that is known: [`super::RuleNames`] says what of them.
     pub rules: Option<(RuleSet, u64)>,
 }
 
@@ -75,6 +77,14 @@ pub struct Sums {
     pub pieces: u64,
     /// The packet at hand's time here, until all of its pieces are there.
     pending_ns: Option<i64>,
+}
+
+impl Sums {
+    fn merge(&mut self, other: &Self) {
+        self.times.merge(&other.times);
+        self.causes.merge(&other.causes);
+        self.pieces += other.pieces;
+    }
 }
 
 /// A path's ledger.
@@ -241,6 +251,33 @@ impl Path {
         });
         let first = done.next()?;
         done.all(|(row, _)| row == first.0).then_some(first)
+    }
+
+    /// Puts rows of rules that are called the same together.
+    pub(super) fn rename_rules(&mut self, changed: &BTreeMap<u64, u64>) {
+        let renamed = |key: &RowKey| {
+            let (kind, rules) = key.rules?;
+            let to = *changed.get(&rules)?;
+            (to != rules).then_some(RowKey { rules: Some((kind, to)), ..*key })
+        };
+        if !self.rows.iter().any(|row| renamed(&row.key).is_some()) {
+            return;
+        }
+        // What is kept back knows rows by their places.
+        self.book();
+        while let Some((at, key)) =
+            self.rows.iter().enumerate().find_map(|(at, row)| Some((at, renamed(&row.key)?)))
+        {
+            self.shown.rename(&self.rows[at].key, key);
+            match self.rows.iter().position(|row| row.key == key) {
+                None => self.rows[at].key = key,
+                Some(known) => {
+                    let sums = std::mem::take(&mut self.rows[at].sums);
+                    self.rows[known].sums.merge(&sums);
+                    self.rows.remove(at);
+                }
+            }
+        }
     }
 
     /// Books what is kept back.

@@ -77,6 +77,14 @@ impl Shown {
         }
     }
 
+    /// Gives the pieces of a row another key.
+    pub(super) fn rename(&mut self, from: &RowKey, to: RowKey) {
+        let all = self.any.iter_mut().chain(&mut self.slow).chain([&mut self.slowest]);
+        for piece in all.flat_map(|specimen| &mut specimen.pieces).filter(|p| p.key == *from) {
+            piece.key = to;
+        }
+    }
+
     fn random(&mut self) -> u64 {
         let mut x = self.random | 0x9e37_79b9;
         x ^= x << 13;

@@ -34,6 +34,18 @@ impl Times {
         let _ = histogram.record(u64::try_from(ns).unwrap_or(0));
     }
 
+    /// Adds all of another's times.
+    pub fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        self.sum_ns += other.sum_ns;
+        self.sum_squares += other.sum_squares;
+        self.max_ns = self.max_ns.max(other.max_ns);
+        if let Some(times) = &other.histogram {
+            // It grows as needed, as in `add`.
+            let _ = self.histogram.get_or_insert_with(|| Box::new(histogram())).add(&**times);
+        }
+    }
+
     /// Forgets all times, and keeps the memory.
     pub fn clear(&mut self) {
         if let Some(histogram) = &mut self.histogram {

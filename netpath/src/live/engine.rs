@@ -14,6 +14,7 @@ use nix::time::{ClockId, clock_gettime};
 use super::{
     LiveError,
     budget::{Budgeted, DRAIN, Turn},
+    rules::RuleWatch,
 };
 use crate::{
     decode::Gap,
@@ -108,6 +109,9 @@ pub(super) struct Engine {
     budgeted: Option<Budgeted>,
     /// Where only some packets are drawn: which of the others are late.
     tail: Option<Tail>,
+    rules: RuleWatch,
+    /// What rules at these addresses were called, last.
+    rule_names: BTreeMap<u64, String>,
 }
 
 impl Engine {
@@ -120,6 +124,7 @@ impl Engine {
         let tail = (session.sampling.share != Share::All).then(Tail::default);
         let now = Instant::now();
         let facts = session.facts.clone();
+        let rules = RuleWatch::new(&facts);
         Self {
             tracer,
             session,
@@ -139,6 +144,8 @@ impl Engine {
             refreshed: now,
             budgeted,
             tail,
+            rules,
+            rule_names: BTreeMap::new(),
         }
     }
 
@@ -164,6 +171,10 @@ impl Engine {
             self.look();
             self.keep_to_budget()?;
             self.refresh()?;
+            let namespaces = self.watch.namespaces();
+            if self.rules.look(&self.session.hooks, &self.ledger.filtered, namespaces) {
+                self.ledger.names.forget();
+            }
             let enough = limits.count.is_some_and(|n| self.ledger.coverage.seen >= n);
             let left = limits.for_.map(|d| d.saturating_sub(self.started.elapsed()));
             if enough || (limits.interrupted)() || left == Some(Duration::ZERO) {
@@ -205,10 +216,19 @@ impl Engine {
             writer.advance(polled.watermark_ns)?;
         }
         tracer.leave_out(pipeline.take_unwanted());
-        // While the rule sets still are there.
-        let rules = self.ledger.rules().iter().copied();
-        self.ledger.rule_names.clone_from(self.tracer.rule_names(rules));
+        self.name_rules();
         Ok(polled.fill)
+    }
+
+    /// Finds out what the rules are called that packets have met, while they still are there.
+    fn name_rules(&mut self) {
+        let met = self.ledger.names.take_unnamed();
+        if met.is_empty() {
+            return;
+        }
+        let named = self.tracer.rule_names(met);
+        self.ledger.name_rules(named.iter().map(|(at, name)| (*at, name.as_str())));
+        self.rule_names.extend(named);
     }
 
     /// Lets the budget decide what is recorded, and whether anything is attached.
@@ -277,6 +297,8 @@ impl Engine {
             writer.session(&self.session)?;
         }
         self.pipeline.unsure(news.unsure);
+        // Addresses may be others' now.
+        self.ledger.names.forget();
         self.ledger.hooks.clone_from(&self.session.hooks);
         Ok(())
     }
@@ -298,6 +320,10 @@ impl Engine {
         self.ledger = Ledger::of(&self.session);
         self.read_facts();
         self.session.facts = self.facts.clone();
+        self.rules.reset();
+        for (netns, facts) in &mut self.session.facts.netns {
+            facts.rules = self.rules.now(*netns);
+        }
         self.cpu_before_ns = own_cpu_ns();
         self.lost_before = self.tracer.lost();
         self.births_before = self.tracer.births();
@@ -331,7 +357,8 @@ impl Engine {
             births: self.tracer.births().since(self.births_before),
             late_after_ns: self.tail.map_or(0, |tail| tail.after_ns()),
             lost,
-            rules: self.ledger.rule_names.clone(),
+            rules: BTreeMap::new(),
+            rule_sets: BTreeMap::new(),
             notes: self.notes.clone(),
         }
     }
@@ -351,7 +378,10 @@ impl Engine {
         let mut ending = self.ending();
         ending.notes.extend(self.pipeline.notes());
         let begun = Instant::now();
+        // Lent: they can be large.
+        ending.rule_sets = std::mem::take(&mut self.rules.histories);
         let snapshot = snapshot::build(&mut self.ledger, &self.session, &ending);
+        self.rules.histories = ending.rule_sets;
         tracing::debug!("snapshot built in {:?}", begun.elapsed());
         snapshot
     }
@@ -364,9 +394,10 @@ impl Engine {
         self.read_facts();
         let mut ending = self.ending();
         self.pipeline.finish(&mut self.ledger);
-        let rules = self.ledger.rules().iter().copied();
-        self.ledger.rule_names.clone_from(self.tracer.rule_names(rules));
-        ending.rules.clone_from(&self.ledger.rule_names);
+        self.rules.end(&self.session.hooks, &self.ledger.filtered, self.watch.namespaces());
+        ending.rule_sets = std::mem::take(&mut self.rules.histories);
+        self.name_rules();
+        ending.rules = std::mem::take(&mut self.rule_names);
         let recorded_bytes = match self.writer.take() {
             Some(writer) => writer.end(&ending)?,
             None => 0,

@@ -43,7 +43,7 @@ pub fn build(ledger: &mut Ledger, session: &Session, ending: &Ending) -> Snapsho
             Err(why) => absent.insert(hop.key.to_owned(), why),
         };
     }
-    let netns_facts = facts::build(&ledger.topology, &session.facts, &ending.facts);
+    let netns_facts = facts::build(&ledger.topology, &session.facts, ending);
     let mut snapshot = Snapshot {
         schema: SCHEMA.to_owned(),
         version: session.version.clone(),
@@ -64,7 +64,7 @@ pub fn build(ledger: &mut Ledger, session: &Session, ending: &Ending) -> Snapsho
         paths,
         transactions,
         flows: flows(ledger),
-        drops: drops::build(ledger, session, &netns_facts),
+        drops: drops::build(ledger, session, ending),
         findings: Vec::new(),
         netns_facts,
         softnet: facts::softnet(&session.facts, &ending.facts),
@@ -257,8 +257,7 @@ pub(crate) struct Named {
 /// Names the place of a row that a hop is booked in.
 pub(crate) fn named(key: &RowKey, id: HopId, ledger: &Ledger) -> Named {
     let info = id.info();
-    let walked = key.rules.and_then(|(_, at)| ledger.rule_names.get(&at));
-    let walked = walked.filter(|name| !name.is_empty()).cloned();
+    let walked = key.rules.and_then(|(_, rules)| ledger.names.name(rules)).map(str::to_owned);
     let part = walked.or_else(|| key.stage.map(priority_name));
     Named {
         netns: ledger.topology.netns_name(key.place.netns),

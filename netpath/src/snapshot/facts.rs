@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    facts::{Conntrack, Facts, Limit, NetnsFacts, Rules, Softnet},
+    facts::{Conntrack, Facts, Limit, NetnsFacts, RuleHistory, Rules, Softnet},
+    session::Ending,
     topo::{Place, Topology},
 };
 
@@ -54,18 +55,19 @@ pub struct QdiscReport {
 pub(super) fn build(
     topology: &Topology,
     begin: &Facts,
-    end: &Facts,
+    ending: &Ending,
 ) -> BTreeMap<String, NetnsReport> {
     let none = NetnsFacts::default();
     let report = |host: &crate::topo::Host| {
         let begin = begin.netns.get(&host.netns).unwrap_or(&none);
-        let end = end.netns.get(&host.netns).unwrap_or(begin);
+        let end = ending.facts.netns.get(&host.netns).unwrap_or(begin);
+        let listed = ending.rule_sets.get(&host.netns).and_then(RuleHistory::shown);
         NetnsReport {
             forwards: host.forwards,
             bridge_nf_call_iptables: host.bridge_nf,
             conntrack: end.conntrack.map(|c| grown(c, begin.conntrack.unwrap_or_default())),
             qdiscs: qdiscs(topology, host.netns, begin, end),
-            rules: begin.rules.clone(),
+            rules: listed.or(begin.rules.as_ref()).map(Rules::summary),
             rps: begin.rps.clone(),
         }
     };

@@ -131,6 +131,7 @@ fn loss_and_drops() {
         chains: vec!["ip lab forward".to_owned()],
         rule: Some("ip lab forward handle 4".to_owned()),
         after: None,
+        ..DropReport::default()
     }];
     let state = state(s, "");
     insta::assert_snapshot!(colourful(&state, 120, 40));

@@ -5,7 +5,7 @@
 //! - [`hops`]: which hops the traffic must pass.
 
 mod hops;
-mod rule_sets;
+pub(crate) mod rule_sets;
 
 use std::{
     collections::BTreeSet,

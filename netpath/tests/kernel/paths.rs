@@ -97,7 +97,7 @@ fn a_dropped_packet_has_its_reason_and_place() {
     // The rule is the only one that drops in the chain that had the packet.
     let has = |of: &Option<String>, what: &str| of.as_ref().is_some_and(|of| of.contains(what));
     assert!(has(&drop.hook, "FORWARD") && has(&drop.hop, "rules"), "{drop:?}");
-    assert!(has(&drop.rule, "ip filter"), "{drop:?}");
+    assert!(has(&drop.table, "ip filter") && has(&drop.rule, "-p udp -j DROP"), "{drop:?}");
     assert_eq!(drop.chains, ["ip filter FORWARD"], "{drop:?}");
 }
 

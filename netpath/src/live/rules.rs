@@ -1,0 +1,171 @@
+//! Rule sets while tracing: listed again whenever they change, and when netfilter drops packets that their
+//! counters have not been asked about since.
+//!
+//! In: the namespaces, the hook plan, and when packets were dropped last. Out: a [`RuleHistory`] of each
+//! namespace. Listing runs the tools, which takes a while: it is done on a thread of its own, one namespace
+//! at a time, and takes a small part of one CPU at most.
+
+use std::{
+    collections::BTreeMap,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    facts::{self, Facts, RuleHistory, Rules, Stamp},
+    hooks::HookPlan,
+    ledger::FilteredDrops,
+    netns::Netns,
+    priority,
+};
+
+/// How often to look whether rule sets have changed; and where packets were dropped just now.
+const EVERY: Duration = Duration::from_secs(1);
+const EVERY_DROPPING: Duration = Duration::from_millis(200);
+/// Rule sets that have not changed are listed again, for their counters, at most this often. Whatever it is
+/// for, after a listing comes a pause of this many times its length.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
+const SHARE: u32 = 20;
+
+/// The rule sets of a trace's namespaces.
+#[derive(Debug)]
+pub(super) struct RuleWatch {
+    pub(super) histories: BTreeMap<u32, RuleHistory>,
+    stamps: BTreeMap<u32, Stamp>,
+    /// When all of them were looked at, and when those where packets were dropped.
+    looked: Instant,
+    glanced: Instant,
+    /// When the last listing was over, and what it took.
+    listed: Instant,
+    took: Duration,
+    listing: Option<Listing>,
+}
+
+/// A listing under way.
+#[derive(Debug)]
+struct Listing {
+    netns: u32,
+    begun: Instant,
+    thread: JoinHandle<Option<(Stamp, Rules)>>,
+}
+
+impl RuleWatch {
+    /// Begins with what was listed when tracing began.
+    pub(super) fn new(facts: &Facts) -> Self {
+        let now = Instant::now();
+        let histories = facts
+            .netns
+            .iter()
+            .filter_map(|(netns, facts)| Some((*netns, RuleHistory::new(facts.rules.as_ref()?))));
+        Self {
+            histories: histories.collect(),
+            stamps: BTreeMap::new(),
+            looked: now,
+            glanced: now,
+            listed: now,
+            took: Duration::ZERO,
+            listing: None,
+        }
+    }
+
+    /// Looks whether anything has changed, unless it was done a moment ago; whether a rule set has.
+    pub(super) fn look<'a>(
+        &mut self,
+        hooks: &HookPlan,
+        drops: &FilteredDrops,
+        namespaces: impl Iterator<Item = (u32, &'a Netns)>,
+    ) -> bool {
+        let changed = self.collect();
+        if self.listing.is_some() || self.glanced.elapsed() < EVERY_DROPPING {
+            return changed;
+        }
+        if self.listed.elapsed() < self.took * SHARE {
+            return changed;
+        }
+        let regular = self.looked.elapsed() >= EVERY;
+        let counts = self.listed.elapsed() >= COUNT_EVERY;
+        for (cookie, netns) in namespaces.filter(|(cookie, _)| hooks.has_rules(*cookie)) {
+            let history = self.histories.get_mut(&cookie);
+            let counted_ns = history.as_ref().map_or(0, |history| history.counted_ns());
+            let dropping = drops.latest_ns(cookie).is_some_and(|last_ns| last_ns > counted_ns);
+            if !regular && !dropping {
+                continue;
+            }
+            let now_ns = facts::now_ns();
+            let stamp = netns.run(Stamp::read).unwrap_or_default();
+            if self.stamps.get(&cookie) != Some(&stamp) {
+                self.list(cookie, netns);
+            } else {
+                if let Some(history) = history {
+                    history.unchanged(now_ns);
+                }
+                if dropping && counts {
+                    self.list(cookie, netns);
+                }
+            }
+            if self.listing.is_some() {
+                // The others' turn comes when it is over.
+                return changed;
+            }
+        }
+        self.glanced = Instant::now();
+        if regular {
+            self.looked = self.glanced;
+        }
+        changed
+    }
+
+    fn list(&mut self, cookie: u32, netns: &Netns) {
+        let netns = netns.clone();
+        // What changes while it is listed has another stamp at the next look.
+        let thread = thread::spawn(move || {
+            priority::normal();
+            netns.run(|| (Stamp::read(), facts::list_rules())).ok()
+        });
+        self.listing = Some(Listing { netns: cookie, begun: Instant::now(), thread });
+    }
+
+    /// Takes a listing that is over; whether it was news.
+    fn collect(&mut self) -> bool {
+        self.listing.as_ref().is_some_and(|listing| listing.thread.is_finished()) && self.join()
+    }
+
+    fn join(&mut self) -> bool {
+        let Some(Listing { netns, begun, thread }) = self.listing.take() else { return false };
+        (self.listed, self.took) = (Instant::now(), begun.elapsed());
+        let Ok(Some((stamp, rules))) = thread.join() else { return false };
+        tracing::debug!("{} rules listed in {:?}", rules.listed.len(), self.took);
+        self.stamps.insert(netns, stamp);
+        self.histories.entry(netns).or_default().take(rules)
+    }
+
+    /// Reads counters once more, where packets were dropped that they have not been asked about.
+    pub(super) fn end<'a>(
+        &mut self,
+        hooks: &HookPlan,
+        drops: &FilteredDrops,
+        namespaces: impl Iterator<Item = (u32, &'a Netns)>,
+    ) {
+        self.join();
+        for (cookie, netns) in namespaces.filter(|(cookie, _)| hooks.has_rules(*cookie)) {
+            let counted_ns = self.histories.get(&cookie).map_or(0, RuleHistory::counted_ns);
+            if drops.latest_ns(cookie).is_some_and(|last_ns| last_ns > counted_ns) {
+                self.list(cookie, netns);
+                self.join();
+            }
+        }
+    }
+
+    /// Begins anew: what was counted up to now counts no more.
+    pub(super) fn reset(&mut self) {
+        self.join();
+        for history in self.histories.values_mut() {
+            history.restart();
+        }
+    }
+
+    /// The rule sets as they are now, for a trace that begins now.
+    pub(super) fn now(&self, netns: u32) -> Option<Rules> {
+        self.histories.get(&netns)?.versions.last().map(|version| version.rules.clone())
+    }
+}
