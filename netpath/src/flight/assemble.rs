@@ -398,7 +398,7 @@ impl Assembler {
         if let Some(freed) = self.limbo.get_mut(&cpu)
             && recent::is_of(freed, at, headers)
         {
-            self.families.join(freed, flight, event);
+            self.families.join(freed, flight, (event, headers));
             flight.known = Some(*headers);
             return;
         }
@@ -407,7 +407,7 @@ impl Assembler {
                 && parent.seq == seq
                 && recent::is_of(parent, at, headers)
             {
-                self.families.join(parent, flight, event);
+                self.families.join(parent, flight, (event, headers));
                 flight.known = Some(*headers);
                 return;
             }

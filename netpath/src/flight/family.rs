@@ -5,10 +5,11 @@
 
 use std::cmp::Reverse;
 
+use netpath_common::wire::MORE_FRAGMENTS;
 use rustc_hash::FxHashMap;
 
 use super::{End, Flight, Mark};
-use crate::decode::Event;
+use crate::{decode::Event, packet::Headers};
 
 /// A packet and what was made of it.
 #[derive(Debug, Default)]
@@ -26,9 +27,14 @@ pub(super) struct Families {
 }
 
 impl Families {
-    /// `child`, which begins with `first`, turns out to be a copy or part of `parent`, which is under
+    /// `child`, which begins with `first` and has the headers `part`, turns out to be a copy or part of `parent`, which is under
     /// way, or has just ended.
-    pub(super) fn join(&mut self, parent: &mut Flight, child: &mut Flight, first: &Event) {
+    pub(super) fn join(
+        &mut self,
+        parent: &mut Flight,
+        child: &mut Flight,
+        (first, part): (&Event, &Headers),
+    ) {
         if parent.family == 0 {
             parent.family = parent.seq;
             self.all.insert(parent.seq, Family { open: 1, ended: Vec::new() });
@@ -40,7 +46,15 @@ impl Families {
         // What both have in common: until the parent itself went where the child turns up.
         let there = |m: &Mark| (m.point, m.arg) == (first.point, first.arg);
         let since = parent.marks.iter().rposition(there);
-        let shared = since.filter(|at| *at > 0).unwrap_or(parent.marks.len());
+        let since = since.filter(|at| *at > 0);
+        let shared = since.unwrap_or(parent.marks.len());
+        // A packet that was made of fragments, or is sent with its own list of them, is the first one.
+        if let (Some(known), true) = (&mut parent.known, since.is_some())
+            && part.is_fragment()
+            && !known.is_fragment()
+        {
+            known.fragment_at = MORE_FRAGMENTS;
+        }
         child.marks.clear();
         child.marks.extend_from_slice(&parent.marks[..shared]);
         child.shared = shared;

@@ -65,6 +65,9 @@ pub(super) fn fate(
         return Fate::Over;
     }
     let grammar = grammar(flight, event);
+    if is_refragmented(flight, event) {
+        return Fate::Over;
+    }
     let Some(headers) = headers.filter(|h| h.tuple.is_some()) else {
         let handed_over = flight.at.is_some_and(|last| last.general() == At::Start);
         return match grammar {
@@ -151,10 +154,19 @@ fn grammar(flight: &Flight, event: &Event) -> Next {
     next
 }
 
+/// Whether a fragment that was put into a whole packet, whose sk_buff is another one's, is sent again as a
+/// part of that one.
+fn is_refragmented(flight: &Flight, event: &Event) -> bool {
+    situation(event.point, event.aux) == Some(At::Queue)
+        && flight.at == Some(At::Pre)
+        && flight.known.as_ref().is_some_and(Headers::is_fragment)
+}
+
 /// How a flight ends that was freed after use, or fell silent.
 pub(super) fn quiet_end(flight: &Flight) -> End {
     let Some(at) = flight.at else { return End::Vanished };
-    if is_in_reassembly(flight) {
+    let fragment = flight.known.as_ref().is_some_and(Headers::is_fragment);
+    if is_in_reassembly(flight) || (fragment && at == At::Pre) {
         return End::Merged;
     }
     match at.row().quiet {
