@@ -7,6 +7,7 @@
 pub mod bill;
 mod rules;
 mod scene;
+pub(crate) mod trips;
 
 use std::collections::BTreeMap;
 

@@ -8,6 +8,7 @@ mod conntrack;
 mod per_cpu;
 mod qdiscs;
 mod rules;
+mod sockets;
 mod softnet;
 mod steering;
 
@@ -21,6 +22,7 @@ pub use qdiscs::{Limit, Qdisc};
 pub(crate) use rules::of_iptables as rules_of_iptables;
 pub(crate) use rules::{Asked, Ender, Found, Indexed, RuleHistory, Stamp, Verdict, Version};
 pub use rules::{Chain, Rules};
+pub use sockets::Listening;
 pub use softnet::Softnet;
 
 use crate::netns::Netns;
@@ -43,6 +45,9 @@ pub struct NetnsFacts {
     pub rules: Option<Rules>,
     /// By device: the CPUs that RPS may choose, as its mask.
     pub rps: BTreeMap<String, String>,
+    /// Who is there to answer.
+    #[serde(default)]
+    pub listening: Listening,
 }
 
 /// Reads the facts of these namespaces; `with_rules` says where rule sets are read.
@@ -58,6 +63,7 @@ pub fn read<'a>(
             qdiscs: qdiscs::read(),
             rules: rules.then(rules::read),
             rps: steering::read(),
+            listening: sockets::read(),
         });
         facts.ok().map(|facts| (cookie, facts))
     });

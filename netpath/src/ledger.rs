@@ -50,7 +50,7 @@ pub use names::RuleNames;
 pub use path::{Path, PathKey, Row, RowKey, Sums};
 pub use shown::{Piece, Shown, Specimen};
 pub use times::Times;
-pub use transactions::{RoundTrips, Transactions};
+pub use transactions::{Kind as TripKind, Part as TripPart, RoundTrips, Transactions};
 
 use crate::{
     decode::Gap,
@@ -195,6 +195,7 @@ impl Ledger {
         let this = Self::new(session.topology.clone(), session.hooks.clone());
         Self {
             queues_unseen,
+            transactions: Transactions::of(&session.facts),
             unjoined: session.sampling.parts_packets(),
             draws: session.sampling.share != Share::All,
             filtered: FilteredDrops::of(&session.drop_reasons),
@@ -238,6 +239,12 @@ impl Ledger {
             notes.push(format!(
                 "{unfollowed} packets are of connections beyond the {CONNECTIONS_MAX} whose round \
                  trips are followed at once, and in no round trip"
+            ));
+        }
+        let incomplete = self.transactions.incomplete();
+        if incomplete > 0 {
+            notes.push(format!(
+                "{incomplete} round trips are left out: a packet of theirs was not seen in full"
             ));
         }
         notes
@@ -294,12 +301,15 @@ impl Ledger {
         }
         self.coverage.seen += 1;
         self.coverage.sampled += 1;
-        if flight.incomplete || flight.ambiguous || !flight.end.is_arrival() {
-            self.transactions.forget(flight);
-        }
         match flight.end {
-            _ if flight.incomplete => self.coverage.incomplete += 1,
-            _ if flight.ambiguous => self.coverage.ambiguous += 1,
+            _ if flight.incomplete => {
+                self.coverage.incomplete += 1;
+                self.unsure(flight);
+            }
+            _ if flight.ambiguous => {
+                self.coverage.ambiguous += 1;
+                self.unsure(flight);
+            }
             End::UnderWay => self.coverage.under_way += 1,
             End::Dropped { reason } => {
                 self.coverage.dropped += 1;
@@ -311,15 +321,33 @@ impl Ledger {
                     .and_then(|w| w.rules)
                     .into_iter()
                     .for_each(|rules| self.names.met(rules));
+                if !self.unjoined && flight.copy_of.is_none() {
+                    self.transactions.add_lost(flight, &key);
+                }
                 *self.drops.entry(key).or_default() += 1;
                 self.filtered.add(key, flight, &scratch.steps);
             }
-            End::Vanished => self.coverage.vanished += 1,
+            End::Vanished => {
+                self.coverage.vanished += 1;
+                self.unsure(flight);
+            }
             End::Delivered | End::Reached | End::Transmitted | End::Merged => {
                 self.coverage.complete += 1;
                 self.coverage.merged += u64::from(flight.end == End::Merged);
                 self.book(flight, direction);
             }
+        }
+    }
+
+    /// Whether a flight belongs to a round trip: of a packet that went on as several, one does.
+    fn is_trips(&self, flight: &Flight) -> bool {
+        !self.unjoined && flight.copy_of.is_none()
+    }
+
+    /// A flight that was not seen in full is in no figure, and spoils its round trip.
+    fn unsure(&mut self, flight: &Flight) {
+        if self.is_trips(flight) {
+            self.transactions.add_unsure(flight);
         }
     }
 
@@ -391,6 +419,7 @@ impl Ledger {
             None => {
                 self.by_key.insert(self.key.clone(), self.paths.len());
                 self.paths.push(Path::new(self.key.clone()));
+                self.transactions.path(way(&self.paths), path::ends(&self.key));
                 self.paths.len() - 1
             }
         };
@@ -413,10 +442,17 @@ impl Ledger {
         if let Some(tuple) = flight.headers.and_then(|h| h.tuple) {
             self.flows.add(tuple, flight.translated, direction, total_ns);
         }
-        if !self.unjoined {
+        if self.is_trips(flight) {
             self.transactions.add(flight, index, is_reply);
         }
     }
+}
+
+/// The first of the paths over the same devices in the same direction as the last one.
+fn way(paths: &[Path]) -> usize {
+    let Some(last) = paths.last() else { return 0 };
+    let same = |p: &Path| (p.key.direction, &p.key.places) == (last.key.direction, &last.key.places);
+    paths.iter().position(same).unwrap_or(0)
 }
 
 use attribute::Scratch;

@@ -226,34 +226,75 @@ pub struct FlowReport {
     pub max_ns: u64,
 }
 
-/// Round trips between two ends.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Round trips of one kind between two ends.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TransactionReport {
     /// `client/eth0 ⇄ server/eth0 tcp`.
     pub name: String,
     /// `tcp`, `udp` or `icmp`.
     pub protocol: String,
+    /// `request`: all that one side sent before the other's first byte, and what it sent back; `connect`: SYN,
+    /// SYN-ACK, ACK; `ping`. Absent in older reports, which mix the first and the last.
+    #[serde(default)]
+    pub kind: String,
     pub count: u64,
-    /// From the request's first event to the reply's last.
+    /// From the request's first event to the reply's last; of a connect, to the departure of the ACK.
     pub total: Summary,
+    /// From the request's first event to the arrival of the reply's first packet.
+    #[serde(default)]
+    pub first_byte: Summary,
     pub compensated: Compensated,
-    /// What it is made of, in order; their means sum to the total's.
+    /// What it is made of, in order; of each, the mean times its count, they sum to the total's.
     pub parts: Vec<TransactionPart>,
+    /// Packets that were sent again.
+    #[serde(default)]
+    pub retransmitted: u64,
+    /// Round trips in which a packet was sent again.
+    #[serde(default)]
+    pub sent_again: u64,
+    /// Of these: how long after the packet that was lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_again_after: Option<Summary>,
+    /// Of these: where the packet was lost, where that was seen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost_at: Vec<LostAtReport>,
+    /// Connects, echoes and DNS lookups that nobody answered, of all ends together; with the first of its kind.
+    #[serde(default)]
+    pub unanswered: u64,
+    /// Round trips whose reply began before all of the request had arrived: what was the request's until then is
+    /// its part.
+    #[serde(default)]
+    pub overlapped: u64,
+}
+
+/// Packets that were lost and sent again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LostAtReport {
+    /// `enum skb_drop_reason`.
+    pub reason: String,
+    pub place: String,
+    /// Round trips in which one was.
+    pub count: u64,
 }
 
 /// A part of a round trip.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TransactionPart {
-    /// `request`, `server`, `reply`.
+    /// `retransmission timeout`, `sending`, `request`, `server`, `reply`, `receiving`, `acknowledging`; those that
+    /// no round trip has are left out.
     pub part: String,
-    /// The path that a flight took, by its name; absent for the answerer's time.
+    /// The path that a flight took, by its name; absent where it is none's time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// How that path ends: paths of one name can end differently.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end: Option<String>,
+    /// Round trips that have it; the times are theirs. Absent in older reports: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
     #[serde(flatten)]
     pub times: Summary,
     pub share: f64,
@@ -356,6 +397,15 @@ impl Snapshot {
     pub fn complete_share(&self) -> f64 {
         let p = &self.packets;
         if p.sampled == 0 { 0.0 } else { p.complete as f64 / p.sampled as f64 }
+    }
+}
+
+impl TransactionReport {
+    /// What a part takes of a mean round trip, ns; none where no round trip has it.
+    pub fn mean_of(&self, part: &str) -> Option<f64> {
+        let part = self.parts.iter().find(|p| p.part == part)?;
+        let count = part.count.unwrap_or(self.count);
+        Some(part.times.mean_ns * count as f64 / self.count.max(1) as f64)
     }
 }
 

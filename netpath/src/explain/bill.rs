@@ -35,8 +35,8 @@ struct Item {
 /// The whole text.
 pub fn render(snapshot: &Snapshot, explained: &Explained) -> String {
     let mut out = String::new();
-    let busiest =
-        snapshot.transactions.iter().max_by_key(|t| t.count).filter(|t| t.count >= ENOUGH);
+    // Requests come before handshakes and echoes.
+    let busiest = snapshot.transactions.iter().find(|t| t.count >= ENOUGH);
     if let Some(trip) = busiest {
         round_trip(&mut out, snapshot, trip);
     } else if let Some(path) = snapshot.paths.iter().max_by(|a, b| spent(a).total_cmp(&spent(b))) {
@@ -62,7 +62,8 @@ fn round_trip(out: &mut String, snapshot: &Snapshot, trip: &TransactionReport) {
         trip.parts.iter().filter_map(|part| part.path_of(snapshot)).collect();
     let _ = writeln!(
         out,
-        "A round trip {} takes {} here ({} at the median); without netpath about {} ± {}.\n",
+        "A {} {} takes {} here ({} at the median); without netpath about {} ± {}.\n",
+        if trip.kind.is_empty() { "round trip" } else { &trip.kind },
         trip.name,
         time(trip.total.mean_ns),
         time(trip.total.p50_ns as f64),
@@ -73,6 +74,15 @@ fn round_trip(out: &mut String, snapshot: &Snapshot, trip: &TransactionReport) {
     if let Some(server) = trip.parts.iter().find(|p| p.part == "server") {
         let text = "from reading the request to sending the reply: the application's own";
         line(out, &figure(server.times.mean_ns), "server", text);
+    }
+    for (part, text) in [
+        ("sending", "between the request's first packet and its last: the sender's, or held back by its TCP"),
+        ("receiving", "between the reply's first packet and its last"),
+        ("retransmission timeout", "a packet was lost, and its sender waited to send it again"),
+    ] {
+        if let Some(mean_ns) = trip.mean_of(part) {
+            line(out, &figure(mean_ns), part, text);
+        }
     }
 }
 

@@ -216,6 +216,13 @@ pub const RULES: &[Rule] = &[
         check: Check::Path(stack::bridge_flood),
     },
     Rule {
+        id: "sent-again",
+        title: "round trips wait until a lost packet is sent again",
+        group: Group::Unattributed,
+        advice: "what takes so long is a timer, not the network and not the server: look at why the first packet was lost (under drops, where it was on this path; the wire or the other host, where it was not)",
+        check: Check::Run(run::sent_again),
+    },
+    Rule {
         id: "drops",
         title: "packets are dropped",
         group: Group::Unattributed,

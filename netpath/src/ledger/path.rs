@@ -349,7 +349,14 @@ pub(super) fn is_reply(flight: &Flight) -> Option<bool> {
                 && of_point(point)
                     .is_some_and(|(index, exit)| !exit && SPANS[index].span.note != Note::None))
     };
-    let mut marks = flight.marks.iter().filter(|m| says(m.point, m.aux));
-    let ctinfo = marks.find_map(|m| HookAux::unpack(m.aux).ctinfo)?;
-    Some(ctinfo >= IP_CT_IS_REPLY && ctinfo != CT_UNREPLIED)
+    let marks = flight.marks.iter().filter(|m| says(m.point, m.aux));
+    // A template, which a rule has given the packet, says that it is new: whoever says reply knows more.
+    let replies = |ctinfo: u8| ctinfo >= IP_CT_IS_REPLY && ctinfo != CT_UNREPLIED;
+    marks.filter_map(|m| HookAux::unpack(m.aux).ctinfo).map(replies).reduce(|a, b| a | b)
+}
+
+/// The namespaces that a path comes from and goes to.
+pub(super) fn ends(key: &PathKey) -> (u32, u32) {
+    let netns = |place: Option<&Place>| place.map_or(0, |p| p.netns);
+    (netns(key.places.first()), netns(key.places.last()))
 }

@@ -108,7 +108,7 @@ fn round_trip(out: &mut String, t: &TransactionReport) {
         "\n## Round trips: {}\n\n{}.\n\n| part | mean µs | p50 | p90 | p99 | max | share |\n\
          | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
         text(&t.name),
-        words::counted(t.count, "round trip"),
+        words::trips_counted(t),
     );
     for part in &t.parts {
         let name = match &part.path {
@@ -119,6 +119,9 @@ fn round_trip(out: &mut String, t: &TransactionReport) {
         let _ = writeln!(out, "| {name} | {cells} | {} |", percent(part.share));
     }
     let _ = writeln!(out, "| **total** | {} | 100 % |", figures(t.total.mean_ns, &t.total));
+    if let Some(sentence) = words::sent_again(t) {
+        let _ = writeln!(out, "\n{}.", text(&sentence));
+    }
 }
 
 fn findings(out: &mut String, s: &Snapshot) {

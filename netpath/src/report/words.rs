@@ -1,5 +1,6 @@
 //! What a report says in words: names of hops, and the sentences that open and close it.
 
+mod trips;
 mod trust;
 
 use std::{collections::BTreeMap, fmt::Write as _};
@@ -10,10 +11,12 @@ use netpath_common::{
 };
 use serde_json::Value;
 
+pub(crate) use crate::explain::trips::sent_again;
+pub(crate) use trips::{round_trip, round_trips, trips_counted};
 pub(crate) use trust::{complete, trust};
 
 use crate::{
-    snapshot::{Finding, HopReport, NamedPlace, PathReport, Snapshot, TransactionReport},
+    snapshot::{Finding, HopReport, NamedPlace, PathReport, Snapshot},
     view::units::{count, percent, time},
 };
 
@@ -254,6 +257,7 @@ pub(crate) fn by_group(path: &PathReport) -> Vec<(&'static GroupInfo, f64)> {
 pub(crate) fn opening(snapshot: &Snapshot) -> Vec<String> {
     let (paths, _) = major(snapshot);
     let mut sentences = vec![coverage(snapshot)];
+    sentences.extend(round_trip(snapshot));
     sentences.extend(latency(&paths));
     let finding =
         snapshot.findings.first().map(|f| format!("What costs most: {} ({}).", f.title, f.summary));
@@ -293,12 +297,6 @@ fn cause(value: &Value) -> String {
             other => other.to_string(),
         },
     }
-}
-
-/// The round trips that are not too few to be shown.
-pub(crate) fn round_trips(snapshot: &Snapshot) -> impl Iterator<Item = &TransactionReport> {
-    let all: u64 = snapshot.transactions.iter().map(|t| t.count).sum();
-    snapshot.transactions.iter().filter(move |t| t.count as f64 >= all as f64 * MINOR_SHARE)
 }
 
 /// The findings, each title once: the dearest of those that say the same of several paths.

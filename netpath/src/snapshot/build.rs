@@ -31,7 +31,7 @@ pub fn build(ledger: &mut Ledger, session: &Session, ending: &Ending) -> Snapsho
     let ledger = &*ledger;
     let mut paths: Vec<PathReport> =
         ledger.paths().iter().map(|p| path(p, ledger, session)).collect();
-    let transactions = round_trips::build(ledger.transactions.done(), &paths, session.probe_cost);
+    let transactions = round_trips::build(ledger, &paths, session);
     paths.sort_by(|a, b| b.packets.cmp(&a.packets).then_with(|| b.direction.cmp(&a.direction)));
     let (mut backends, mut absent) = (BTreeMap::new(), BTreeMap::new());
     for hop in HOPS {

@@ -1,50 +1,117 @@
 //! Round trips with names instead of indices.
 
 use super::{
-    PathReport, ProbeCost, TransactionPart, TransactionReport,
+    LostAtReport, PathReport, TransactionPart, TransactionReport,
     build::{compensated, summary},
 };
 use crate::{
-    ledger::{RoundTrips, Times},
+    ledger::{Ledger, RoundTrips, Times, TripKind, TripPart},
     packet,
+    session::Session,
 };
 
-/// `paths` in the ledger's order.
+/// `paths` in the ledger's order. Requests first, most of them first.
 pub(super) fn build(
-    done: &[RoundTrips],
+    ledger: &Ledger,
     paths: &[PathReport],
-    cost: ProbeCost,
+    session: &Session,
 ) -> Vec<TransactionReport> {
-    let mut all: Vec<TransactionReport> =
-        done.iter().filter_map(|trips| one(trips, paths, cost)).collect();
-    all.sort_by_key(|t| std::cmp::Reverse(t.count));
-    all
+    let done = ledger.transactions.done();
+    let one = |trips| one(trips, paths, ledger, session);
+    let mut all: Vec<(TripKind, TransactionReport)> =
+        done.iter().filter_map(|trips| Some((trips.kind, one(trips)?))).collect();
+    all.sort_by_key(|(kind, t)| (*kind, std::cmp::Reverse(t.count)));
+    for ((kind, proto), unanswered) in ledger.transactions.unanswered() {
+        let protocol = packet::proto_name(*proto);
+        let same = |(k, t): &&mut (TripKind, TransactionReport)| k == kind && t.protocol == protocol;
+        if let Some((_, most)) = all.iter_mut().find(same) {
+            most.unanswered = *unanswered;
+        } else {
+            all.push((*kind, none(*kind, protocol, *unanswered)));
+        }
+    }
+    all.into_iter().map(|(_, report)| report).collect()
 }
 
-fn one(trips: &RoundTrips, paths: &[PathReport], cost: ProbeCost) -> Option<TransactionReport> {
+fn one(
+    trips: &RoundTrips,
+    paths: &[PathReport],
+    ledger: &Ledger,
+    session: &Session,
+) -> Option<TransactionReport> {
     let (request, reply) = (paths.get(trips.request_path)?, paths.get(trips.reply_path)?);
     let protocol = packet::proto_name(trips.proto);
-    let total_ns = trips.total.sum_ns() as f64;
-    let part = |part: &str, path: Option<&PathReport>, times: &Times| TransactionPart {
-        part: part.to_owned(),
-        path: path.map(|p| p.name.clone()),
-        end: path.map(|p| p.end.clone()),
-        times: summary(times),
-        share: if total_ns > 0.0 { times.sum_ns() as f64 / total_ns } else { 0.0 },
-    };
     Some(TransactionReport {
         name: format!(
             "{}/{} ⇄ {}/{} {protocol}",
             request.from.netns, request.from.dev, request.to.netns, request.to.dev
         ),
         protocol,
+        kind: trips.kind.key().to_owned(),
         count: trips.total.count(),
         total: summary(&trips.total),
-        compensated: compensated(&trips.total, trips.events, 1, cost),
-        parts: vec![
-            part("request", Some(request), &trips.request),
-            part("server", None, &trips.answerer),
-            part("reply", Some(reply), &trips.reply),
-        ],
+        first_byte: summary(&trips.first_byte),
+        compensated: compensated(&trips.total, trips.events, 1, session.probe_cost),
+        parts: parts(trips, request, reply),
+        retransmitted: trips.retransmitted,
+        sent_again: trips.sent_again_after.count(),
+        sent_again_after: (trips.sent_again_after.count() > 0)
+            .then(|| summary(&trips.sent_again_after)),
+        lost_at: lost_at(trips, ledger, session),
+        unanswered: 0,
+        overlapped: trips.overlapped,
     })
+}
+
+fn parts(trips: &RoundTrips, request: &PathReport, reply: &PathReport) -> Vec<TransactionPart> {
+    let total_ns = trips.total.sum_ns() as f64;
+    let part = |part: TripPart| {
+        let times: &Times = trips.part(part);
+        let path = match part {
+            TripPart::Request => Some(request),
+            TripPart::Reply => Some(reply),
+            _ => None,
+        };
+        TransactionPart {
+            part: part.key().to_owned(),
+            path: path.map(|p| p.name.clone()),
+            end: path.map(|p| p.end.clone()),
+            count: Some(times.count()),
+            times: summary(times),
+            share: if total_ns > 0.0 { times.sum_ns() as f64 / total_ns } else { 0.0 },
+        }
+    };
+    TripPart::ALL.iter().map(|p| part(*p)).filter(|p| p.count > Some(0)).collect()
+}
+
+/// Where packets were lost that were sent again, most first.
+fn lost_at(trips: &RoundTrips, ledger: &Ledger, session: &Session) -> Vec<LostAtReport> {
+    let mut all: Vec<LostAtReport> = trips
+        .lost_at
+        .iter()
+        .filter_map(|(place, count)| {
+            let key = ledger.transactions.place(*place)?;
+            let reason = session.drop_reasons.get(&key.reason).cloned();
+            let netns = ledger.topology.netns_name(key.place.netns);
+            let place = match key.within.and_then(|within| within.hook) {
+                Some(hook) => format!("{netns} {}", hook.name()),
+                None => format!("{netns}/{}", ledger.topology.dev_name(key.place)),
+            };
+            let reason = reason.unwrap_or_else(|| format!("reason {}", key.reason));
+            Some(LostAtReport { reason, place, count: *count })
+        })
+        .collect();
+    all.sort_by_key(|lost| std::cmp::Reverse(lost.count));
+    all
+}
+
+/// Requests of which none was answered.
+fn none(kind: TripKind, protocol: String, unanswered: u64) -> TransactionReport {
+    TransactionReport {
+        name: format!("{protocol}, unanswered"),
+        protocol,
+        kind: kind.key().to_owned(),
+        unanswered,
+        ..TransactionReport::default()
+    }
 }

@@ -54,15 +54,15 @@ impl Style {
 pub fn render(snapshot: &Snapshot, style: Style) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{}", head(snapshot));
+    for trip in words::round_trips(snapshot) {
+        let _ = write!(out, "\n{}", round_trip(trip, style));
+    }
     let (major, minor) = words::major(snapshot);
     for path in &major {
         let _ = write!(out, "\n{}", path_table(path, snapshot, style));
     }
     if let Some(minor) = minor.words() {
         let _ = writeln!(out, "\n{minor} (in --format json)");
-    }
-    for trip in words::round_trips(snapshot) {
-        let _ = write!(out, "\n{}", round_trip(trip, style));
     }
     for line in foot(snapshot).lines() {
         let _ = write!(out, "\n{}", style.dim(line));
@@ -147,20 +147,27 @@ fn totals(path: &PathReport) -> String {
 }
 
 fn round_trip(trip: &TransactionReport, style: Style) -> String {
-    let parts: Vec<String> = trip
-        .parts
-        .iter()
-        .map(|p| format!("{} {} ({})", p.part, time(p.times.mean_ns), percent(p.share)))
-        .collect();
-    format!(
-        "{}   {}: mean {}, p50 {}, p99 {}\n  {}\n",
-        style.bold(&trip.name),
-        words::counted(trip.count, "round trip"),
-        time(trip.total.mean_ns),
-        time(trip.total.p50_ns as f64),
-        time(trip.total.p99_ns as f64),
-        parts.join(" + ")
-    )
+    let mut out = format!("{}   {}", style.bold(&trip.name), words::trips_counted(trip));
+    if trip.count > 0 {
+        let _ = write!(
+            out,
+            ": mean {}, p50 {}, p99 {}",
+            time(trip.total.mean_ns),
+            time(trip.total.p50_ns as f64),
+            time(trip.total.p99_ns as f64),
+        );
+        let parts: Vec<String> = trip
+            .parts
+            .iter()
+            .map(|p| format!("{} {} ({})", p.part, time(p.times.mean_ns), percent(p.share)))
+            .collect();
+        let _ = write!(out, "\n  {}", parts.join(" + "));
+    }
+    if let Some(sentence) = words::sent_again(trip) {
+        let _ = write!(out, "\n  {sentence}");
+    }
+    out.push('\n');
+    out
 }
 
 fn foot(s: &Snapshot) -> String {

@@ -1,6 +1,6 @@
 //! Checks about the run as a whole: drops, and how far its figures can be trusted.
 
-use super::super::{Hit, scene::Scene};
+use super::super::{Hit, scene::Scene, trips};
 use crate::{
     snapshot::Snapshot,
     view::units::{count, percent, time},
@@ -10,6 +10,8 @@ use crate::{
 const SOME: f64 = 0.005;
 /// Share of a path's time from which the probes' part is large.
 const LARGE: f64 = 0.1;
+/// TCP waits longer for an acknowledgment, ns: what was sent again before was so as not to wait.
+const WAITED_NS: u64 = 100_000_000;
 /// Clock sources that cost a read of a register, or are the hypervisor's page of it.
 const FAST_CLOCKS: &[&str] =
     &["tsc", "kvm-clock", "arch_sys_counter", "hyperv_clocksource_tsc_page", "xen"];
@@ -34,6 +36,31 @@ pub(super) fn drops(snapshot: &Snapshot) -> Option<Hit> {
             .with("chains", worst.chains.clone())
             .with("rule", worst.rule.clone())
             .with("dropped", snapshot.packets.dropped),
+    )
+}
+
+/// Not `retransmitted` alone: a needless copy makes nothing slower.
+pub(super) fn sent_again(snapshot: &Snapshot) -> Option<Hit> {
+    let told: Vec<_> = snapshot.transactions.iter().filter(|t| t.sent_again > 0).collect();
+    let worst = told.iter().max_by_key(|t| {
+        (t.sent_again, t.sent_again_after.as_ref().map_or(0, |after| after.max_ns))
+    })?;
+    let after = worst.sent_again_after.as_ref()?;
+    if !told.iter().any(|t| t.sent_again_after.as_ref().is_some_and(|a| a.max_ns >= WAITED_NS)) {
+        return None;
+    }
+    let sentences: Vec<String> = told.iter().filter_map(|t| trips::sent_again(t)).collect();
+    let count: u64 = told.iter().map(|t| t.sent_again).sum();
+    Some(
+        Hit::new(0.0, sentences.join("; "))
+            .with("round_trips", count)
+            .with("retransmitted", told.iter().map(|t| t.retransmitted).sum::<u64>())
+            .with("after_p50_ns", after.p50_ns)
+            .with("after_max_ns", after.max_ns)
+            .with(
+                "lost_at",
+                worst.lost_at.iter().map(|l| l.place.clone()).collect::<Vec<String>>(),
+            ),
     )
 }
 

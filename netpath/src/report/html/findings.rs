@@ -13,7 +13,8 @@ use crate::{
 pub(super) const LEGEND: &str =
     "What costs, why, what was seen of it, and what would help. Dearest first.";
 pub(super) const TRIPS_LEGEND: &str = "From the request's first event to the reply's last: both \
-    packets' ways, and what lies between them: the answering process. Times in µs.";
+    packets' ways, and what lies between them: the answering process. A connect is SYN, SYN-ACK and the \
+    departure of the ACK. A part's times are of those that have it. Times in µs.";
 
 pub(super) fn render(snapshot: &Snapshot) -> Markup {
     html! { ol.findings { @for finding in &snapshot.findings { (one(finding)) } } }
@@ -57,7 +58,8 @@ fn round_trip(trip: &TransactionReport) -> Markup {
         Some(at)
     });
     html! {
-        h3 { (trip.name) " " small { (words::counted(trip.count, "round trip")) } }
+        h3 { (trip.name) " " small { (words::trips_counted(trip)) } }
+        @if let Some(sentence) = words::sent_again(trip) { p { (sentence) "." } }
         div.strip.trip {
             @for (part, at) in trip.parts.iter().zip(starts) {
                 i class=(colour(part)) title={ (part.part) " " (time(part.times.mean_ns)) }

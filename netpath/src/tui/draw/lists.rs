@@ -97,7 +97,8 @@ pub(super) fn trips(state: &State, area: Rect, buffer: &mut Buffer) {
         let room = inner.width.saturating_sub(size + 4);
         // The protocol first: it is what tells two round trips between the same ends apart.
         let ends = trip.name.strip_suffix(&trip.protocol).unwrap_or(&trip.name).trim_end();
-        text(buffer, inner.x + 2, y, room, &format!("{} {ends}", trip.protocol), style);
+        let what = format!("{} {} {ends}", trip.protocol, trip.kind);
+        text(buffer, inner.x + 2, y, room, &what, style);
         right(buffer, inner.x + 2, y, inner.width.saturating_sub(3), &figures, style);
         let parts = |shares: bool| {
             let part = |p: &TransactionPart| {
@@ -105,7 +106,13 @@ pub(super) fn trips(state: &State, area: Rect, buffer: &mut Buffer) {
                 format!("{} {}{share}", p.part, micros(p.times.mean_ns))
             };
             let parts: Vec<String> = trip.parts.iter().map(part).collect();
-            format!("mean {} = {}", micros(t.mean_ns), parts.join(" + "))
+            let mut line = format!("mean {} = {}", micros(t.mean_ns), parts.join(" + "));
+            for (n, what) in [(trip.retransmitted, "sent again"), (trip.unanswered, "unanswered")] {
+                if n > 0 {
+                    line += &format!(" · {} {what}", count(n));
+                }
+            }
+            line
         };
         let room = inner.width.saturating_sub(3);
         let line = Some(parts(true)).filter(|l| super::width(l) <= room);
