@@ -11,7 +11,7 @@ use crate::{
     facts::{Chain, Conntrack, Rules},
     snapshot::{
         Compensated, DropReport, FlowExample, FlowReport, HopReport, NetnsReport, PathReport,
-        QdiscReport, Summary,
+        QdiscReport, Summary, TransactionReport,
     },
 };
 
@@ -240,6 +240,16 @@ const CASES: &[Case] = &[
     ("header-copies", |s| add(s, row("ip.copy", "veth0", 300.0))),
     ("neighbour-wait", |s| add(s, row("ip.neighbour.wait", "veth0", 30_000.0))),
     ("bridge-flood", |s| add(s, row("bridge.flood", "br0", 900.0))),
+    ("sent-again", |s| {
+        s.transactions.push(TransactionReport {
+            kind: "connect".to_owned(),
+            count: 300,
+            retransmitted: 3,
+            sent_again: 3,
+            sent_again_after: Some(times(1e9)),
+            ..TransactionReport::default()
+        });
+    }),
     ("drops", |s| {
         s.packets.dropped = 50;
         s.drops.push(DropReport {
