@@ -451,7 +451,8 @@ impl Ledger {
 /// The first of the paths over the same devices in the same direction as the last one.
 fn way(paths: &[Path]) -> usize {
     let Some(last) = paths.last() else { return 0 };
-    let same = |p: &Path| (p.key.direction, &p.key.places) == (last.key.direction, &last.key.places);
+    let same =
+        |p: &Path| (p.key.direction, &p.key.places) == (last.key.direction, &last.key.places);
     paths.iter().position(same).unwrap_or(0)
 }
 

@@ -76,7 +76,10 @@ fn round_trip(out: &mut String, snapshot: &Snapshot, trip: &TransactionReport) {
         line(out, &figure(server.times.mean_ns), "server", text);
     }
     for (part, text) in [
-        ("sending", "between the request's first packet and its last: the sender's, or held back by its TCP"),
+        (
+            "sending",
+            "between the request's first packet and its last: the sender's, or held back by its TCP",
+        ),
         ("receiving", "between the reply's first packet and its last"),
         ("retransmission timeout", "a packet was lost, and its sender waited to send it again"),
     ] {

@@ -23,7 +23,8 @@ pub(super) fn build(
     all.sort_by_key(|(kind, t)| (*kind, std::cmp::Reverse(t.count)));
     for ((kind, proto), unanswered) in ledger.transactions.unanswered() {
         let protocol = packet::proto_name(*proto);
-        let same = |(k, t): &&mut (TripKind, TransactionReport)| k == kind && t.protocol == protocol;
+        let same =
+            |(k, t): &&mut (TripKind, TransactionReport)| k == kind && t.protocol == protocol;
         if let Some((_, most)) = all.iter_mut().find(same) {
             most.unanswered = *unanswered;
         } else {

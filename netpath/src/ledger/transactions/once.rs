@@ -47,6 +47,7 @@ impl Once {
 
     /// Whether it is a request that nobody had answered until then.
     pub(super) fn is_unanswered(&self, until_ns: u64) -> bool {
-        self.ask.as_ref().is_some_and(|ask| !ask.unsure && ask.end_ns <= until_ns) && self.answer.is_none()
+        self.ask.as_ref().is_some_and(|ask| !ask.unsure && ask.end_ns <= until_ns)
+            && self.answer.is_none()
     }
 }

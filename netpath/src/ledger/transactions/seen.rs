@@ -23,16 +23,24 @@ pub(super) struct Segment {
 /// What a packet is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
-    Syn { seq: u32 },
-    SynAck { seq: u32 },
+    Syn {
+        seq: u32,
+    },
+    SynAck {
+        seq: u32,
+    },
     /// An acknowledgment that carries nothing.
-    Ack { ack: u32 },
+    Ack {
+        ack: u32,
+    },
     /// The sender closes, or has given up.
     Close,
     Data(Segment),
     /// One of a kind that says itself what it asks or answers: an echo by its addresses, a DNS message by its
     /// number.
-    Once { id: u16 },
+    Once {
+        id: u16,
+    },
     Datagram,
 }
 
@@ -134,8 +142,14 @@ mod tests {
         // A FIN can carry the last bytes.
         let data = Segment { from: u32::MAX, to: 4, ack: 0, last: true };
         assert_eq!(of(TCP, 0x19, u32::MAX, 5, ports), Some((Seen::Data(data), None)));
-        assert_eq!(of(UDP, 0, 0x0007_0100, 5, (4000, 53)), Some((Seen::Once { id: 7 }, Some(false))));
-        assert_eq!(of(UDP, 0, 0x0007_8180, 5, (53, 4000)), Some((Seen::Once { id: 7 }, Some(true))));
+        assert_eq!(
+            of(UDP, 0, 0x0007_0100, 5, (4000, 53)),
+            Some((Seen::Once { id: 7 }, Some(false)))
+        );
+        assert_eq!(
+            of(UDP, 0, 0x0007_8180, 5, (53, 4000)),
+            Some((Seen::Once { id: 7 }, Some(true)))
+        );
         assert_eq!(of(UDP, 0, 0x0007_8180, 5, (53, 53)), Some((Seen::Once { id: 7 }, Some(true))));
         assert_eq!(of(UDP, 0, 0, 5, (4000, 53)), Some((Seen::Datagram, Some(false))));
         assert_eq!(of(UDP, 0, 9, 5, (4000, 4000)), None);

@@ -49,12 +49,7 @@ impl<K: Copy + Eq + Hash, V: UnderWay> Table<K, V> {
     }
 
     /// A place for this, where there is room or some can be made; `ends` gets what has to go for it.
-    pub(super) fn put(
-        &mut self,
-        key: K,
-        now_ns: u64,
-        ends: impl FnMut(K, V),
-    ) -> Option<&mut V> {
+    pub(super) fn put(&mut self, key: K, now_ns: u64, ends: impl FnMut(K, V)) -> Option<&mut V> {
         if self.map.len() >= CONNECTIONS_MAX && !self.map.contains_key(&key) {
             self.sweep(LOOKED_AT, |v| v.last_ns() + IDLE_NS < now_ns, ends);
             if self.map.len() >= CONNECTIONS_MAX {

@@ -13,7 +13,9 @@ pub(crate) fn round_trips(snapshot: &Snapshot) -> impl Iterator<Item = &Transact
         snapshot.transactions.iter().filter(|t| t.kind == kind).map(|t| t.count).sum()
     };
     snapshot.transactions.iter().filter(move |t| {
-        t.retransmitted > 0 || t.unanswered > 0 || t.count as f64 >= of(&t.kind) as f64 * MINOR_SHARE
+        t.retransmitted > 0
+            || t.unanswered > 0
+            || t.count as f64 >= of(&t.kind) as f64 * MINOR_SHARE
     })
 }
 
