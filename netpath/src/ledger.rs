@@ -188,6 +188,19 @@ impl Ledger {
         Self { devices: Devices::of(&topology), topology, hooks, ..Self::default() }
     }
 
+    /// Takes what is known of the path by now.
+    pub fn know(&mut self, topology: &Topology) {
+        self.topology.clone_from(topology);
+        self.devices.follow(topology);
+    }
+
+    /// Namespaces that packets were met in and that are not known.
+    pub fn strangers(&self) -> BTreeSet<u32> {
+        let paths = self.paths.iter().flat_map(|path| &path.key.places);
+        let met = paths.chain(self.drops.keys().map(|drop| &drop.place)).map(|place| place.netns);
+        met.filter(|netns| *netns != 0 && self.topology.host(*netns).is_none()).collect()
+    }
+
     /// A ledger for a session's flights.
     pub fn of(session: &Session) -> Self {
         let enqueued = session.serving.points.get(&QDISC_ENQUEUE);
@@ -286,7 +299,7 @@ impl Ledger {
         }
         let scratch = &mut self.scratch;
         classify::classify(flight, &self.devices, &mut scratch.steps);
-        let passed = path::direction(&scratch.steps, &self.topology);
+        let passed = path::direction(&scratch.steps, &self.devices);
         if flight.is_late() {
             self.add_late(flight, passed.map(|(direction, _)| direction));
             return;
@@ -357,7 +370,7 @@ impl Ledger {
         flight.headers.as_ref()?.tuple?;
         let scratch = &mut self.scratch;
         classify::classify(flight, &self.devices, &mut scratch.steps);
-        let (direction, _) = path::direction(&scratch.steps, &self.topology)?;
+        let (direction, _) = path::direction(&scratch.steps, &self.devices)?;
         self.attribute();
         let scratch = &self.scratch;
         let total_ns = scratch.cuts.iter().map(|c| c.ns).sum();

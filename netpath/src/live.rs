@@ -7,6 +7,7 @@
 mod budget;
 mod engine;
 mod rules;
+mod surroundings;
 
 use std::{
     sync::{

@@ -46,6 +46,7 @@ pub(crate) fn topology() -> Topology {
         mtu: 1500,
         addresses: Vec::new(),
         peer: None,
+        redirect: None,
     };
     let host = |netns: u32, name: &str, devices: Vec<Device>| Host {
         netns,
@@ -53,6 +54,7 @@ pub(crate) fn topology() -> Topology {
         devices: devices.into_iter().map(|d| (d.ifindex, d)).collect(),
         forwards: netns == HOST,
         bridge_nf: false,
+        met: false,
         handle: None,
     };
     let hosts = [

@@ -4,8 +4,14 @@
 //! namespaces on the path, which tells the programs whose packets are wanted and gives names to
 //! what the events say.
 
+mod anew;
 mod discover;
 mod dump;
+mod events;
+mod follow;
+mod redirects;
+mod sides;
+mod strangers;
 mod watch;
 
 use std::{collections::BTreeMap, net::IpAddr};
@@ -14,8 +20,11 @@ use netpath_common::place::DevId;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use anew::discover_anew;
 pub use discover::{discover, interfaces};
-pub use watch::{Gone, Watch};
+pub use sides::Outwards;
+pub use strangers::find as find_strangers;
+pub use watch::{Change, Watch};
 
 use crate::netns::{Netns, NetnsError, suggestion};
 
@@ -39,6 +48,9 @@ pub struct Device {
     pub addresses: Vec<(IpAddr, u8)>,
     /// The device at the other end, or below, where it is on the path.
     pub peer: Option<(u32, u32)>,
+    /// The one that traffic control sends out of what arrives here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect: Option<u32>,
 }
 
 /// A network namespace on the path, with its devices there.
@@ -51,6 +63,9 @@ pub struct Host {
     pub forwards: bool,
     /// Whether bridged packets run through iptables (`net.bridge.bridge-nf-call-iptables`).
     pub bridge_nf: bool,
+    /// The path does not lead there; packets were met there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub met: bool,
     #[serde(skip)]
     pub handle: Option<Netns>,
 }
@@ -115,9 +130,16 @@ fn elsewhere_text(netns: &[String]) -> String {
 /// The kind of a device whose other end is a process: a guest's QEMU, most often.
 const TAP: &str = "tap";
 
+/// Kinds of devices that put packets into packets.
+const TUNNELS: &[&str] = &["vxlan", "geneve"];
+
 impl Device {
     pub fn is_tap(&self) -> bool {
         self.kind == TAP
+    }
+
+    pub fn is_tunnel(&self) -> bool {
+        TUNNELS.contains(&self.kind.as_str())
     }
 }
 
@@ -136,6 +158,7 @@ impl Topology {
             devices: BTreeMap::new(),
             forwards: false,
             bridge_nf: false,
+            met: false,
             handle: Some(netns),
         };
         Ok(Self { hosts: BTreeMap::from([(host.netns, host)]), ..Self::default() })
@@ -159,7 +182,12 @@ impl Topology {
         self.device(place).map_or_else(|| format!("if{}", place.ifindex), |d| d.name.clone())
     }
 
-    /// Every device on the path.
+    /// The namespaces that the path leads to.
+    pub fn on_path(&self) -> impl Iterator<Item = &Host> {
+        self.hosts.values().filter(|host| !host.met)
+    }
+
+    /// Every device that is known.
     pub fn devices(&self) -> impl Iterator<Item = (Place, &Device)> {
         self.hosts.values().flat_map(|host| {
             host.devices

@@ -16,6 +16,16 @@ use crate::{
     vm,
 };
 
+/// Programs that tests run beside those of the lab, and Debian's packages of them: a reader of captures,
+/// and what the cases' scripts are made of.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("tshark", "tshark"),
+    ("python3", "python3"),
+    ("ethtool", "ethtool"),
+    ("nstat", "iproute2"),
+    ("sysctl", "procps"),
+];
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Also on the newest kernel that Debian has, beside those of its stable releases.
@@ -28,8 +38,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(tools: &Tools, args: &Args) -> anyhow::Result<ExitCode> {
     let object = ebpf::build(tools)?;
-    // Only where it can be had: a test says what it can't do without.
-    if let Err(error) = setup::require([("tshark", "tshark")].into_iter()) {
+    // Only where they can be had: a test says what it can't do without.
+    if let Err(error) = setup::require(PROGRAMS.iter().copied()) {
         eprintln!("xtask: {error:#}");
     }
     let nextest = output(cargo().args(["nextest", "--version"])).is_some();

@@ -122,7 +122,8 @@ fn attach(args: &args::Gather, capture_headers: bool) -> anyhow::Result<(Tracer,
     }
     let mut tracer = Tracer::start(&topology, &options)?;
     let mut session = Session::new();
-    session.iface.clone_from(&args.selection.iface);
+    // By whichever of its names it was asked for.
+    session.iface = topology.dev_name(topology.focus);
     session.netns = topology.netns_name(netns.cookie);
     session.hooks = tracer.plan().clone();
     session.host = HostFacts::read(&topology, tracer.plan());

@@ -163,6 +163,7 @@ impl Bench {
             devices: std::collections::BTreeMap::new(),
             forwards: false,
             bridge_nf: false,
+            met: false,
             handle: Some(self.netns.clone()),
         }
     }

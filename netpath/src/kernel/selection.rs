@@ -73,13 +73,26 @@ impl Tracer {
         self.births = self.sees_births(topology);
         // The table of devices takes a while to fill: nothing begins while it does.
         self.open(false)?;
-        let devices = topology.devices().map(|(place, _)| place);
-        let ends = topology.hosts.values().filter(|host| !host.forwards);
-        let ends = ends.map(|host| Place { netns: host.netns, ifindex: 0 });
-        self.object.want(devices.chain(ends))?;
+        self.want(topology)?;
         self.open(true)?;
         self.since_ns = reader::now_ns();
         Ok(())
+    }
+
+    /// Records packets of the devices that the path has come to lead to.
+    pub fn follow(&mut self, topology: &Topology) -> Result<(), KernelError> {
+        self.births = self.sees_births(topology);
+        self.want(topology)?;
+        self.open(self.is_open)
+    }
+
+    fn want(&mut self, topology: &Topology) -> Result<(), KernelError> {
+        let place = |netns, ifindex| Place { netns, ifindex };
+        let devices = topology
+            .on_path()
+            .flat_map(|host| host.devices.keys().map(move |ifindex| place(host.netns, *ifindex)));
+        let ends = topology.on_path().filter(|host| !host.forwards);
+        self.object.want(devices.chain(ends.map(|host| place(host.netns, 0))))
     }
 
     /// Says whether packets that begin from now on are recorded.
@@ -123,7 +136,7 @@ impl Tracer {
         if let Some(Served::By(..)) = self.serving.points.get(&LOCAL_OUT) {
             return true;
         }
-        topology.hosts.values().filter(|host| !host.forwards).all(|host| {
+        topology.on_path().filter(|host| !host.forwards).all(|host| {
             Family::ALL.iter().all(|family| {
                 let (family, hook) = (*family as u8, Hook::Output as u8);
                 let key = HookKey { netns: host.netns, family, hook };

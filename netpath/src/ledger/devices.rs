@@ -3,7 +3,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::topo::{Device, Place, Topology};
+use crate::topo::{Device, Outwards, Place, Topology};
 
 /// What a device is. One that is not known is none of it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -13,6 +13,8 @@ pub(super) struct Traits {
     /// It has no queue in which a packet could lie.
     pub(super) noqueue: bool,
     pub(super) master: Option<u32>,
+    /// What a packet on its way out does here, where that is known.
+    pub(super) outwards: Option<Outwards>,
 }
 
 /// All devices of a topology.
@@ -21,7 +23,21 @@ pub(super) struct Devices(FxHashMap<Place, Traits>);
 
 impl Devices {
     pub(super) fn of(topology: &Topology) -> Self {
-        Self(topology.devices().map(|(place, device)| (place, traits(device))).collect())
+        let mut this = Self::default();
+        this.follow(topology);
+        this
+    }
+
+    /// Takes what the topology knows by now. Devices that have left the path keep the side that they
+    /// had: packets that passed them may still be under way.
+    pub(super) fn follow(&mut self, topology: &Topology) {
+        for (place, device) in topology.devices() {
+            let outwards = self.get(place).outwards;
+            self.0.insert(place, Traits { outwards, ..traits(device) });
+        }
+        for (place, outwards) in topology.sides() {
+            self.0.entry(place).or_default().outwards = Some(outwards);
+        }
     }
 
     pub(super) fn get(&self, place: Place) -> Traits {
@@ -35,5 +51,6 @@ fn traits(device: &Device) -> Traits {
         bridge_port: device.bridge_port,
         noqueue: device.qdisc == "noqueue",
         master: device.master,
+        outwards: None,
     }
 }

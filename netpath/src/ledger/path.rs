@@ -13,7 +13,7 @@ use netpath_common::{
 };
 
 use super::{
-    Causes, CtState, Direction, Groups, History, HopOrNone, Rewritten, Shown, Times,
+    Causes, CtState, Devices, Direction, Groups, History, HopOrNone, Rewritten, Shown, Times,
     attribute::Cut,
     causes::Wait,
     classify::Step,
@@ -22,7 +22,7 @@ use super::{
 use crate::{
     flight::{End, Flight},
     packet::Tuple,
-    topo::{Place, Topology},
+    topo::{Outwards, Place},
 };
 
 /// Devices that a path's key holds; longer ones share the key of their beginning.
@@ -112,30 +112,18 @@ pub struct Path {
 }
 
 /// The direction of a flight, if it passed the focus, and when it did, ns.
-pub(super) fn direction(steps: &[Step], topology: &Topology) -> Option<(Direction, u64)> {
-    let has_sides = topology.inside.is_some() || topology.faces_guest();
+pub(super) fn direction(steps: &[Step], devices: &Devices) -> Option<(Direction, u64)> {
     steps.iter().find_map(|step| {
-        let here = Some(step.place);
-        let at = step.at()?;
-        let sending = at.row().side == Some(Side::Sending);
-        let receiving = at.row().side == Some(Side::Receiving);
-        let direction = if has_sides {
-            match () {
-                () if here == topology.inside && sending => Some(Direction::Outbound),
-                () if here == topology.inside && receiving => Some(Direction::Inbound),
-                () if here == topology.outside && sending => Some(Direction::Inbound),
-                () if here == topology.outside && receiving => Some(Direction::Outbound),
-                () => None,
+        let side = step.at()?.row().side?;
+        let direction = match (devices.get(step.place).outwards?, side) {
+            (Outwards::Sent, Side::Sending) | (Outwards::Received, Side::Receiving) => {
+                Direction::Outbound
             }
-        } else {
-            match () {
-                () if step.place != topology.focus => None,
-                () if sending => Some(Direction::Outbound),
-                () if receiving => Some(Direction::Inbound),
-                () => None,
+            (Outwards::Sent, Side::Receiving) | (Outwards::Received, Side::Sending) => {
+                Direction::Inbound
             }
         };
-        Some((direction?, step.at_ns))
+        Some((direction, step.at_ns))
     })
 }
 

@@ -15,6 +15,7 @@ use super::{
     LiveError,
     budget::{Budgeted, DRAIN, Turn},
     rules::RuleWatch,
+    surroundings::Surroundings,
 };
 use crate::{
     decode::Gap,
@@ -27,8 +28,6 @@ use crate::{
     sample::{Births, Share, Tail},
     session::{Ending, Session},
     snapshot::{self, Snapshot},
-    topo::{Gone, Watch},
-    view::units::time,
 };
 
 /// Bounds of the time between polls.
@@ -85,7 +84,7 @@ pub(super) struct Engine {
     tracer: Tracer,
     session: Session,
     writer: Option<Writer>,
-    watch: Watch,
+    surroundings: Surroundings,
     ledger: Ledger,
     pipeline: Pipeline,
     /// When tracing began: `--for` counts from here.
@@ -117,7 +116,7 @@ pub(super) struct Engine {
 impl Engine {
     pub(super) fn new(attached: Attached) -> Self {
         let Attached { tracer, mut session, writer } = attached;
-        let watch = Watch::new(&mut session.topology);
+        let surroundings = Surroundings::of(&mut session.topology, &session.iface);
         let ledger = Ledger::of(&session);
         let budgeted = Budgeted::of(&session, &tracer);
         let pipeline = Pipeline::of(&session);
@@ -129,7 +128,7 @@ impl Engine {
             tracer,
             session,
             writer,
-            watch,
+            surroundings,
             ledger,
             pipeline,
             started: now,
@@ -168,10 +167,10 @@ impl Engine {
         let mut pause = POLL_MAX;
         loop {
             let fill = self.poll()?;
-            self.look();
+            self.look()?;
             self.keep_to_budget()?;
             self.refresh()?;
-            let namespaces = self.watch.namespaces();
+            let namespaces = self.surroundings.namespaces();
             if self.rules.look(&self.session.hooks, &self.ledger.filtered, namespaces) {
                 self.ledger.names.forget();
             }
@@ -278,7 +277,7 @@ impl Engine {
 
     fn attach_news(&mut self) -> Result<(), LiveError> {
         self.refreshed = Instant::now();
-        let namespaces = self.watch.namespaces().map(|(_, netns)| netns);
+        let namespaces = self.surroundings.namespaces().map(|(_, netns)| netns);
         // A namespace can go away while it is looked at; the next look is without it.
         let news = match self.tracer.refresh(&self.session.topology, namespaces) {
             Ok(Some(news)) => news,
@@ -303,16 +302,39 @@ impl Engine {
         Ok(())
     }
 
-    /// Notes what went away, and lets go of namespaces that nobody else holds.
-    fn look(&mut self) {
-        for gone in self.watch.look() {
-            if let Gone::Netns { cookie, .. } = gone {
-                self.tracer.release(cookie);
-            }
-            let note = format!("{gone} after {}", time(self.started.elapsed().as_nanos() as f64));
+    /// Keeps the path true: names, what went away, what has come.
+    fn look(&mut self) -> Result<(), LiveError> {
+        let Self { surroundings, session, ledger, .. } = self;
+        let strangers = || ledger.strangers();
+        let news = surroundings.look(&mut session.topology, strangers, self.started.elapsed());
+        for netns in news.released {
+            self.tracer.release(netns);
+        }
+        for note in news.notes {
             tracing::warn!("{note}; tracing goes on");
             self.notes.push(note);
         }
+        if news.followed {
+            self.attach_news()?;
+            if let Err(error) = self.tracer.follow(&self.session.topology) {
+                let note = format!("what is new on the path is not traced: {error}");
+                tracing::warn!("{note}");
+                self.notes.push(note);
+            }
+        }
+        if news.followed || news.renamed {
+            self.know()?;
+        }
+        Ok(())
+    }
+
+    /// Tells everybody what is known of the path by now.
+    fn know(&mut self) -> Result<(), LiveError> {
+        self.ledger.know(&self.session.topology);
+        if let Some(writer) = &mut self.writer {
+            writer.session(&self.session)?;
+        }
+        Ok(())
     }
 
     /// Begins anew with an empty ledger. Packets under way stay known.
@@ -366,7 +388,7 @@ impl Engine {
     /// Reads what the namespaces' counters say now.
     fn read_facts(&mut self) {
         let begun = Instant::now();
-        self.facts = facts::read(self.watch.namespaces(), |_| false);
+        self.facts = facts::read(self.surroundings.namespaces(), |_| false);
         self.facts_at = Instant::now();
         tracing::debug!("facts read in {:?}", begun.elapsed());
     }
@@ -390,11 +412,16 @@ impl Engine {
         self.tracer.end()?;
         std::thread::sleep(DRAIN);
         self.poll()?;
+        let strangers = self.ledger.strangers();
+        if !strangers.is_empty() {
+            self.surroundings.meet(&mut self.session.topology, &strangers);
+            self.know()?;
+        }
         self.notes.extend(self.tracer.notes());
         self.read_facts();
         let mut ending = self.ending();
         self.pipeline.finish(&mut self.ledger);
-        self.rules.end(&self.session.hooks, &self.ledger.filtered, self.watch.namespaces());
+        self.rules.end(&self.session.hooks, &self.ledger.filtered, self.surroundings.namespaces());
         ending.rule_sets = std::mem::take(&mut self.rules.histories);
         self.name_rules();
         ending.rules = std::mem::take(&mut self.rule_names);

@@ -71,7 +71,7 @@ pub(super) fn build(
             rps: begin.rps.clone(),
         }
     };
-    topology.hosts.values().map(|host| (host.name.clone(), report(host))).collect()
+    topology.on_path().map(|host| (host.name.clone(), report(host))).collect()
 }
 
 /// What softirqs could not do in time, while tracing.

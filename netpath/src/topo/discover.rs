@@ -1,39 +1,16 @@
-//! Following a packet's way from one interface: peers, bridges, routes out, uplinks.
+//! From one interface to its path: which device is meant, which end of it faces the container, and what
+//! [`super::follow`] finds on both sides of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::{Device, Host, Place, TopoError, Topology, dump};
+use super::{
+    Device, Host, Place, TopoError, Topology,
+    dump::{self, Dump},
+    follow::{
+        Node, Path, World, follow_bridge, follow_in, follow_out, follow_tunnels, follow_uplink,
+    },
+};
 use crate::netns::{self, Netns, close_names};
-
-/// How many devices with a route count as uplinks where there is no default route.
-const UPLINKS_MAX: usize = 8;
-
-/// A device: the index of its namespace, and its ifindex there.
-type Node = (usize, u32);
-
-/// The namespaces seen so far, read when they are first reached.
-struct World {
-    all: Vec<Netns>,
-    dumps: BTreeMap<usize, dump::Dump>,
-}
-
-impl World {
-    fn dump(&mut self, ns: usize) -> Result<&dump::Dump, TopoError> {
-        if !self.dumps.contains_key(&ns) {
-            let dump = dump::dump(&self.all[ns], &self.all)?;
-            self.dumps.insert(ns, dump);
-        }
-        Ok(&self.dumps[&ns])
-    }
-
-    /// The device at the other end of `ifindex` in `ns`, or below it.
-    fn peer(&mut self, ns: usize, ifindex: u32) -> Result<Option<Node>, TopoError> {
-        let dump = self.dump(ns)?;
-        let Some(below) = dump.below.get(&ifindex).copied() else { return Ok(None) };
-        let Some(id) = below.nsid else { return Ok(Some((ns, below.ifindex))) };
-        Ok(dump.nsids.get(&id).map(|&other| (other, below.ifindex)))
-    }
-}
 
 /// Names of the interfaces in `netns`.
 pub fn interfaces(netns: &Netns) -> Result<Vec<String>, TopoError> {
@@ -50,59 +27,60 @@ pub fn discover(iface: &str, netns: &Netns) -> Result<Topology, TopoError> {
         all.push(netns.clone());
         all.len() - 1
     };
-    let mut world = World { all, dumps: BTreeMap::new() };
+    let mut world = World::of(all);
     let Some(focus) = find(world.dump(home)?, iface) else {
         return Err(no_interface(iface, home, &mut world));
     };
-    let focus = (home, focus);
-    let peer = world.peer(focus.0, focus.1)?.filter(|p| p.0 != focus.0 || is_veth(&world, *p));
+    from(world, (home, focus))
+}
+
+/// Finds the path of a device that is known by its place; `None` where it is not there any more.
+pub(super) fn discover_at(place: Place) -> Result<Option<Topology>, TopoError> {
+    let mut world = World::of(netns::all());
+    let Some(ns) = world.all.iter().position(|n| n.cookie == place.netns) else { return Ok(None) };
+    if !world.dump(ns)?.devices.contains_key(&place.ifindex) {
+        return Ok(None);
+    }
+    from(world, (ns, place.ifindex)).map(Some)
+}
+
+fn from(mut world: World, focus: Node) -> Result<Topology, TopoError> {
+    let world = &mut world;
+    let peer = world.peer(focus)?.filter(|p| p.0 != focus.0 || is_veth(world, *p));
     if let Some(peer) = peer {
         world.dump(peer.0)?;
     }
-    let (inside, outside) = orient(&world, focus, peer);
+    let (mut inside, outside) = orient(world, focus, peer);
 
-    let mut path = Path { nodes: Vec::new(), seen: BTreeSet::new() };
-    if let Some(inside) = inside {
-        path.push(inside);
+    let mut path = Path::default();
+    if let Some(end) = inside {
+        inside = Some(follow_in(world, end, &mut path)?);
     }
     // A guest is as good as a container, though it can't be looked into.
-    let guest = device(&world, focus).is_some_and(Device::is_tap);
-    if inside.is_none() && !guest {
-        follow_uplink(&mut world, focus, &mut path)?;
+    let guest = world.device(focus).is_some_and(Device::is_tap);
+    if world.device(focus).is_some_and(Device::is_bridge) {
+        follow_bridge(world, focus, &mut path)?;
+    } else if inside.is_none() && !guest {
+        follow_uplink(world, focus, &mut path)?;
     } else if let Some(outside) = outside {
         path.push(outside);
-        follow_out(&mut world, outside, &mut path)?;
+        follow_out(world, outside, &mut path)?;
     }
-    follow_tunnels(&mut world, &mut path)?;
-    Ok(build(&world, &path, focus, inside, outside))
+    follow_tunnels(world, &mut path)?;
+    Ok(build(world, &path, focus, inside, outside))
 }
 
-/// Devices in the order in which they are met.
-struct Path {
-    nodes: Vec<Node>,
-    seen: BTreeSet<Node>,
-}
-
-impl Path {
-    fn push(&mut self, node: Node) -> bool {
-        let new = self.seen.insert(node);
-        if new {
-            self.nodes.push(node);
-        }
-        new
-    }
-}
-
-fn find(dump: &dump::Dump, iface: &str) -> Option<u32> {
-    dump.devices.values().find(|d| d.name == iface).map(|d| d.ifindex)
+/// The interface of this name: as `ip link` shows it, `eth0@if7` too, or by another of its names.
+fn find(dump: &Dump, iface: &str) -> Option<u32> {
+    let named = |name: &str| {
+        let own = dump.devices.values().find(|d| d.name == name).map(|d| d.ifindex);
+        own.or_else(|| dump.altnames.get(name).copied())
+    };
+    named(iface).or_else(|| named(iface.rsplit_once('@')?.0))
 }
 
 fn is_veth(world: &World, node: Node) -> bool {
-    device(world, node).is_some_and(|d| d.kind == "veth")
-}
-
-fn device(world: &World, node: Node) -> Option<&Device> {
-    world.dumps.get(&node.0)?.devices.get(&node.1)
+    world.device(node).is_some_and(|d| d.kind == "veth")
 }
 
 fn no_interface(iface: &str, home: usize, world: &mut World) -> TopoError {
@@ -133,113 +111,13 @@ fn orient(world: &World, focus: Node, peer: Option<Node>) -> (Option<Node>, Opti
         return (None, Some(focus));
     }
     let weight = |node: Node| {
-        let port = device(world, node).is_some_and(|d| d.master.is_some());
+        let port = world.device(node).is_some_and(|d| d.master.is_some());
         let dump = world.dumps.get(&node.0);
         let forwards = dump.is_some_and(|d| d.forwards);
         let devices = dump.map_or(0, |d| d.devices.len());
         (port, forwards, devices)
     };
     if weight(peer) > weight(focus) { (Some(focus), Some(peer)) } else { (Some(peer), Some(focus)) }
-}
-
-/// From the host's end of the pair: its bridge, then the routes out, then what is behind them.
-fn follow_out(world: &mut World, from: Node, path: &mut Path) -> Result<(), TopoError> {
-    let ns = from.0;
-    let mut inner = BTreeSet::from([from.1]);
-    let dump = world.dump(ns)?;
-    if let Some(master) = dump.devices.get(&from.1).and_then(|d| d.master) {
-        inner.insert(master);
-        inner.extend(dump.devices.values().filter(|d| d.master == Some(master)).map(|d| d.ifindex));
-        path.push((ns, master));
-    }
-    let dump = world.dump(ns)?;
-    let out = |default_only: bool| {
-        dump.routes
-            .iter()
-            .filter(|(ifindex, default)| !inner.contains(ifindex) && (!default_only || **default))
-            .map(|(ifindex, _)| *ifindex)
-            .filter(|ifindex| dump.devices.get(ifindex).is_some_and(|d| d.name != "lo"))
-            .take(UPLINKS_MAX)
-            .collect::<Vec<_>>()
-    };
-    let mut uplinks = out(true);
-    if uplinks.is_empty() {
-        uplinks = out(false);
-    }
-    for uplink in uplinks {
-        follow_uplink(world, (ns, uplink), path)?;
-    }
-    // Other ports of the bridge: traffic between containers ends at them.
-    let ports: Vec<u32> = inner.into_iter().filter(|i| *i != from.1).collect();
-    for port in ports {
-        if path.push((ns, port))
-            && let Some(peer) = world.peer(ns, port)?
-            && peer.0 != ns
-        {
-            world.dump(peer.0)?;
-            path.push(peer);
-        }
-    }
-    Ok(())
-}
-
-/// An uplink, what it is stacked on, and the other end of a veth.
-fn follow_uplink(world: &mut World, uplink: Node, path: &mut Path) -> Result<(), TopoError> {
-    let mut node = uplink;
-    while path.push(node) {
-        let dump = world.dump(node.0)?;
-        if let Some(master) = dump.devices.get(&node.1).and_then(|d| d.master) {
-            path.push((node.0, master));
-        }
-        let ports: Vec<_> = dump
-            .devices
-            .values()
-            .filter(|d| d.master == Some(node.1))
-            .map(|d| (node.0, d.ifindex))
-            .collect();
-        for port in ports {
-            path.push(port);
-        }
-        let Some(next) = world.peer(node.0, node.1)? else { break };
-        world.dump(next.0)?;
-        node = next;
-    }
-    Ok(())
-}
-
-/// Devices that put packets into packets.
-const TUNNELS: &[&str] = &["vxlan", "geneve"];
-
-/// Where the path has a tunnel, its other end in whatever namespace was reached, and the bridge and
-/// the containers behind that.
-fn follow_tunnels(world: &mut World, path: &mut Path) -> Result<(), TopoError> {
-    let is_tunnel = |d: &Device| TUNNELS.contains(&d.kind.as_str());
-    if !path.nodes.iter().any(|node| device(world, *node).is_some_and(is_tunnel)) {
-        return Ok(());
-    }
-    let reached: BTreeSet<usize> = path.nodes.iter().map(|node| node.0).collect();
-    for ns in reached {
-        let dump = world.dump(ns)?;
-        let tunnels = || dump.devices.values().filter(|d| is_tunnel(d));
-        let bridges: BTreeSet<u32> = tunnels().filter_map(|d| d.master).collect();
-        let ports: Vec<u32> = dump
-            .devices
-            .values()
-            .filter(|d| d.master.is_some_and(|master| bridges.contains(&master)))
-            .map(|d| d.ifindex)
-            .collect();
-        for ifindex in tunnels().map(|d| d.ifindex).chain(bridges) {
-            path.push((ns, ifindex));
-        }
-        for port in ports {
-            path.push((ns, port));
-            if let Some(peer) = world.peer(ns, port)? {
-                world.dump(peer.0)?;
-                path.push(peer);
-            }
-        }
-    }
-    Ok(())
 }
 
 fn build(
@@ -260,6 +138,7 @@ fn build(
             devices: BTreeMap::new(),
             forwards: dump.forwards,
             bridge_nf: dump.bridge_nf,
+            met: false,
             handle: Some(handle.clone()),
         });
         let Some(device) = dump.devices.get(&ifindex) else { continue };

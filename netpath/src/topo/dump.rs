@@ -9,13 +9,13 @@ use rtnetlink::{
     packet_route::{
         RouteNetlinkMessage,
         address::AddressAttribute,
-        link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage},
+        link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage, Prop},
         nsid::{NsidAttribute, NsidMessage},
         route::{RouteAttribute, RouteHeader, RouteMessage, RouteType},
     },
 };
 
-use super::{Device, TAP, TopoError};
+use super::{Device, TAP, TopoError, redirects};
 use crate::netns::Netns;
 
 /// What a link's `IFLA_LINK` points to.
@@ -31,6 +31,11 @@ pub(super) struct Below {
 pub(super) struct Dump {
     pub(super) devices: BTreeMap<u32, Device>,
     pub(super) below: BTreeMap<u32, Below>,
+    /// Devices whose own packets leave by another namespace, by its id as seen from here: a tunnel that
+    /// was moved.
+    pub(super) elsewhere: BTreeMap<u32, i32>,
+    /// Other names of devices.
+    pub(super) altnames: BTreeMap<String, u32>,
     /// Devices with a route, and whether one is a default route.
     pub(super) routes: BTreeMap<u32, bool>,
     /// Ids of other namespaces as seen from here.
@@ -58,6 +63,8 @@ async fn read(others: &[Netns]) -> Result<Dump, rtnetlink::Error> {
     let mut dump = Dump {
         devices: BTreeMap::new(),
         below: BTreeMap::new(),
+        elsewhere: BTreeMap::new(),
+        altnames: BTreeMap::new(),
         routes: BTreeMap::new(),
         nsids: BTreeMap::new(),
         forwards: sysctl("net/ipv4/ip_forward") || sysctl("net/ipv6/conf/all/forwarding"),
@@ -98,6 +105,12 @@ async fn read(others: &[Netns]) -> Result<Dump, rtnetlink::Error> {
             add_route(&mut dump, &route);
         }
     }
+    // Kernels without traffic control have none.
+    for (from, to) in redirects::read(&handle).await.unwrap_or_default() {
+        if let Some(device) = dump.devices.get_mut(&from) {
+            device.redirect = Some(to);
+        }
+    }
     for (i, other) in others.iter().enumerate() {
         if let Some(id) = nsid(&handle, other).await? {
             dump.nsids.insert(id, i);
@@ -123,12 +136,20 @@ fn add_link(dump: &mut Dump, link: &LinkMessage) {
         mtu: 0,
         addresses: Vec::new(),
         peer: None,
+        redirect: None,
     };
     let ethernet = link.header.link_layer_type == LinkLayerType::Ether;
     let mut below = Below { ifindex: 0, nsid: None };
     for attribute in &link.attributes {
         match attribute {
             LinkAttribute::IfName(name) => device.name.clone_from(name),
+            LinkAttribute::PropList(names) => {
+                for name in names {
+                    if let Prop::AltIfName(name) = name {
+                        dump.altnames.insert(name.clone(), ifindex);
+                    }
+                }
+            }
             LinkAttribute::Qdisc(name) => device.qdisc.clone_from(name),
             LinkAttribute::Mtu(mtu) => device.mtu = *mtu,
             LinkAttribute::Controller(index) => device.master = Some(*index),
@@ -144,8 +165,15 @@ fn add_link(dump: &mut Dump, link: &LinkMessage) {
             _ => {}
         }
     }
-    if below.ifindex != 0 && (below.nsid.is_some() || below.ifindex != ifindex) {
-        dump.below.insert(ifindex, below);
+    match below.nsid {
+        // Its index here says nothing there.
+        Some(id) if device.is_tunnel() => {
+            dump.elsewhere.insert(ifindex, id);
+        }
+        nsid if below.ifindex != 0 && (nsid.is_some() || below.ifindex != ifindex) => {
+            dump.below.insert(ifindex, below);
+        }
+        _ => {}
     }
     dump.devices.insert(ifindex, device);
 }

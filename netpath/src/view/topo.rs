@@ -53,6 +53,10 @@ fn line(topology: &Topology, place: Place, host: &Host, device: &Device) -> Stri
         let name = topology.dev_name(Place { netns: host.netns, ifindex: master });
         words.push(format!("port of {name}"));
     }
+    if let Some(ifindex) = device.redirect {
+        let name = topology.dev_name(Place { netns: host.netns, ifindex });
+        words.push(format!("→ {name}, by traffic control"));
+    }
     if device.is_tap() {
         words.push("⇄ the process that holds it: a guest's QEMU, or another".to_owned());
     }

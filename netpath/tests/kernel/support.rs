@@ -116,9 +116,15 @@ pub(crate) fn trace(lab: &Lab, arguments: &[&str]) -> Snapshot {
 pub(crate) fn trace_on(lab: &Lab, arguments: &[&str]) -> Child {
     let focus = lab.topology().focus;
     let netns = lab.full_name(focus.0);
-    let mut all = vec!["-v", "trace", "--iface", focus.1, "--netns", &netns, "--json"];
+    let mut all = vec!["trace", "--iface", focus.1, "--netns", &netns, "--json"];
     all.extend(arguments);
-    let mut child = netpath(&all)
+    attached(&all)
+}
+
+/// netpath with these arguments, once it has attached.
+pub(crate) fn attached(arguments: &[&str]) -> Child {
+    let mut child = netpath(&["-v"])
+        .args(arguments)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -70,6 +70,7 @@ impl Shape {
                 devices: BTreeMap::new(),
                 forwards: true,
                 bridge_nf: false,
+                met: false,
                 handle: None,
             });
             host.devices.insert(place.ifindex, device(place.ifindex));
@@ -103,6 +104,7 @@ fn device(ifindex: u32) -> Device {
         mtu: 1500,
         addresses: Vec::new(),
         peer: None,
+        redirect: None,
     }
 }
 

@@ -1,0 +1,212 @@
+//! The path while it is traced: kept true as devices and namespaces come, go and change their names.
+//!
+//! In: what the watch sees, and namespaces that packets were met in. Out: a topology that has changed, and
+//! what to say of it. Whatever takes longer is done on a thread of its own: a reader that waits loses events.
+
+use std::{
+    collections::BTreeSet,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    netns::Netns,
+    priority,
+    topo::{self, Change, Host, Place, TopoError, Topology, Watch},
+    view::units::time,
+};
+
+/// How long after the last device has come the path is looked for anew: what it is joined with comes
+/// next.
+const SETTLED: Duration = Duration::from_millis(200);
+
+#[derive(Debug)]
+pub(super) struct Surroundings {
+    watch: Watch,
+    iface: String,
+    came: Vec<Came>,
+    /// When to look for the path anew.
+    due: Option<Instant>,
+    finding: Option<JoinHandle<Result<Topology, TopoError>>>,
+    meeting: Option<JoinHandle<Vec<Host>>>,
+    /// Namespaces that were looked for.
+    asked: BTreeSet<u32>,
+}
+
+/// A device that has come, and when, since tracing began.
+#[derive(Debug)]
+struct Came {
+    place: Place,
+    after: Duration,
+}
+
+/// What a look has brought.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    pub(super) notes: Vec<String>,
+    /// Namespaces that nobody else holds any more.
+    pub(super) released: Vec<u32>,
+    /// The topology has other names.
+    pub(super) renamed: bool,
+    /// It leads to other devices.
+    pub(super) followed: bool,
+}
+
+impl Surroundings {
+    /// Takes the namespaces' handles out of the topology.
+    pub(super) fn of(topology: &mut Topology, iface: &str) -> Self {
+        Self {
+            watch: Watch::new(topology),
+            iface: iface.to_owned(),
+            came: Vec::new(),
+            due: None,
+            finding: None,
+            meeting: None,
+            asked: BTreeSet::new(),
+        }
+    }
+
+    /// The namespaces that are still held, by the low half of their cookies.
+    pub(super) fn namespaces(&self) -> impl Iterator<Item = (u32, &Netns)> {
+        self.watch.namespaces()
+    }
+
+    /// Looks, unless it was done a moment ago; `elapsed` since tracing began.
+    pub(super) fn look(
+        &mut self,
+        topology: &mut Topology,
+        strangers: impl FnOnce() -> BTreeSet<u32>,
+        elapsed: Duration,
+    ) -> News {
+        let mut news = News::default();
+        let Some(changes) = self.watch.look() else { return news };
+        for change in changes {
+            self.take(&change, topology, elapsed, &mut news);
+        }
+        if self.due.is_some_and(|due| due <= Instant::now()) && self.finding.is_none() {
+            self.due = None;
+            self.finding = self.find(topology);
+        }
+        if let Some(found) = done(&mut self.finding) {
+            self.follow(found, topology, &mut news);
+        }
+        let unknown: BTreeSet<u32> = strangers().difference(&self.asked).copied().collect();
+        if self.meeting.is_none() && !unknown.is_empty() {
+            self.asked.extend(&unknown);
+            self.meeting = spawn(move || topo::find_strangers(&unknown));
+        }
+        if let Some(met) = done(&mut self.meeting) {
+            news.renamed |= !met.is_empty();
+            topology.meet(met);
+        }
+        news
+    }
+
+    /// Finds at once who these namespaces are.
+    pub(super) fn meet(&mut self, topology: &mut Topology, strangers: &BTreeSet<u32>) {
+        if let Some(met) = self.meeting.take().and_then(|thread| thread.join().ok()) {
+            topology.meet(met);
+        }
+        if strangers.iter().any(|cookie| topology.host(*cookie).is_none()) {
+            topology.meet(topo::find_strangers(strangers));
+        }
+    }
+
+    fn take(
+        &mut self,
+        change: &Change,
+        topology: &mut Topology,
+        elapsed: Duration,
+        news: &mut News,
+    ) {
+        let on_path = match change {
+            Change::NetnsGone { cookie, .. } => {
+                news.released.push(*cookie);
+                true
+            }
+            Change::Came { place, .. } => {
+                self.came.push(Came { place: *place, after: elapsed });
+                self.due = Some(Instant::now() + SETTLED);
+                false
+            }
+            Change::Renamed { place, to, .. } => {
+                let known = topology.device(*place).is_some();
+                topology.rename(*place, to);
+                news.renamed |= known;
+                known
+            }
+            Change::Gone { place, moved, .. } => {
+                let known = topology.device(*place).is_some();
+                // The other end of what was moved leads elsewhere now.
+                if known && *moved {
+                    self.due = Some(Instant::now() + SETTLED);
+                }
+                known
+            }
+        };
+        if on_path {
+            news.notes.push(format!("{change} after {}", time(elapsed.as_nanos() as f64)));
+        }
+    }
+
+    /// Begins to look for the path anew; `None` where its namespace is gone.
+    fn find(&self, topology: &Topology) -> Option<JoinHandle<Result<Topology, TopoError>>> {
+        let home = self.watch.namespaces().find(|(cookie, _)| *cookie == topology.focus.netns);
+        let (netns, iface, inside) = (home?.1.clone(), self.iface.clone(), topology.inside);
+        spawn(move || topo::discover_anew(&iface, &netns, inside))
+    }
+
+    fn follow(
+        &mut self,
+        found: Result<Topology, TopoError>,
+        topology: &mut Topology,
+        news: &mut News,
+    ) {
+        let came = std::mem::take(&mut self.came);
+        let now = match found {
+            Ok(now) => now,
+            Err(error) => {
+                tracing::debug!("the path is not found anew: {error}");
+                return;
+            }
+        };
+        let fresh: Vec<Place> = now
+            .chain
+            .iter()
+            .copied()
+            .filter(|place| {
+                !topology.chain.contains(place) || came.iter().any(|c| c.place == *place)
+            })
+            .collect();
+        let names: Vec<String> = fresh
+            .iter()
+            .map(|place| format!("{}/{}", now.netns_name(place.netns), now.dev_name(*place)))
+            .collect();
+        let moved = now.focus != topology.focus;
+        topology.become_of(now);
+        self.watch.follow(topology);
+        if fresh.is_empty() && !moved {
+            return;
+        }
+        news.followed = true;
+        if let Some(after) = came.iter().map(|c| c.after).min().filter(|_| !names.is_empty()) {
+            let after = time(after.as_nanos() as f64);
+            news.notes.push(format!("new on the path after {after}: {}", names.join(", ")));
+        } else if !names.is_empty() {
+            news.notes.push(format!("the path leads elsewhere: {}", names.join(", ")));
+        }
+    }
+}
+
+fn spawn<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Option<JoinHandle<T>> {
+    let run = move || {
+        priority::ordinary();
+        f()
+    };
+    thread::Builder::new().name("netpath-topo".to_owned()).spawn(run).ok()
+}
+
+/// What a thread has brought, once it is done.
+fn done<T>(thread: &mut Option<JoinHandle<T>>) -> Option<T> {
+    thread.take_if(|thread| thread.is_finished())?.join().ok()
+}

@@ -1,0 +1,257 @@
+//! Following a packet from device to device: peers, bridges, routes out, redirections, tunnels.
+//!
+//! In: a device, and namespaces that are read when they are first reached. Out: the devices in the order in
+//! which a packet meets them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Device, TopoError, dump};
+use crate::netns::Netns;
+
+/// How many devices with a route count as uplinks where there is no default route.
+const UPLINKS_MAX: usize = 8;
+
+/// A device: the index of its namespace, and its ifindex there.
+pub(super) type Node = (usize, u32);
+
+/// The namespaces seen so far, read when they are first reached.
+pub(super) struct World {
+    pub(super) all: Vec<Netns>,
+    pub(super) dumps: BTreeMap<usize, dump::Dump>,
+}
+
+impl World {
+    pub(super) fn of(all: Vec<Netns>) -> Self {
+        Self { all, dumps: BTreeMap::new() }
+    }
+
+    /// A device of a namespace that was read.
+    pub(super) fn device(&self, node: Node) -> Option<&Device> {
+        self.dumps.get(&node.0)?.devices.get(&node.1)
+    }
+
+    pub(super) fn dump(&mut self, ns: usize) -> Result<&dump::Dump, TopoError> {
+        if !self.dumps.contains_key(&ns) {
+            let dump = dump::dump(&self.all[ns], &self.all)?;
+            self.dumps.insert(ns, dump);
+        }
+        Ok(&self.dumps[&ns])
+    }
+
+    /// The device at the other end of this one, or below it.
+    pub(super) fn peer(&mut self, (ns, ifindex): Node) -> Result<Option<Node>, TopoError> {
+        let dump = self.dump(ns)?;
+        let Some(below) = dump.below.get(&ifindex).copied() else { return Ok(None) };
+        let Some(id) = below.nsid else { return Ok(Some((ns, below.ifindex))) };
+        Ok(dump.nsids.get(&id).map(|&other| (other, below.ifindex)))
+    }
+
+    /// The device that what arrives at this one is sent out of.
+    fn redirected(&mut self, (ns, ifindex): Node) -> Result<Option<Node>, TopoError> {
+        let device = self.dump(ns)?.devices.get(&ifindex);
+        Ok(device.and_then(|d| d.redirect).map(|to| (ns, to)))
+    }
+
+    /// Ports of a bridge or bond.
+    fn ports(&mut self, (ns, master): Node) -> Result<Vec<Node>, TopoError> {
+        let devices = self.dump(ns)?.devices.values();
+        Ok(devices.filter(|d| d.master == Some(master)).map(|d| (ns, d.ifindex)).collect())
+    }
+
+    /// Devices that packets leave a namespace by, but for those that are `inner` to it: those of
+    /// default routes, or else of any.
+    fn uplinks(&mut self, ns: usize, inner: &BTreeSet<u32>) -> Result<Vec<Node>, TopoError> {
+        let dump = self.dump(ns)?;
+        let out = |default_only: bool| {
+            dump.routes
+                .iter()
+                .filter(|(_, default)| !default_only || **default)
+                .map(|(ifindex, _)| *ifindex)
+                .filter(|ifindex| !inner.contains(ifindex))
+                .filter(|ifindex| dump.devices.get(ifindex).is_some_and(|d| d.name != "lo"))
+                .take(UPLINKS_MAX)
+                .map(|ifindex| (ns, ifindex))
+                .collect::<Vec<_>>()
+        };
+        let default = out(true);
+        Ok(if default.is_empty() { out(false) } else { default })
+    }
+}
+
+/// Devices in the order in which they are met.
+#[derive(Default)]
+pub(super) struct Path {
+    pub(super) nodes: Vec<Node>,
+    seen: BTreeSet<Node>,
+}
+
+impl Path {
+    pub(super) fn push(&mut self, node: Node) -> bool {
+        let new = self.seen.insert(node);
+        if new {
+            self.nodes.push(node);
+        }
+        new
+    }
+}
+
+/// From the container's end of the pair inwards: where traffic control joins it with another device,
+/// that one and its other end come before it. The innermost device.
+pub(super) fn follow_in(
+    world: &mut World,
+    inside: Node,
+    path: &mut Path,
+) -> Result<Node, TopoError> {
+    let mut way = vec![inside];
+    let mut innermost = inside;
+    while let Some(joined) = world.redirected(innermost)?
+        && !way.contains(&joined)
+    {
+        way.push(joined);
+        innermost = joined;
+        let Some(peer) = world.peer(joined)?.filter(|peer| !way.contains(peer)) else { break };
+        world.dump(peer.0)?;
+        way.push(peer);
+        innermost = peer;
+    }
+    way.into_iter().rev().for_each(|node| {
+        path.push(node);
+    });
+    Ok(innermost)
+}
+
+/// From the host's end of the pair: what traffic control joins it with, or its bridge, then the routes
+/// out, then what is behind them.
+pub(super) fn follow_out(world: &mut World, from: Node, path: &mut Path) -> Result<(), TopoError> {
+    if let Some(joined) = world.redirected(from)?
+        && path.push(joined)
+    {
+        if let Some(peer) = world.peer(joined)?
+            && path.push(peer)
+        {
+            follow_out(world, peer, path)?;
+        }
+        return Ok(());
+    }
+    let master = world.dump(from.0)?.devices.get(&from.1).and_then(|d| d.master);
+    let mut inner = BTreeSet::from([from.1]);
+    let mut ports = Vec::new();
+    if let Some(master) = master {
+        ports = world.ports((from.0, master))?;
+        inner.insert(master);
+        inner.extend(ports.iter().map(|port| port.1));
+        path.push((from.0, master));
+    }
+    for uplink in world.uplinks(from.0, &inner)? {
+        follow_uplink(world, uplink, path)?;
+    }
+    // Other ports of the bridge: traffic between containers ends at them.
+    for port in ports {
+        if path.push(port) {
+            push_peer(world, port, path)?;
+        }
+    }
+    Ok(())
+}
+
+/// From a bridge: the containers at its ports, their ports, itself, then the routes out.
+pub(super) fn follow_bridge(
+    world: &mut World,
+    bridge: Node,
+    path: &mut Path,
+) -> Result<(), TopoError> {
+    let ports = world.ports(bridge)?;
+    for &port in &ports {
+        push_peer(world, port, path)?;
+        path.push(port);
+    }
+    path.push(bridge);
+    let mut inner: BTreeSet<u32> = ports.into_iter().map(|port| port.1).collect();
+    inner.insert(bridge.1);
+    for uplink in world.uplinks(bridge.0, &inner)? {
+        follow_uplink(world, uplink, path)?;
+    }
+    Ok(())
+}
+
+/// The other end of a port, where it is in another namespace.
+fn push_peer(world: &mut World, port: Node, path: &mut Path) -> Result<(), TopoError> {
+    if let Some(peer) = world.peer(port)?.filter(|peer| peer.0 != port.0) {
+        world.dump(peer.0)?;
+        path.push(peer);
+    }
+    Ok(())
+}
+
+/// An uplink, what it is stacked on, and the other end of a veth.
+pub(super) fn follow_uplink(
+    world: &mut World,
+    uplink: Node,
+    path: &mut Path,
+) -> Result<(), TopoError> {
+    let mut node = uplink;
+    while path.push(node) {
+        let master = world.dump(node.0)?.devices.get(&node.1).and_then(|d| d.master);
+        if let Some(master) = master {
+            path.push((node.0, master));
+        }
+        for port in world.ports(node)? {
+            path.push(port);
+        }
+        let Some(next) = world.peer(node)? else { break };
+        world.dump(next.0)?;
+        node = next;
+    }
+    Ok(())
+}
+
+/// Where the path has a tunnel: the way of its own packets, also where that is another namespace's, its
+/// other end wherever those lead to, and the bridge and the containers behind that.
+pub(super) fn follow_tunnels(world: &mut World, path: &mut Path) -> Result<(), TopoError> {
+    let near: Vec<Node> = path.nodes.clone();
+    let near = near.into_iter().filter(|node| world.device(*node).is_some_and(Device::is_tunnel));
+    let near: Vec<Node> = near.collect();
+    if near.is_empty() {
+        return Ok(());
+    }
+    for tunnel in near {
+        if let Some(sender) = sender(world, tunnel)? {
+            for uplink in world.uplinks(sender, &BTreeSet::new())? {
+                follow_uplink(world, uplink, path)?;
+            }
+        }
+    }
+    let reached: BTreeSet<usize> = path.nodes.iter().map(|node| node.0).collect();
+    for ns in 0..world.all.len() {
+        // One that can't be read has no part in the path.
+        let Ok(dump) = world.dump(ns) else { continue };
+        let tunnels: Vec<Node> =
+            dump.devices.values().filter(|d| d.is_tunnel()).map(|d| (ns, d.ifindex)).collect();
+        for tunnel in tunnels {
+            let by = sender(world, tunnel)?.unwrap_or(ns);
+            if reached.contains(&by) {
+                push_tunnel(world, tunnel, path)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The namespace that a tunnel's own packets leave by, where that is not the one that it is in.
+fn sender(world: &mut World, tunnel: Node) -> Result<Option<usize>, TopoError> {
+    let dump = world.dump(tunnel.0)?;
+    Ok(dump.elsewhere.get(&tunnel.1).and_then(|id| dump.nsids.get(id)).copied())
+}
+
+/// A tunnel, its bridge, and what is at that one's ports.
+fn push_tunnel(world: &mut World, tunnel: Node, path: &mut Path) -> Result<(), TopoError> {
+    path.push(tunnel);
+    let master = world.device(tunnel).and_then(|d| d.master);
+    let Some(bridge) = master.map(|master| (tunnel.0, master)) else { return Ok(()) };
+    path.push(bridge);
+    for port in world.ports(bridge)? {
+        path.push(port);
+        push_peer(world, port, path)?;
+    }
+    Ok(())
+}

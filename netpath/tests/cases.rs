@@ -1,0 +1,24 @@
+//! Situations from other people's bug reports, each a script in `cases/` that sets it up in network
+//! namespaces of its own, sends the traffic and prints what its own programs have counted. Its header
+//! has the sources and the right answer, which is what is claimed of netpath's report here.
+//!
+//! As root: `cargo xtask test -E 'binary(cases)'`. `NETPATH_CASES_KEEP=DIR` keeps what each case's
+//! programs printed and what netpath reported; `NETPATH_CASES_JUDGE=DIR` judges what was kept there
+//! again, without playing anything.
+
+#[path = "kernel/support.rs"]
+#[allow(dead_code, reason = "not all of what the kernel tests share is needed here")]
+mod support;
+
+mod kernel {
+    pub(crate) use crate::support;
+}
+
+mod cases {
+    mod check;
+    mod claims;
+    mod play;
+    mod report;
+    mod said;
+    mod table;
+}
