@@ -3,7 +3,7 @@
 //! In: the path as it was, and as it is. Out: one in which what has gone still has its names, because packets
 //! were seen there.
 
-use super::{Host, Place, TopoError, Topology, discover, discover::discover_at};
+use super::{Host, Place, TopoError, Topology, discover, discover::discover_inside};
 use crate::netns::Netns;
 
 /// The path of `iface`; where it is gone, that of the container's end, wherever its other end is now.
@@ -16,7 +16,7 @@ pub fn discover_anew(
         Err(error @ TopoError::NoInterface { .. }) => error,
         found => return found,
     };
-    inside.and_then(|place| discover_at(place).transpose()).unwrap_or(Err(gone))
+    inside.and_then(|place| discover_inside(place).transpose()).unwrap_or(Err(gone))
 }
 
 impl Topology {

@@ -31,26 +31,31 @@ pub fn discover(iface: &str, netns: &Netns) -> Result<Topology, TopoError> {
     let Some(focus) = find(world.dump(home)?, iface) else {
         return Err(no_interface(iface, home, &mut world));
     };
-    from(world, (home, focus))
+    from(world, (home, focus), false)
 }
 
-/// Finds the path of a device that is known by its place; `None` where it is not there any more.
-pub(super) fn discover_at(place: Place) -> Result<Option<Topology>, TopoError> {
+/// Finds the path of a container's end that is known by its place; `None` where it is not there any
+/// more.
+pub(super) fn discover_inside(place: Place) -> Result<Option<Topology>, TopoError> {
     let mut world = World::of(netns::all());
     let Some(ns) = world.all.iter().position(|n| n.cookie == place.netns) else { return Ok(None) };
     if !world.dump(ns)?.devices.contains_key(&place.ifindex) {
         return Ok(None);
     }
-    from(world, (ns, place.ifindex)).map(Some)
+    from(world, (ns, place.ifindex), true).map(Some)
 }
 
-fn from(mut world: World, focus: Node) -> Result<Topology, TopoError> {
+/// The path of a device, which is `inner` where it is known to be a container's end.
+fn from(mut world: World, focus: Node, inner: bool) -> Result<Topology, TopoError> {
     let world = &mut world;
     let peer = world.peer(focus)?.filter(|p| p.0 != focus.0 || is_veth(world, *p));
     if let Some(peer) = peer {
         world.dump(peer.0)?;
     }
-    let (mut inside, outside) = orient(world, focus, peer);
+    let (mut inside, outside) = match peer {
+        Some(peer) if inner => (Some(focus), Some(peer)),
+        peer => orient(world, focus, peer),
+    };
 
     let mut path = Path::default();
     if let Some(end) = inside {
