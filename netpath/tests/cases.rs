@@ -17,6 +17,7 @@ mod kernel {
 mod cases {
     mod check;
     mod claims;
+    mod known_wrong;
     mod play;
     mod report;
     mod said;

@@ -1,12 +1,18 @@
 //! What is claimed of a report, one sentence each, and what came of it.
 //!
-//! A claim that netpath is known to break is named in the table with the symptom. It is expected to
-//! fail, so that the table says it when it no longer does.
+//! A claim that netpath is known to break stands in [`super::known_wrong`] with the symptom. It is
+//! expected to fail, so that the list says it when it no longer does.
 
 use std::fmt::Debug;
 
 /// A claim that does not hold yet, and what is seen instead.
-pub(crate) type Wrong = (&'static str, &'static str);
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wrong {
+    /// The case's name in the table.
+    pub(crate) case: &'static str,
+    pub(crate) claim: &'static str,
+    pub(crate) symptom: &'static str,
+}
 
 #[derive(Default)]
 pub(crate) struct Claims {
@@ -30,23 +36,23 @@ impl Claims {
         self.holds(claim, holds, format_args!("{seen:?}, not {low:?} to {high:?}"));
     }
 
-    /// What is not as the table says, a line each.
+    /// What is not as the list of a case's wrong claims says, a line each.
     pub(crate) fn judge(&self, wrong: &[Wrong]) -> Vec<String> {
-        let known = |claim: &str| wrong.iter().find(|(c, _)| *c == claim);
-        let mut bad: Vec<String> = self
-            .told
-            .iter()
-            .filter_map(|(claim, came)| match (came, known(claim)) {
-                (Err(seen), None) => Some(format!("wrong: {claim}: {seen}")),
-                (Ok(()), Some((_, symptom))) => {
-                    Some(format!("right now, so take it off the table: {claim} ({symptom})"))
+        let known = |claim: &str| wrong.iter().find(|w| w.claim == claim);
+        let mut bad = Vec::new();
+        for (claim, came) in &self.told {
+            match (came, known(claim)) {
+                (Err(seen), None) => bad.push(format!("wrong: {claim}: {seen}")),
+                (Ok(()), Some(Wrong { symptom, .. })) => {
+                    bad.push(format!("right now, so take it off the list: {claim} ({symptom})"));
                 }
-                _ => None,
-            })
-            .collect();
-        let missing = wrong.iter().filter(|(c, _)| !self.told.iter().any(|(claim, _)| claim == c));
+                _ => {}
+            }
+        }
+        let made = |wrong: &&Wrong| self.told.iter().any(|(claim, _)| claim == wrong.claim);
+        let gone = wrong.iter().filter(|wrong| !made(wrong));
         bad.extend(
-            missing.map(|(claim, _)| format!("the table knows a claim that is not made: {claim}")),
+            gone.map(|wrong| format!("the list has a claim that is not made: {}", wrong.claim)),
         );
         bad
     }
@@ -57,9 +63,10 @@ fn what_is_known_to_be_wrong_must_be() {
     let mut claims = Claims::default();
     claims.equal("one", 1, 1);
     claims.equal("two", 1, 2);
-    assert_eq!(claims.judge(&[("two", "it is one")]), Vec::<String>::new());
+    let wrong = |claim| Wrong { case: "", claim, symptom: "it is one" };
+    assert_eq!(claims.judge(&[wrong("two")]), Vec::<String>::new());
     assert_eq!(claims.judge(&[]), ["wrong: two: 1, not 2"]);
-    let judged = claims.judge(&[("one", "was two"), ("two", "it is one"), ("three", "")]);
+    let judged = claims.judge(&[wrong("one"), wrong("two"), wrong("three")]);
     assert_eq!(judged.len(), 2);
     assert!(judged[0].starts_with("right now") && judged[1].ends_with("three"), "{judged:?}");
 }

@@ -79,7 +79,12 @@ impl Report {
         self.trips(fields).map(count).sum()
     }
 
-    /// How many of them had something sent again.
+    /// In how many of them something was sent again.
+    pub(crate) fn sent_again(&self, fields: Fields) -> u64 {
+        self.trips(fields).map(|trip| trip["sent_again"].as_u64().unwrap_or(0)).sum()
+    }
+
+    /// How many packets of theirs were sent again.
     pub(crate) fn retransmitted(&self, fields: Fields) -> u64 {
         self.trips(fields).map(|trip| trip["retransmitted"].as_u64().unwrap_or(0)).sum()
     }
