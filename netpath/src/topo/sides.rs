@@ -57,7 +57,7 @@ impl Device {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{BR0, CLIENT_ETH0, UP0, VETH0, topology};
+    use crate::testing::{BR0, CLIENT_ETH0, HOST, UP0, VETH0, topology};
 
     #[test]
     fn the_way_out_of_a_pair_leads_from_the_inner_end() {
@@ -69,6 +69,9 @@ mod tests {
     fn what_a_bridge_receives_from_a_container_goes_out() {
         let mut of_bridge = topology();
         (of_bridge.focus, of_bridge.inside, of_bridge.outside) = (BR0, None, Some(BR0));
+        let host = of_bridge.hosts.get_mut(&HOST).expect("it is there");
+        let port = host.devices.get_mut(&VETH0.ifindex).expect("it is there");
+        port.peer = Some((CLIENT_ETH0.netns, CLIENT_ETH0.ifindex));
         let sides = of_bridge.sides();
         assert!(sides.contains(&(BR0, Outwards::Received)), "{sides:?}");
         assert!(sides.contains(&(VETH0, Outwards::Received)), "{sides:?}");
