@@ -5,14 +5,7 @@
 
 use std::fmt::Debug;
 
-/// A claim that does not hold yet, and what is seen instead.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Wrong {
-    /// The case's name in the table.
-    pub(crate) case: &'static str,
-    pub(crate) claim: &'static str,
-    pub(crate) symptom: &'static str,
-}
+use super::known_wrong::Wrong;
 
 #[derive(Default)]
 pub(crate) struct Claims {
@@ -36,9 +29,17 @@ impl Claims {
         self.holds(claim, holds, format_args!("{seen:?}, not {low:?} to {high:?}"));
     }
 
+    /// Those that do not hold.
+    pub(crate) fn failed<'a>(&'a self, case: &'a str) -> impl Iterator<Item = Wrong> + 'a {
+        self.told.iter().filter_map(move |(claim, came)| {
+            let symptom = came.as_ref().err()?.clone();
+            Some(Wrong { case: case.to_owned(), claim: claim.clone(), symptom })
+        })
+    }
+
     /// What is not as the list of a case's wrong claims says, a line each.
     pub(crate) fn judge(&self, wrong: &[Wrong]) -> Vec<String> {
-        let known = |claim: &str| wrong.iter().find(|w| w.claim == claim);
+        let known = |claim: &str| wrong.iter().find(|w| w.claim == *claim);
         let mut bad = Vec::new();
         for (claim, came) in &self.told {
             match (came, known(claim)) {
@@ -49,7 +50,7 @@ impl Claims {
                 _ => {}
             }
         }
-        let made = |wrong: &&Wrong| self.told.iter().any(|(claim, _)| claim == wrong.claim);
+        let made = |wrong: &&Wrong| self.told.iter().any(|(claim, _)| *claim == wrong.claim);
         let gone = wrong.iter().filter(|wrong| !made(wrong));
         bad.extend(
             gone.map(|wrong| format!("the list has a claim that is not made: {}", wrong.claim)),
@@ -63,7 +64,11 @@ fn what_is_known_to_be_wrong_must_be() {
     let mut claims = Claims::default();
     claims.equal("one", 1, 1);
     claims.equal("two", 1, 2);
-    let wrong = |claim| Wrong { case: "", claim, symptom: "it is one" };
+    let wrong = |claim: &str| Wrong {
+        case: String::new(),
+        claim: claim.to_owned(),
+        symptom: "it is one".to_owned(),
+    };
     assert_eq!(claims.judge(&[wrong("two")]), Vec::<String>::new());
     assert_eq!(claims.judge(&[]), ["wrong: two: 1, not 2"]);
     let judged = claims.judge(&[wrong("one"), wrong("two"), wrong("three")]);

@@ -12,9 +12,7 @@ use std::{
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::{
-    check::sound, claims::Claims, known_wrong::KNOWN_WRONG, report::Report, said::Said, table::Case,
-};
+use super::{check::sound, claims::Claims, known_wrong, report::Report, said::Said, table::Case};
 use crate::support::{attached, can_run, signal};
 
 /// How a script says that it can't run on this kernel.
@@ -35,8 +33,7 @@ pub(crate) fn play(case: &Case) {
     let report = Report(report);
     sound(&mut claims, &report);
     (case.check)(&mut claims, &report, &Said(said.clone()));
-    let wrong: Vec<_> = KNOWN_WRONG.iter().copied().filter(|w| w.case == case.name).collect();
-    let bad = claims.judge(&wrong);
+    let bad = known_wrong::judge(case.name, &claims);
     assert!(bad.is_empty(), "{}:\n{}\nThe script said:\n{said}", case.name, bad.join("\n"));
 }
 

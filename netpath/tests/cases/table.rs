@@ -3,7 +3,7 @@
 use super::{
     check,
     claims::Claims,
-    known_wrong::KNOWN_WRONG,
+    known_wrong,
     play::{folder, play},
     report::Report,
     said::Said,
@@ -89,7 +89,7 @@ fn every_script_is_in_the_table() {
 
 #[test]
 fn what_is_known_to_be_wrong_is_a_case() {
-    for wrong in KNOWN_WRONG {
+    for wrong in known_wrong::all() {
         assert!(CASES.iter().any(|c| c.name == wrong.case), "{wrong:?}");
     }
 }
