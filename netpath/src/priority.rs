@@ -28,14 +28,9 @@ impl Drop for Raised {
     }
 }
 
-<<<<<<< HEAD
 /// Gives the calling thread, which a raised one has begun, and the programs that it starts, the priority that
 /// programs have.
 pub(crate) fn normal() {
-=======
-/// Gives the calling thread the priority of any other; it has its parent's.
-pub(crate) fn ordinary() {
->>>>>>> 41667eb (Cases: situations from public bug reports as tests; the path is kept true while it is traced)
     set(0);
 }
 

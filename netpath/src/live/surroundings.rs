@@ -200,7 +200,7 @@ impl Surroundings {
 
 fn spawn<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Option<JoinHandle<T>> {
     let run = move || {
-        priority::ordinary();
+        priority::normal();
         f()
     };
     thread::Builder::new().name("netpath-topo".to_owned()).spawn(run).ok()
