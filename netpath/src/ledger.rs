@@ -35,6 +35,8 @@ mod shown;
 mod times;
 mod transactions;
 
+use std::collections::BTreeSet;
+
 use netpath_common::{hop::HopId, point::QDISC_ENQUEUE};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
