@@ -132,8 +132,9 @@ impl RuleWatch {
 
     fn join(&mut self) -> bool {
         let Some(Listing { netns, begun, thread }) = self.listing.take() else { return false };
+        let listed = thread.join();
         (self.listed, self.took) = (Instant::now(), begun.elapsed());
-        let Ok(Some((stamp, rules))) = thread.join() else { return false };
+        let Ok(Some((stamp, rules))) = listed else { return false };
         tracing::debug!("{} rules listed in {:?}", rules.listed.len(), self.took);
         self.stamps.insert(netns, stamp);
         self.histories.entry(netns).or_default().take(rules)
