@@ -52,7 +52,7 @@ pub(crate) fn static_tests(tools: &Tools, arch: &Arch) -> anyhow::Result<PathBuf
 }
 
 /// Runs cargo, and finds in its messages what it has built of this name.
-fn executable(command: &mut Command, name: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn executable(command: &mut Command, name: &str) -> anyhow::Result<PathBuf> {
     command.stderr(Stdio::inherit());
     let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
     if !output.status.success() {

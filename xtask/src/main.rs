@@ -5,6 +5,7 @@
 //! - [`cross`]: what is needed for another architecture;
 //! - [`ebpf`]: the programs for the kernel, built for bpfel-unknown-none;
 //! - [`build`], [`demo`], [`test`], [`lint`]: what their names say;
+//! - [`conformance`]: real programs beside netpath;
 //! - [`bench`]: what netpath costs, beside other tools;
 //! - [`screenshot`]: the README's picture of the live view;
 //! - [`vm`]: other kernels, in QEMU; the guest of the lab.
@@ -12,6 +13,7 @@
 mod arch;
 mod bench;
 mod build;
+mod conformance;
 mod cross;
 mod docs;
 mod ebpf;
@@ -56,6 +58,9 @@ enum Command {
     Screenshot,
     /// Run all tests, here and on other kernels. Those that attach to this kernel need root.
     Test(test::Args),
+    /// Run real programs over the lab's topologies, hold netpath against what they and the kernel
+    /// counted, and write docs/conformance.md. Needs root.
+    Conformance(conformance::Args),
     /// Write what is generated of docs/: hops, command line, man pages, completions, schema.
     Docs,
     /// Try the HTML report in a browser, and take pictures of it into target/shots.
@@ -90,6 +95,9 @@ fn main() -> ExitCode {
             setup::run().and_then(|tools| screenshot::run(&tools)).map(|()| ExitCode::SUCCESS)
         }
         Command::Test(args) => setup::run().and_then(|tools| test::run(&tools, &args)),
+        Command::Conformance(args) => {
+            setup::run().and_then(|tools| conformance::run(&tools, &args))
+        }
         Command::Docs => {
             setup::run().and_then(|tools| docs::run(&tools)).map(|()| ExitCode::SUCCESS)
         }

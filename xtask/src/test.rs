@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context as _;
 
 use crate::{
-    ebpf, lint,
+    conformance, ebpf, lint,
     setup::{self, Tools},
     shell::{cargo, output},
     vm,
@@ -40,6 +40,9 @@ pub(crate) fn run(tools: &Tools, args: &Args) -> anyhow::Result<ExitCode> {
     let object = ebpf::build(tools)?;
     // Only where they can be had: a test says what it can't do without.
     if let Err(error) = setup::require(PROGRAMS.iter().copied()) {
+        eprintln!("xtask: {error:#}");
+    }
+    if let Err(error) = conformance::install_core(tools) {
         eprintln!("xtask: {error:#}");
     }
     let nextest = output(cargo().args(["nextest", "--version"])).is_some();

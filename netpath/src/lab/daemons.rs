@@ -28,7 +28,7 @@ use std::{
 
 use super::{LabError, build, guest::Guest};
 use crate::netns::Netns;
-pub(super) use docker::DOCKER;
+pub(super) use docker::{DOCKER, DOCKER_PUBLISHED};
 pub(super) use ovs::OPEN_VSWITCH;
 pub(super) use qemu::GUEST;
 

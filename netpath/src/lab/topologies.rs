@@ -129,6 +129,7 @@ pub const TOPOLOGIES: &[&Topology] = &[
     &published::DIRECT,
     &published::DNAT,
     &published::RELAY,
+    &published::DOCKER,
 ];
 
 impl Topology {

@@ -10,11 +10,31 @@ use crate::lab::LabError;
 pub(in crate::lab) const DOCKER: Daemons = Daemons {
     name: "Docker",
     script: SCRIPT,
-    arguments: || Ok(vec![printf(&waiting_program()?)]),
+    arguments: || arguments(&[]),
     programs: &["dockerd", "docker", "containerd", "runc", "iptables", "tar"],
     package: "docker.io",
     makes: Some(Makes::Netns("client")),
 };
+
+/// The container serves, and its ports are published. A server in it that asks for any port gets one of
+/// these.
+pub(in crate::lab) const DOCKER_PUBLISHED: Daemons = Daemons {
+    arguments: || {
+        arguments(&[
+            "--publish=8080-8081:8080-8081/tcp",
+            "--publish=8080-8081:8080-8081/udp",
+            "--sysctl=net.ipv4.ip_local_port_range=8080 8081",
+        ])
+    },
+    makes: Some(Makes::Netns("server")),
+    ..DOCKER
+};
+
+/// What the script is given after the run's id: the container's program, and options of `docker run`.
+fn arguments(options: &[&str]) -> Result<Vec<String>, LabError> {
+    let program = printf(&waiting_program()?);
+    Ok(std::iter::once(program).chain(options.iter().map(|&option| option.to_owned())).collect())
+}
 
 /// What is one for the whole machine is kept from Docker: modules, sysctls of the kernel's,
 /// AppArmor's profiles. Control groups can't be: they are named for the run.
@@ -41,9 +61,9 @@ setpriv --bounding-set=-sys_module dockerd --config-file=/run/lab/daemon.json \
     --exec-opt=native.cgroupdriver=cgroupfs --cgroup-parent=/netpath-$id \
     --bip=172.31.0.1/24 >dockerd.log 2>&1 &
 await docker version
-mkdir root; printf "$1" >root/wait; chmod 755 root/wait
+mkdir root; printf "$1" >root/wait; chmod 755 root/wait; shift
 tar -C root -c wait | docker import - netpath-lab >/dev/null
-name=$(docker run --detach --network=bridge netpath-lab /wait)
+name=$(docker run --detach --network=bridge "$@" netpath-lab /wait)
 echo "netpath-made $(docker inspect --format='{{.NetworkSettings.SandboxKey}}' $name)"
 ip=$(docker inspect --format='{{.NetworkSettings.Networks.bridge.IPAddress}}' $name)
 version=$(docker version --format='Docker {{.Server.Version}}')

@@ -1,6 +1,7 @@
 //! A server in a container, and a client outside that reaches it through a port of the host's.
 
 use super::{End, Relay, Step, Topology};
+use crate::lab::daemons::DOCKER_PUBLISHED;
 
 const BASE: &[Step] = &[
     Step::Veth(End("host", "up0"), End("client", "eth0")),
@@ -81,3 +82,26 @@ pub(in crate::lab) const RELAY: Topology = port(
     "198.18.0.1",
     Some(Relay { host: "host", to: "172.31.0.2" }),
 );
+
+/// The host's uplink and a client behind it; the rest is Docker's.
+const OUTSIDE: &[Step] = &[
+    Step::Veth(End("host", "up0"), End("client", "eth0")),
+    Step::Address(End("host", "up0"), "198.18.0.1/24"),
+    Step::Address(End("client", "eth0"), "198.18.0.2/24"),
+    Step::Default("client", "198.18.0.1"),
+    Step::Sysctl("host", "net/ipv4/ip_forward", "1"),
+    Step::Daemons("host", &DOCKER_PUBLISHED),
+];
+
+pub(in crate::lab) const DOCKER: Topology = Topology {
+    client_v4: Some("198.18.0.2"),
+    // Docker's end of the veth has another name each time.
+    focus: End("server", "eth0"),
+    ..port(
+        "docker-published",
+        "a client outside that reaches a Docker container through its published ports",
+        &[OUTSIDE],
+        "198.18.0.1",
+        None,
+    )
+};
