@@ -200,7 +200,7 @@ pub struct CpuBuffer {
     pub skb: u64,
     /// The namespace of the device that `skb` was last seen at.
     pub netns: u32,
-    /// Not 0 where `skb` was a fragment when its headers were read.
+    /// Bit 0: `skb` was a fragment when its headers were read. Bit 1: the last cells are about another.
     pub fragment: u32,
     /// Packets that began here while a filter or sampling was on.
     pub begun: u64,

@@ -62,6 +62,9 @@ pub(crate) fn inert() -> bool {
 const HAND_WANTED: u8 = 1;
 const HAND_REFUSED: u8 = 2;
 
+/// In [`CpuBuffer::fragment`]: the last cells are about another packet than the one at hand.
+const CELLS_ELSEWHERE: u32 = 2;
+
 /// What describes a packet takes fewer cells than this.
 const DESCRIBED_MASK: u64 = 7;
 /// Cells that are kept free for an event, as the verifier reckons.
@@ -377,7 +380,9 @@ pub(crate) fn record(
             Known::Ended(Some(look)) if fresh => Some(look),
             _ => None,
         };
-        if fresh || queued || n == 0 || look.is_some() || left_idle(cpu) != 0 {
+        let elsewhere = (*cpu).fragment & CELLS_ELSEWHERE != 0;
+        if fresh || queued || elsewhere || n == 0 || look.is_some() || left_idle(cpu) != 0 {
+            (*cpu).fragment &= !CELLS_ELSEWHERE;
             let head = cells.add(n).cast::<Skb>();
             n += 1;
             let at_hand = if here.same && (*cpu).skb == skb && (*cpu).wanted == HAND_WANTED {
@@ -453,19 +458,26 @@ pub(crate) fn record(
         if point == NET_DEV_QUEUE {
             locks::forget(cpu, skb);
         }
-        if point < SPAN_FIRST {
-            (*cpu).last_point = if point == HOOK_SLOT {
-                HOOK_SLOT + u16::from(HookAux::unpack(aux).hook)
-            } else {
-                point
-            };
-            (*cpu).last_at = situation(point, aux);
+        if let Known::Ended(_) = known
+            && (*cpu).skb != skb
+        {
+            // What this CPU has at hand stays there: a part of it was freed, or what lay in a queue.
+            (*cpu).fragment |= CELLS_ELSEWHERE;
+        } else {
+            if point < SPAN_FIRST {
+                (*cpu).last_point = if point == HOOK_SLOT {
+                    HOOK_SLOT + u16::from(HookAux::unpack(aux).hook)
+                } else {
+                    point
+                };
+                (*cpu).last_at = situation(point, aux);
+            }
+            if let Known::ByDevice(dev, _) | Known::Born(dev, _) = known {
+                (*cpu).netns = dev.netns;
+            }
+            (*cpu).wanted = HAND_WANTED;
+            (*cpu).skb = if let Known::Ended(_) = known { 0 } else { skb };
         }
-        if let Known::ByDevice(dev, _) | Known::Born(dev, _) = known {
-            (*cpu).netns = dev.netns;
-        }
-        (*cpu).wanted = HAND_WANTED;
-        (*cpu).skb = if let Known::Ended(_) = known { 0 } else { skb };
         (&raw mut (*cpu).busy).write_volatile(0);
     }
     true
@@ -652,7 +664,7 @@ impl Here {
     #[inline(always)]
     pub(crate) fn was_fragment(self) -> bool {
         // SAFETY: this CPU's own buffer.
-        self.same && unsafe { (*self.cpu).fragment } != 0
+        self.same && unsafe { (*self.cpu).fragment } & 1 != 0
     }
 
     /// Whether the packet has just come out of the host's IP stack.

@@ -310,9 +310,14 @@ impl Ledger {
             self.coverage.elsewhere += 1;
             return;
         };
+        // One that passed together with the packet that it is a copy of is no packet of its own, unless
+        // it passed by itself as well.
         if flight.copy_of.is_some() && flight.shared_until_ns() >= Some(passed_ns) {
-            self.coverage.copies += 1;
-            return;
+            let own = scratch.steps.partition_point(|s| Some(s.at_ns) <= flight.shared_until_ns());
+            if path::direction(&scratch.steps[own..], &self.topology).is_none() {
+                self.coverage.copies += 1;
+                return;
+            }
         }
         self.coverage.seen += 1;
         self.coverage.sampled += 1;
