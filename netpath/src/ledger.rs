@@ -314,7 +314,7 @@ impl Ledger {
         // it passed by itself as well.
         if flight.copy_of.is_some() && flight.shared_until_ns() >= Some(passed_ns) {
             let own = scratch.steps.partition_point(|s| Some(s.at_ns) <= flight.shared_until_ns());
-            if path::direction(&scratch.steps[own..], &self.topology).is_none() {
+            if path::direction(&scratch.steps[own..], &self.devices).is_none() {
                 self.coverage.copies += 1;
                 return;
             }
