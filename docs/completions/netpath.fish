@@ -65,7 +65,7 @@ perfetto\t'Packets on a time line, for Perfetto and chrome://tracing (Chrome\'s 
 pcapng\t'The recorded packets\' headers with their hops as comments, for Wireshark; from a recording'"
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -s o -l output -d 'Write to a file instead of stdout' -r -F
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -l report -d 'Write the HTML report to a file, too' -r -F
-complete -c netpath -n "__fish_netpath_using_subcommand trace" -l fail-if -d 'Exit with status 5 where this holds, such as \'conntrack.p99 > 2us\', \'group:nat.p99 > 1us\' or \'lost > 0\'. A hop, at each of its places; a cost group (with group: before it where a hop has the same name), all of its hops together; or total; with .mean, .p50, .p90, .p99, .p999, .max, .count or .share; or lost, drops, incomplete, vanished, negative. Can be given several times' -r
+complete -c netpath -n "__fish_netpath_using_subcommand trace" -l fail-if -d 'Exit with status 5 where this holds, such as \'conntrack.p99 > 2us\', \'group:nat.p99 > 1us\' or \'lost > 0\'. A hop, at each of its places; a cost group (with group: before it where a hop has the same name), all of its hops together; or total; with .mean, .p50, .p90, .p99, .p999, .max, .count or .share; or lost (events), drops (packets lost or refused), incomplete, vanished, negative. Can be given several times' -r
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -l color -d 'Whether to colour what a terminal shows. NO_COLOR in the environment means never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t''
 never\t''"
@@ -107,7 +107,7 @@ perfetto\t'Packets on a time line, for Perfetto and chrome://tracing (Chrome\'s 
 pcapng\t'The recorded packets\' headers with their hops as comments, for Wireshark; from a recording'"
 complete -c netpath -n "__fish_netpath_using_subcommand report" -s o -l output -d 'Write to a file instead of stdout' -r -F
 complete -c netpath -n "__fish_netpath_using_subcommand report" -l report -d 'Write the HTML report to a file, too' -r -F
-complete -c netpath -n "__fish_netpath_using_subcommand report" -l fail-if -d 'Exit with status 5 where this holds, such as \'conntrack.p99 > 2us\', \'group:nat.p99 > 1us\' or \'lost > 0\'. A hop, at each of its places; a cost group (with group: before it where a hop has the same name), all of its hops together; or total; with .mean, .p50, .p90, .p99, .p999, .max, .count or .share; or lost, drops, incomplete, vanished, negative. Can be given several times' -r
+complete -c netpath -n "__fish_netpath_using_subcommand report" -l fail-if -d 'Exit with status 5 where this holds, such as \'conntrack.p99 > 2us\', \'group:nat.p99 > 1us\' or \'lost > 0\'. A hop, at each of its places; a cost group (with group: before it where a hop has the same name), all of its hops together; or total; with .mean, .p50, .p90, .p99, .p999, .max, .count or .share; or lost (events), drops (packets lost or refused), incomplete, vanished, negative. Can be given several times' -r
 complete -c netpath -n "__fish_netpath_using_subcommand report" -l color -d 'Whether to colour what a terminal shows. NO_COLOR in the environment means never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t''
 never\t''"
@@ -130,7 +130,7 @@ fentry\t'function entry and exit, by BPF trampolines'
 kprobe\t'function entry and exit, by kprobes'
 netfilter-link\t'BPF links around netfilter hooks, Linux 6.4'"
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -s o -l output -d 'Write to a file instead of stdout' -r -F
-complete -c netpath -n "__fish_netpath_using_subcommand explain" -l fail-if -d 'Exit with status 5 where this holds, such as \'conntrack.p99 > 2us\', \'group:nat.p99 > 1us\' or \'lost > 0\'. A hop, at each of its places; a cost group (with group: before it where a hop has the same name), all of its hops together; or total; with .mean, .p50, .p90, .p99, .p999, .max, .count or .share; or lost, drops, incomplete, vanished, negative. Can be given several times' -r
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -l fail-if -d 'Exit with status 5 where this holds, such as \'conntrack.p99 > 2us\', \'group:nat.p99 > 1us\' or \'lost > 0\'. A hop, at each of its places; a cost group (with group: before it where a hop has the same name), all of its hops together; or total; with .mean, .p50, .p90, .p99, .p999, .max, .count or .share; or lost (events), drops (packets lost or refused), incomplete, vanished, negative. Can be given several times' -r
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l color -d 'Whether to colour what a terminal shows. NO_COLOR in the environment means never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t''
 never\t''"
@@ -193,7 +193,7 @@ perfetto\t'Packets on a time line, for Perfetto and chrome://tracing (Chrome\'s 
 pcapng\t'The recorded packets\' headers with their hops as comments, for Wireshark; from a recording'"
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -s o -l output -d 'Write to a file instead of stdout' -r -F
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -l report -d 'Write the HTML report to a file, too' -r -F
-complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -l fail-if -d 'Exit with status 5 where this holds, such as \'conntrack.p99 > 2us\', \'group:nat.p99 > 1us\' or \'lost > 0\'. A hop, at each of its places; a cost group (with group: before it where a hop has the same name), all of its hops together; or total; with .mean, .p50, .p90, .p99, .p999, .max, .count or .share; or lost, drops, incomplete, vanished, negative. Can be given several times' -r
+complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -l fail-if -d 'Exit with status 5 where this holds, such as \'conntrack.p99 > 2us\', \'group:nat.p99 > 1us\' or \'lost > 0\'. A hop, at each of its places; a cost group (with group: before it where a hop has the same name), all of its hops together; or total; with .mean, .p50, .p90, .p99, .p999, .max, .count or .share; or lost (events), drops (packets lost or refused), incomplete, vanished, negative. Can be given several times' -r
 complete -c netpath -n "__fish_netpath_using_subcommand lab; and __fish_seen_subcommand_from run" -l color -d 'Whether to colour what a terminal shows. NO_COLOR in the environment means never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t''
 never\t''"

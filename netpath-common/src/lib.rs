@@ -5,6 +5,7 @@
 //! - [`netfilter`]: hooks and families.
 //! - [`point`]: the probe points that the hop table's measures are made of.
 //! - [`control`]: what user space asks of running programs.
+//! - [`end`]: what it means that a packet was thrown away.
 //! - [`filter`]: packet filters as both sides run them.
 //! - [`group`]: the cost groups, their labels and colours.
 //! - [`softirq`]: who takes packets up from a CPU's backlog.
@@ -18,6 +19,7 @@
 
 pub mod args;
 pub mod control;
+pub mod end;
 pub mod filter;
 pub mod group;
 pub mod hop;

@@ -94,7 +94,7 @@ impl Body {
             Self::Ready | Self::SendBegins => &[SK],
             Self::Received => &[SK, const { number("ret", 1) }, const { number("flags", 2) }],
             Self::Copied => &[SKB, const { number("len", 1) }],
-            Self::Dropped => &[SKB, const { number("reason", 2) }],
+            Self::Dropped => &[SKB, const { number("reason", 2) }, const { number("location", 1) }],
             Self::Idling => &[const { number("state", 0) }],
         }
     }

@@ -1,7 +1,7 @@
 //! What is read where packets pass. One function per [`netpath_common::point::Body`]; arguments are
 //! asked for in the order of its `wants`.
 
-use netpath_common::{place::DevId, point::NETIF_RX};
+use netpath_common::{end::EndArg, place::DevId, point::NETIF_RX};
 
 use crate::{
     args::{Args, number, pointer, skb},
@@ -237,10 +237,12 @@ pub(crate) fn consumed<A: Args, const POINT: u16>(ctx: *const u64) {
 
 #[inline(always)]
 pub(crate) fn dropped<A: Args, const POINT: u16>(ctx: *const u64) {
-    let reason = number::<A>(ctx, POINT as usize, 1) as u16;
+    let reason = number::<A>(ctx, POINT as usize, 1) as u32;
+    let location = number::<A>(ctx, POINT as usize, 2);
     let skb = skb::<A>(ctx, POINT as usize);
     let Some(here) = recorder::enter_birth(skb) else { return };
-    record(here, skb, POINT, Known::Ended(Some(AGAIN)), reason, 0);
+    let arg = EndArg { location, subsystem: (reason >> 16) as u16 }.pack();
+    record(here, skb, POINT, Known::Ended(Some(AGAIN)), reason as u16, arg);
     recorder::freed(here, skb);
 }
 

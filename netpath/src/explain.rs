@@ -1,7 +1,7 @@
 //! Findings: what costs, why, and what to do about it.
 //!
-//! In: a [`Snapshot`], live or from a report. Out: [`Finding`]s, dearest first, each with its cost,
-//! its evidence, and advice. A rule is a row of [`RULES`]; its mechanism is explained under the same
+//! In: a [`Snapshot`], live or from a report. Out: [`Finding`]s, what costs packets before what
+//! costs time, dearest first, each with its cost, its evidence, and advice. A rule is a row of [`RULES`]; its mechanism is explained under the same
 //! name in docs/findings.md. [`bill`] puts the findings and the ledger into sentences.
 
 pub mod bill;
@@ -50,6 +50,8 @@ pub enum Check {
 /// What a rule has found.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Hit {
+    /// Packets that were lost or refused; 0 where the cost is time.
+    pub lost: u64,
     /// Of a mean packet, ns; 0 where the cost is not time.
     pub cost_ns: f64,
     /// What was seen, in a sentence with figures.
@@ -60,7 +62,12 @@ pub struct Hit {
 impl Hit {
     pub fn new(cost_ns: f64, summary: String) -> Self {
         // An empty sum is −0.
-        Self { cost_ns: cost_ns + 0.0, summary, evidence: BTreeMap::new() }
+        Self { lost: 0, cost_ns: cost_ns + 0.0, summary, evidence: BTreeMap::new() }
+    }
+
+    /// What costs packets.
+    pub fn losing(lost: u64, summary: String) -> Self {
+        Self { lost, ..Self::new(0.0, summary) }
     }
 
     #[must_use]
@@ -73,7 +80,7 @@ impl Hit {
 /// What the rules make of a snapshot.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Explained {
-    /// Dearest first; those without a cost in time at the end.
+    /// Those that cost packets first, then the dearest; those that cost neither at the end.
     pub findings: Vec<Finding>,
     /// Paths that had too few packets to say anything, by name.
     pub too_few: Vec<String>,
@@ -107,7 +114,7 @@ pub fn explain(snapshot: &Snapshot) -> Explained {
             out.findings.push(finding(rule, hit, "", 0.0));
         }
     }
-    out.findings.sort_by(|a, b| b.cost_ns.total_cmp(&a.cost_ns));
+    out.findings.sort_by(|a, b| b.lost.cmp(&a.lost).then(b.cost_ns.total_cmp(&a.cost_ns)));
     out
 }
 
@@ -117,6 +124,7 @@ fn finding(rule: &Rule, hit: Hit, path: &str, total_ns: f64) -> Finding {
         title: rule.title.to_owned(),
         summary: hit.summary,
         group: rule.group.key().to_owned(),
+        lost: hit.lost,
         cost_ns: hit.cost_ns,
         share: if total_ns > 0.0 { hit.cost_ns / total_ns } else { 0.0 },
         path: path.to_owned(),

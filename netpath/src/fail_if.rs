@@ -14,7 +14,8 @@
 //!
 //! A name that a hop and a group share is the hop's, judged at each of its places:
 //! `conntrack.p99` is that of conntrack in PREROUTING, and that of it in OUTPUT. What a packet
-//! spends in all of a group's hops together is `group:conntrack.p99`.
+//! spends in all of a group's hops together is `group:conntrack.p99`. `lost` counts events, `drops`
+//! packets that were lost or refused.
 
 mod judge;
 mod parse;

@@ -47,7 +47,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use netpath_common::span;
+use netpath_common::{end, span};
 
 pub use backend::{Backend, Options};
 pub use error::KernelError;
@@ -62,7 +62,7 @@ use crate::{
     priority::Raised,
     sample::Lateness,
     serving::{Serving, Source as Served},
-    session::ProbeCost,
+    session::{FunctionRange, ProbeCost},
     topo::Topology,
 };
 use btf::KernelBtf;
@@ -73,6 +73,10 @@ use needs::Lacking;
 use plan::{Plan, What};
 use source::Source;
 use symbols::Symbols;
+
+/// What is said where functions have no addresses.
+const HIDDEN: &str = "the kernel hides where its functions are (kernel.kptr_restrict): packets that one \
+    frees without a reason are judged by their place alone";
 
 /// Programs that are attached, and their events. Everything is detached when this is dropped, and
 /// by the kernel when the process ends in whatever way.
@@ -86,6 +90,9 @@ pub struct Tracer {
     plan: HookPlan,
     serving: Serving,
     drop_reasons: BTreeMap<u16, String>,
+    freeing: Vec<FunctionRange>,
+    /// Names of functions that were asked for, by the address in them.
+    functions: BTreeMap<u64, String>,
     /// Hook points that have no links, and why.
     refused: Vec<String>,
     logger: Option<object::Logger>,
@@ -197,7 +204,9 @@ impl Tracer {
             plan: HookPlan::default(),
             serving: Serving::default(),
             drop_reasons: btf.drop_reasons(),
-            refused: Vec::new(),
+            freeing: symbols.ranges(|name| end::function(name).is_some()),
+            functions: BTreeMap::new(),
+            refused: if symbols.are_hidden() { vec![HIDDEN.to_owned()] } else { Vec::new() },
             logger: None,
             since_ns: 0,
             selection: Selection::default(),
@@ -308,6 +317,23 @@ impl Tracer {
     /// Names of drop reasons, by number.
     pub fn drop_reasons(&self) -> BTreeMap<u16, String> {
         self.drop_reasons.clone()
+    }
+
+    /// Where functions lie that free packets and give no reason.
+    pub fn freeing(&self) -> &[FunctionRange] {
+        &self.freeing
+    }
+
+    /// Names of the functions that these addresses lie in, of those asked for now or before; what the
+    /// kernel hides is empty.
+    pub fn functions(&mut self, asked: impl IntoIterator<Item = u64>) -> &BTreeMap<u64, String> {
+        let new: BTreeSet<u64> =
+            asked.into_iter().filter(|at| !self.functions.contains_key(at)).collect();
+        if !new.is_empty() {
+            let mut names = Symbols::read().functions_at(&new);
+            self.functions.extend(new.iter().map(|at| (*at, names.remove(at).unwrap_or_default())));
+        }
+        &self.functions
     }
 
     /// Why hook points have no links.

@@ -10,8 +10,10 @@
 //! - [`devices`]: what is asked of a device on the way;
 //! - [`path`]: which flights share a path, and its rows; [`kept`]: packets that are yet to be booked;
 //! - [`groups`]: what its cost groups add up to, packet by packet;
+//! - [`drops`]: where a packet was that the kernel threw away; [`ends`]: what that means;
 //! - [`flows`]: what each tuple's packets add up to;
 //! - [`filtered`]: dropped packets, as rules see them;
+//! - [`listeners`]: SYNs that a listener had no room for;
 //! - [`late`]: packets that were recorded only because they were late;
 //! - [`names`]: what the rules are called that packets walk;
 //! - [`history`]: the last minutes, second by second;
@@ -23,26 +25,33 @@ mod causes;
 mod classify;
 mod devices;
 mod drops;
+mod ends;
 mod filtered;
 mod flows;
 mod groups;
 mod history;
 mod kept;
 mod late;
+mod listeners;
 mod names;
 mod path;
 mod shown;
 mod times;
 mod transactions;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use netpath_common::{hop::HopId, point::QDISC_ENQUEUE};
+use netpath_common::{
+    end::{self, Sort},
+    hop::HopId,
+    point::QDISC_ENQUEUE,
+};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 pub use causes::{Causes, CtState, QueueMet, Rewritten, Tally};
 pub use drops::{DropKey, Within};
+pub use ends::{Ended, Example, PathEnds, Sorts};
 pub use filtered::{BY_RULE, Filtered, FilteredDrops, Span};
 pub use flows::{Flow, Flows};
 pub use groups::Groups;
@@ -104,7 +113,12 @@ pub struct Coverage {
     pub merged: u64,
     /// Events of them were lost.
     pub incomplete: u64,
+    /// Lost or refused: somebody misses them.
     pub dropped: u64,
+    /// What became of the packets that the kernel threw away, dropped ones and others. The others are
+    /// complete.
+    #[serde(default)]
+    pub sorts: Sorts,
     /// Fell silent in a place where packets don't end.
     pub vanished: u64,
     /// Still under way when the trace ended.
@@ -133,6 +147,8 @@ pub struct Cutting {
     pub direction: Direction,
     /// The devices passed, in order.
     pub places: Vec<Place>,
+    /// What became of it, where the kernel threw it away.
+    pub sort: Option<Sort>,
     pub specimen: Specimen,
 }
 
@@ -152,7 +168,12 @@ pub struct Ledger {
     pub hooks: HookPlan,
     pub names: RuleNames,
     pub coverage: Coverage,
-    pub drops: FxHashMap<DropKey, u64>,
+    /// Packets that the kernel threw away, by where and why; also those that nobody misses.
+    pub drops: FxHashMap<DropKey, Ended>,
+    /// Names of kernel functions that freed packets without a reason, by the address in them.
+    pub functions: BTreeMap<u64, String>,
+    ends: Ends,
+    listeners: Listeners,
     pub filtered: FilteredDrops,
     pub flows: Flows,
     pub transactions: Transactions,
@@ -213,6 +234,8 @@ impl Ledger {
             transactions: Transactions::of(&session.facts),
             unjoined: session.sampling.parts_packets(),
             draws: session.sampling.share != Share::All,
+            ends: Ends::of(session),
+            listeners: Listeners::of(session),
             filtered: FilteredDrops::of(&session.drop_reasons),
             ..this
         }
@@ -271,6 +294,13 @@ impl Ledger {
         }
         let what =
             if self.coverage.seen == 0 { "no packets passed" } else { "no packet got through" };
+        let Sorts { not_for_us, .. } = self.coverage.sorts;
+        if not_for_us > 0 && self.coverage.complete == not_for_us && self.coverage.dropped == 0 {
+            return Some(format!(
+                "nothing is wrong: the {not_for_us} packets that passed in this time were for nobody \
+                 here (multicast that nobody listens to, and the like)"
+            ));
+        }
         let why = if self.topology.device(self.topology.focus).is_some_and(|d| !d.up) {
             "the interface is down"
         } else {
@@ -282,6 +312,7 @@ impl Ledger {
 
     /// Says that no more flights come: round trips that are under way are booked.
     pub fn finish(&mut self) {
+        self.listeners.finish().into_iter().for_each(|verdict| self.decided(&verdict));
         self.settle();
         self.transactions.finish();
     }
@@ -294,6 +325,23 @@ impl Ledger {
     /// Books a flight.
     pub fn add(&mut self, flight: &Flight) {
         self.recorded += flight.marks.len() as u64;
+        let mut decided = Vec::new();
+        let kept = self.listeners.keeps(flight, &mut decided);
+        decided.iter().for_each(|verdict| self.decided(verdict));
+        if !kept {
+            self.take(flight, None);
+        }
+    }
+
+    fn decided(&mut self, verdict: &Verdict) {
+        match verdict {
+            Verdict::Booked(flight) => self.take(flight, None),
+            Verdict::Lost(flight) => self.take(flight, Some(&end::UNANSWERED)),
+        }
+    }
+
+    /// Books a flight, which was `lost` though its end does not say so.
+    fn take(&mut self, flight: &Flight, lost: Option<&'static end::Row>) {
         let is_ip = flight.headers.as_ref().is_none_or(|h| h.tuple.is_some());
         if !is_ip {
             self.coverage.not_ip += 1;
@@ -330,23 +378,12 @@ impl Ledger {
                 self.coverage.ambiguous += 1;
                 self.unsure(flight);
             }
-            End::UnderWay => self.coverage.under_way += 1,
-            End::Dropped { reason } => {
-                self.coverage.dropped += 1;
-                let mut key = drops::key(reason, &scratch.steps, &self.hooks);
-                if let Some((_, rules)) = key.within.as_mut().and_then(|w| w.rules.as_mut()) {
-                    *rules = self.names.key(*rules);
-                }
-                key.within
-                    .and_then(|w| w.rules)
-                    .into_iter()
-                    .for_each(|rules| self.names.met(rules));
-                if !self.unjoined && flight.copy_of.is_none() {
-                    self.transactions.add_lost(flight, &key);
-                }
-                *self.drops.entry(key).or_default() += 1;
-                self.filtered.add(key, flight, &scratch.steps);
+            _ if lost.is_some() => self.thrown_away(flight, direction, lost),
+            End::UnderWay => {
+                self.coverage.under_way += 1;
+                self.unsure(flight);
             }
+            End::Dropped { .. } => self.thrown_away(flight, direction, None),
             End::Vanished => {
                 self.coverage.vanished += 1;
                 self.unsure(flight);
@@ -354,7 +391,7 @@ impl Ledger {
             End::Delivered | End::Reached | End::Transmitted | End::Merged => {
                 self.coverage.complete += 1;
                 self.coverage.merged += u64::from(flight.end == End::Merged);
-                self.book(flight, direction);
+                self.book(flight, direction, flight.end, PathEnds::arrived(flight.end));
             }
         }
     }
@@ -371,6 +408,46 @@ impl Ledger {
         }
     }
 
+    /// Books a flight that the kernel threw away, whose steps are at hand: what nobody misses has come
+    /// to its end as others have.
+    fn thrown_away(
+        &mut self,
+        flight: &Flight,
+        direction: Direction,
+        lost: Option<&'static end::Row>,
+    ) {
+        let mut key = self.ends.key(flight, &self.scratch.steps, &self.hooks, &self.flows, lost);
+        if let Some((_, rules)) = key.within.as_mut().and_then(|w| w.rules.as_mut()) {
+            *rules = self.names.key(*rules);
+        }
+        key.within.and_then(|w| w.rules).into_iter().for_each(|rules| self.names.met(rules));
+        let ended = self.drops.entry(key).or_default();
+        ended.count += 1;
+        ended
+            .example
+            .get_or_insert_with(|| ends::example(flight, &self.scratch.steps, &self.hooks));
+        self.coverage.sorts.count(key.sort);
+        if key.sort.is_drop() {
+            self.coverage.dropped += 1;
+            self.filtered.add(key, flight, &self.scratch.steps);
+            if self.is_trips(flight) {
+                self.transactions.add_lost(flight, &key);
+            }
+            return;
+        }
+        self.coverage.complete += 1;
+        // What was for nobody is no part of what a path carries.
+        if key.sort != Sort::NotForUs {
+            self.scratch.steps.pop();
+            self.book(flight, direction, End::Reached, PathEnds::ended(key.sort));
+        }
+    }
+
+    /// Where functions are that freed packets without a reason.
+    pub fn locations(&self) -> Vec<u64> {
+        self.drops.keys().map(|key| key.location).filter(|at| *at != 0).collect()
+    }
+
     /// How the time of a flight that passed the interface divides, without booking it; `None`
     /// where it didn't, or is not IP.
     pub fn cut(&mut self, flight: &Flight) -> Option<Cutting> {
@@ -382,8 +459,12 @@ impl Ledger {
         let scratch = &self.scratch;
         let total_ns = scratch.cuts.iter().map(|c| c.ns).sum();
         self.key.follow(&scratch.steps, direction, flight.end);
+        let thrown_away = matches!(flight.end, End::Dropped { .. });
         Some(Cutting {
             direction,
+            sort: thrown_away.then(|| {
+                self.ends.key(flight, &scratch.steps, &self.hooks, &self.flows, None).sort
+            }),
             places: self.key.places.clone(),
             specimen: shown::specimen(&scratch.steps, &scratch.cuts, total_ns),
         })
@@ -425,11 +506,11 @@ impl Ledger {
         self.late.add(LatePacket { tuple, translated, direction, places, end, specimen });
     }
 
-    fn book(&mut self, flight: &Flight, direction: Direction) {
+    fn book(&mut self, flight: &Flight, direction: Direction, end: End, how: usize) {
         self.attribute();
         let Scratch { steps, cuts, .. } = &self.scratch;
         self.coverage.negative += cuts.iter().filter(|c| c.ns < 0).count() as u64;
-        self.key.follow(steps, direction, flight.end);
+        self.key.follow(steps, direction, end);
         let index = match self.by_key.get(&self.key) {
             Some(&index) => index,
             None if self.paths.len() >= PATHS_MAX => {
@@ -447,6 +528,7 @@ impl Ledger {
         let path = &mut self.paths[index];
         let rows = path.rows.len();
         let total_ns = path.add(flight, steps, cuts, is_reply);
+        path.ends.count(how);
         if path.rows.len() != rows {
             path.rows.iter().filter_map(|row| row.key.rules).for_each(|r| self.names.met(r));
         }
@@ -456,7 +538,7 @@ impl Ledger {
             self.late.drawn(steps);
         }
         // Its data goes on in another packet, whose times are the flow's and the round trip's.
-        if flight.end == End::Merged {
+        if end == End::Merged {
             return;
         }
         if let Some(tuple) = flight.headers.and_then(|h| h.tuple) {
@@ -478,7 +560,9 @@ fn way(paths: &[Path]) -> usize {
 
 use attribute::Scratch;
 use devices::Devices;
+use ends::Ends;
 use flows::FLOWS_MAX;
+use listeners::{Listeners, Verdict};
 use transactions::CONNECTIONS_MAX;
 
 /// The hop of a row as the tables know it, or none for what is unattributed.

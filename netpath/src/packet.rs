@@ -41,6 +41,13 @@ impl Tuple {
         Self { proto, src, dst, sport, dport }
     }
 
+    /// Its answer's.
+    #[must_use]
+    pub fn reversed(self) -> Self {
+        let Self { proto, src, dst, sport, dport } = self;
+        Self { proto, src: dst, dst: src, sport: dport, dport: sport }
+    }
+
     /// `tcp`, `udp`, …, or the number.
     pub fn proto_name(&self) -> String {
         proto_name(self.proto)

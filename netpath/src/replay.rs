@@ -28,6 +28,7 @@ pub fn snapshot(file: &Path) -> Result<Snapshot, RecordingError> {
         ending.notes.push(format!("{damage}; what precedes it is shown"));
     }
     ledger.name_rules(ending.rules.iter().map(|(at, name)| (*at, name.as_str())));
+    ledger.functions.clone_from(&ending.functions);
     ending.notes.extend(ledger.notes().into_iter().chain(pipeline.0.notes()));
     Ok(snapshot::build(&mut ledger, &reader.session, &ending))
 }

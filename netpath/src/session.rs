@@ -41,6 +41,9 @@ pub struct Session {
     pub serving: Serving,
     /// `enum skb_drop_reason` of the kernel that recorded.
     pub drop_reasons: BTreeMap<u16, String>,
+    /// Functions that free packets and give no reason, by their addresses; empty where the kernel hides
+    /// them.
+    pub freeing: Vec<FunctionRange>,
     /// What one event costs the packet; 0 where that was not measured.
     #[serde(default)]
     pub probe_cost: ProbeCost,
@@ -60,6 +63,15 @@ pub struct Session {
     pub capture_headers: bool,
     /// What a reader should know, in sentences.
     pub notes: Vec<String>,
+}
+
+/// Where a kernel function lies.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FunctionRange {
+    pub from: u64,
+    /// The address after its last.
+    pub to: u64,
+    pub name: String,
 }
 
 /// The cost of one recorded event, ns.
@@ -114,6 +126,8 @@ pub struct Ending {
     /// By namespace, the rule sets that there were while tracing.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) rule_sets: BTreeMap<u32, RuleHistory>,
+    /// Kernel functions that freed packets without a reason, by the address in them.
+    pub functions: BTreeMap<u64, String>,
     pub notes: Vec<String>,
 }
 

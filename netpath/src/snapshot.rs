@@ -7,6 +7,7 @@
 mod build;
 mod causes;
 mod drops;
+mod ends;
 mod facts;
 mod late;
 mod round_trips;
@@ -17,12 +18,16 @@ use serde::{Deserialize, Serialize};
 
 pub use build::build;
 pub(crate) use build::named;
-pub use drops::{Candidate, DropReport};
+pub use drops::{Candidate, DropExample, DropReport};
+pub(crate) use ends::{dropped, no_path, set_aside};
 pub use facts::{NetnsReport, QdiscReport};
 pub use late::{LatePacketReport, LatePieceReport, LateReport};
 
-pub use crate::session::ProbeCost;
-use crate::{facts::Softnet, host::HostFacts, ledger::Coverage};
+use crate::{facts::Softnet, host::HostFacts};
+pub use crate::{
+    ledger::{Coverage, Sorts},
+    session::ProbeCost,
+};
 
 /// The version of the JSON form.
 pub const SCHEMA: &str = "netpath.report/1";
@@ -66,7 +71,11 @@ pub struct Snapshot {
     /// The [`FLOWS_SHOWN`] flows with the most packets, and of the others as many with the slowest
     /// packet; most packets first.
     pub flows: Vec<FlowReport>,
+    /// Packets that were lost or refused, most first.
     pub drops: Vec<DropReport>,
+    /// Packets that the kernel threw away and nobody misses.
+    #[serde(default)]
+    pub other_ends: Vec<DropReport>,
     /// What costs, why, and what to do about it; dearest first.
     pub findings: Vec<Finding>,
     /// By network namespace on the path: what explains figures there.
@@ -126,6 +135,10 @@ pub struct PathReport {
     pub direction: String,
     /// `delivered`, `reached` or `transmitted`.
     pub end: String,
+    /// How many packets ended how: `delivered`, `reached`, `transmitted`, `merged`, or what became of
+    /// those that were thrown away there: `discarded`, `consumed`.
+    #[serde(default)]
+    pub ends: BTreeMap<String, u64>,
     pub from: NamedPlace,
     pub to: NamedPlace,
     /// The devices that it passes, in order; the first is `from`, the last is `to`.
@@ -310,6 +323,9 @@ pub struct Finding {
     /// What was seen, in a sentence with figures.
     pub summary: String,
     pub group: String,
+    /// Packets that it has cost: lost or refused. What costs packets comes before what costs time.
+    #[serde(default)]
+    pub lost: u64,
     /// Of a mean packet (or round trip, where it says so), ns.
     pub cost_ns: f64,
     /// Of the mean total of the path it was found on, 0 to 1.
@@ -323,7 +339,7 @@ pub struct Finding {
 }
 
 /// A flow's addresses.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FlowExample {
     pub before: String,

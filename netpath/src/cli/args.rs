@@ -267,7 +267,8 @@ pub struct Thresholds {
     /// Exit with status 5 where this holds, such as 'conntrack.p99 > 2us', 'group:nat.p99 > 1us' or
     /// 'lost > 0'. A hop, at each of its places; a cost group (with group: before it where a hop has
     /// the same name), all of its hops together; or total; with .mean, .p50, .p90, .p99, .p999, .max,
-    /// .count or .share; or lost, drops, incomplete, vanished, negative. Can be given several times.
+    /// .count or .share; or lost (events), drops (packets lost or refused), incomplete, vanished,
+    /// negative. Can be given several times.
     #[arg(long = "fail-if", value_name = "COND")]
     pub fail_if: Vec<Condition>,
 }

@@ -129,6 +129,7 @@ fn attach(args: &args::Gather, capture_headers: bool) -> anyhow::Result<(Tracer,
     session.host = HostFacts::read(&topology, tracer.plan());
     session.serving = tracer.serving().clone();
     session.drop_reasons = tracer.drop_reasons();
+    session.freeing = tracer.freeing().to_vec();
     session.probe_cost = tracer.cost().unwrap_or_default();
     session.notes = tracer.refused().to_vec();
     session.filter = filter;

@@ -9,7 +9,7 @@ use netpath_common::{
 
 use super::{ENOUGH, Explained};
 use crate::{
-    snapshot::{Finding, HopReport, PathReport, Snapshot, TransactionReport},
+    snapshot::{Finding, HopReport, PathReport, Snapshot, TransactionReport, no_path},
     view::units::{count, percent, time},
 };
 
@@ -42,7 +42,7 @@ pub fn render(snapshot: &Snapshot, explained: &Explained) -> String {
     } else if let Some(path) = snapshot.paths.iter().max_by(|a, b| spent(a).total_cmp(&spent(b))) {
         one_way(&mut out, path);
     } else {
-        out += "No packet arrived, so there is nothing to explain.\n";
+        wrapped(&mut out, "", "", &no_path(snapshot));
     }
     advice(&mut out, &explained.findings);
     for path in &explained.too_few {
@@ -211,10 +211,10 @@ fn parts(item: &Item) -> String {
 
 fn advice(out: &mut String, findings: &[Finding]) {
     if findings.is_empty() {
-        *out += "\nNothing on this path costs more than it has to, as far as the rules know.\n";
+        *out += "\nNothing is wrong on this path, and nothing costs more than it has to, as far as the rules know.\n";
         return;
     }
-    *out += "\nWhat was found, by what it costs\n";
+    *out += "\nWhat was found, packets first, then by what it costs\n";
     let mut told: Vec<&Finding> = Vec::new();
     for finding in findings {
         // The same on the way back is said once.
@@ -222,7 +222,7 @@ fn advice(out: &mut String, findings: &[Finding]) {
             continue;
         }
         told.push(finding);
-        let cost = if finding.cost_ns > 0.0 { time(finding.cost_ns) } else { "–".to_owned() };
+        let cost = finding.price();
         let text = format!("{}: {}", finding.title, finding.summary);
         wrapped(out, &format!("{cost:>10}  "), INDENT, &text);
         let arrow = format!("{INDENT}→ ");

@@ -224,9 +224,9 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         id: "drops",
-        title: "packets are dropped",
+        title: "packets are lost or refused",
         group: Group::Unattributed,
-        advice: "the reason is the kernel's (enum skb_drop_reason); the place is where the packet was seen last",
+        advice: "the reason is the kernel's (enum skb_drop_reason), the place is where the packet was seen last; all groups: --format json, drops",
         check: Check::Run(run::drops),
     },
     Rule {

@@ -219,8 +219,8 @@ impl KernelBtf {
             .iter()
             .filter_map(|member| {
                 let name = self.vmlinux.resolve_name(member).ok()?;
-                let name = name.strip_prefix("SKB_DROP_REASON_").unwrap_or(&name);
-                let name = name.strip_prefix("SKB_").unwrap_or(name);
+                let bare = name.strip_prefix("SKB_DROP_REASON_");
+                let name = bare.or_else(|| name.strip_prefix("SKB_")).unwrap_or(&name);
                 Some((u16::try_from(member.val()).ok()?, name.to_owned()))
             })
             .collect()
@@ -351,5 +351,25 @@ fn size(btf: &Btf, kind: &Type) -> usize {
             element * array.len()
         }
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use netpath_common::end;
+
+    use super::*;
+
+    #[test]
+    fn what_each_reason_of_this_kernel_means_is_known() {
+        let Ok(btf) = KernelBtf::load() else {
+            println!("SKIP this kernel's BTF can't be read");
+            return;
+        };
+        let reasons = btf.drop_reasons();
+        assert!(reasons.len() > 50, "{reasons:?}");
+        for name in reasons.values().filter(|name| *name != "SUBSYS_MASK") {
+            assert!(end::says_nothing(name) || end::reason(name).is_some(), "{name}");
+        }
     }
 }

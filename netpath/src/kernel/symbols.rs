@@ -6,6 +6,7 @@ use netpath_common::args::Positions;
 use rustc_hash::FxHashMap;
 
 use super::btf::Found;
+use crate::session::FunctionRange;
 
 /// Suffixes that the compiler gives to functions whose arguments it has changed.
 const CHANGED: [&str; 2] = [".isra.", ".constprop."];
@@ -40,6 +41,49 @@ impl Symbols {
             names.entry(symbol.address).or_insert_with(|| symbol.name.to_owned());
         }
         names
+    }
+
+    /// Whether the kernel hides its symbols' addresses.
+    pub(super) fn are_hidden(&self) -> bool {
+        self.iter().all(|s| s.address == 0)
+    }
+
+    /// Where the functions that `wanted` names lie, by their addresses; of one that the compiler has
+    /// divided, each part.
+    pub(super) fn ranges(&self, wanted: impl Fn(&str) -> bool) -> Vec<FunctionRange> {
+        let is_code = |s: &Symbol<'_>| s.address != 0 && s.kind.eq_ignore_ascii_case(&b't');
+        let bare =
+            |s: &Symbol<'_>| s.name.split_once('.').map_or(s.name, |(name, _)| name).to_owned();
+        let mut found: Vec<FunctionRange> = self
+            .iter()
+            .filter(is_code)
+            .map(|s| FunctionRange { from: s.address, to: u64::MAX, name: bare(&s) })
+            .filter(|range| wanted(&range.name))
+            .collect();
+        found.sort_by_key(|range| range.from);
+        found.dedup_by_key(|range| range.from);
+        for next in self.iter().filter(is_code).map(|s| s.address) {
+            let after = found.partition_point(|range| range.from < next);
+            if let Some(range) = after.checked_sub(1).and_then(|at| found.get_mut(at)) {
+                range.to = range.to.min(next);
+            }
+        }
+        found
+    }
+
+    /// Names of the functions that these addresses lie in; those that the kernel hides are absent.
+    pub(super) fn functions_at(&self, addresses: &BTreeSet<u64>) -> FxHashMap<u64, String> {
+        let mut best: FxHashMap<u64, (u64, &str)> = FxHashMap::default();
+        for symbol in self.iter().filter(|s| s.address != 0 && s.kind.eq_ignore_ascii_case(&b't')) {
+            for address in addresses.range(symbol.address + 1..) {
+                let near = best.entry(*address).or_default();
+                if symbol.address > near.0 {
+                    *near = (symbol.address, symbol.name);
+                }
+            }
+        }
+        let bare = |name: &str| name.split_once('.').map_or(name, |(name, _)| name).to_owned();
+        best.into_iter().map(|(address, (_, name))| (address, bare(name))).collect()
     }
 
     /// The first of `names` that is exactly one function, changed by the compiler or not; to be
@@ -94,6 +138,26 @@ mod tests {
         assert_eq!(name(&["twice", "start"]).as_deref(), Some("start"));
         assert_eq!(name(&["twice"]), None);
         assert_eq!(name(&["absent"]), None);
+    }
+
+    #[test]
+    fn what_lies_in_a_function_is_found() {
+        let text = b"ffffffff81000000 T start\n\
+            ffffffff81000100 t other\n\
+            ffffffff81000800 t start.cold\n\
+            ffffffff81000900 T last\n";
+        let symbols = Symbols(text.to_vec());
+        let found: Vec<(u64, u64)> = symbols
+            .ranges(|name| name == "start")
+            .iter()
+            .map(|r| (r.from & 0xfff, r.to & 0xfff))
+            .collect();
+        assert_eq!(found, [(0, 0x100), (0x800, 0x900)]);
+        let at = |address| symbols.functions_at(&BTreeSet::from([address])).remove(&address);
+        assert_eq!(at(0xffff_ffff_8100_0850).as_deref(), Some("start"));
+        assert_eq!(at(0xffff_ffff_8100_0100).as_deref(), Some("start"));
+        assert_eq!(at(0xffff_ffff_8100_0101).as_deref(), Some("other"));
+        assert!(!symbols.are_hidden() && Symbols::default().are_hidden());
     }
 
     #[test]

@@ -2,12 +2,18 @@
 
 use netpath_common::{
     hop::{HopId, Kind},
-    point::{CT_UNREPLIED, Hook, IP_CT_NEW},
+    point::{CT_UNREPLIED, Hook, HookAux, IP_CT_NEW},
     softirq::TakenUp,
 };
 
 use super::{attribute::Cut, classify::Step};
-use crate::packet::Tuple;
+use crate::{
+    hooks::{HookKey, HookPlan},
+    packet::Tuple,
+};
+
+/// Conntrack's priority in PREROUTING and OUTPUT (`NF_IP_PRI_CONNTRACK`).
+const CONNTRACK: i32 = -200;
 
 /// How often, and how long in sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,6 +80,24 @@ impl CtState {
         })?;
         let after = here().filter_map(|step| step.hook).next_back()?;
         (Some(after.hook) != tracked.hook.map(|hook| hook as u8)).then_some(Self::Invalid)
+    }
+
+    /// What it last said of a packet in this namespace; invalid where its own hook has had the packet
+    /// and gave it no connection.
+    pub(super) fn last(steps: &[Step], netns: u32, plan: &HookPlan) -> Option<Self> {
+        let hooks = || {
+            let here = steps.iter().filter(|s| s.place.netns == netns && s.at().is_some());
+            here.filter_map(|s| s.hook)
+        };
+        if let Some(ctinfo) = hooks().filter_map(|hook| hook.ctinfo).next_back() {
+            return Self::from_ctinfo(ctinfo);
+        }
+        let tracks = |link: HookAux| {
+            let key = HookKey { netns, family: link.family, hook: link.hook };
+            let before = link.slot.checked_sub(1)?;
+            plan.between(key, before, link.slot)?.functions.iter().find(|f| f.priority == CONNTRACK)
+        };
+        hooks().any(|link| tracks(link).is_some()).then_some(Self::Invalid)
     }
 
     const fn from_ctinfo(ctinfo: u8) -> Option<Self> {

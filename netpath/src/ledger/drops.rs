@@ -6,7 +6,8 @@
 //! said so.)
 
 use netpath_common::{
-    hop::{At, HopId, Note, RuleSet},
+    end::Sort,
+    hop::{At, HopId, Note, Owner, RuleSet, of_owner},
     point::{Hook, HookAux},
     situation::When,
     span::SPANS,
@@ -14,15 +15,20 @@ use netpath_common::{
 
 use super::classify::{Step, What};
 use crate::{
-    hooks::{HookKey, HookPlan},
+    hooks::{HookKey, HookPlan, HookPoint, owner},
     topo::Place,
 };
 
-/// A drop: where, and the kernel's reason.
+/// Where a packet was thrown away, the kernel's reason, and what that means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DropKey {
-    /// `enum skb_drop_reason`.
-    pub reason: u16,
+    pub sort: Sort,
+    /// `enum skb_drop_reason`; its upper half says whose.
+    pub reason: u32,
+    /// In the function that freed it, where the reason says nothing; else 0.
+    pub location: u64,
+    /// What it means: the row of [`netpath_common::end`], by its name.
+    pub row: &'static str,
     /// The last place that the packet was seen at.
     pub place: Place,
     /// The last situation; none where it was seen in functions only.
@@ -55,8 +61,16 @@ pub struct Within {
     pub rules: Option<(RuleSet, u64)>,
 }
 
-/// The key of a flight that ended so, by its steps; the last of them is the drop.
-pub(super) fn key(reason: u16, steps: &[Step], hooks: &HookPlan) -> DropKey {
+/// Where a flight was before it was thrown away.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Where {
+    pub(super) place: Place,
+    pub(super) after: Option<At>,
+    pub(super) within: Option<Within>,
+}
+
+/// Where a flight was, by its steps; the last of them is its end.
+pub(super) fn whereabouts(steps: &[Step], hooks: &HookPlan) -> Where {
     let before = match steps {
         [before @ .., last] if last.at() == Some(At::Drop) => before,
         all => all,
@@ -73,8 +87,7 @@ pub(super) fn key(reason: u16, steps: &[Step], hooks: &HookPlan) -> DropKey {
             _ => None,
         }
     });
-    DropKey {
-        reason,
+    Where {
         place: place.unwrap_or_default(),
         after: before.iter().rev().find_map(Step::at),
         within,
@@ -84,7 +97,9 @@ pub(super) fn key(reason: u16, steps: &[Step], hooks: &HookPlan) -> DropKey {
 /// What lies after this link and before the next one.
 fn stage(place: Place, link: HookAux, hooks: &HookPlan) -> Option<Within> {
     let key = HookKey { netns: place.netns, family: link.family, hook: link.hook };
-    let stage = hooks.between(key, link.slot, link.slot + 1)?;
+    let Some(stage) = hooks.between(key, link.slot, link.slot + 1) else {
+        return beyond(hooks.points.get(&key)?, link);
+    };
     Some(Within {
         hop: stage.hop,
         hook: Hook::from_number(link.hook),
@@ -92,6 +107,18 @@ fn stage(place: Place, link: HookAux, hooks: &HookPlan) -> Option<Within> {
         priority: stage.functions.first().map(|f| f.priority),
         rules: None,
     })
+}
+
+/// What lies after the last link: hooks at the outermost priority, which no link can follow.
+fn beyond(point: &HookPoint, link: HookAux) -> Option<Within> {
+    let is_last = usize::from(link.slot) + 1 >= point.links.len();
+    let last = point.registered.last().filter(|hook| is_last && hook.priority == i32::MAX)?;
+    let hop = match owner(last) {
+        Owner::Conntrack => HopId::ConntrackConfirm,
+        other => of_owner(other),
+    };
+    let (hook, family) = (Hook::from_number(link.hook), link.family);
+    Some(Within { hop, hook, family, priority: Some(last.priority), rules: None })
 }
 
 /// The innermost function that the packet is in, of those that run in a hook.

@@ -78,7 +78,7 @@ impl FilteredDrops {
 
     /// Notes a dropped flight.
     pub(super) fn add(&mut self, key: DropKey, flight: &Flight, steps: &[Step]) {
-        let by_rule = key.within.is_some() || self.reason == Some(key.reason);
+        let by_rule = key.within.is_some() || self.reason.map(u32::from) == Some(key.reason);
         let Some(last) = flight.marks.last().filter(|_| by_rule) else { return };
         let latest_ns = self.latest_ns.entry(key.place.netns).or_default();
         *latest_ns = last.at_ns.max(*latest_ns);

@@ -88,6 +88,13 @@ impl Flows {
         }
     }
 
+    /// Whether packets of this tuple were seen, whichever way they went.
+    pub(super) fn knows(&self, tuple: &Tuple) -> bool {
+        let booked = |direction| self.by_tuple.contains_key(&(*tuple, direction));
+        [Direction::Outbound, Direction::Inbound].into_iter().any(booked)
+            || self.kept.iter().any(|packet| packet.key.0 == *tuple)
+    }
+
     pub fn len(&self) -> usize {
         self.by_tuple.len()
     }

@@ -13,7 +13,8 @@ use netpath_common::{
 };
 
 use super::{
-    Causes, CtState, Devices, Direction, Groups, History, HopOrNone, Rewritten, Shown, Times,
+    Causes, CtState, Devices, Direction, Groups, History, HopOrNone, PathEnds, Rewritten, Shown,
+    Times,
     attribute::Cut,
     causes::Wait,
     classify::Step,
@@ -104,6 +105,8 @@ pub struct Path {
     pub example: Option<(Tuple, Option<Tuple>)>,
     pub shown: Shown,
     pub history: History,
+    /// How its packets ended.
+    pub ends: PathEnds,
     /// Events of all packets.
     pub events: u64,
     /// Segments of all packets: what GSO will make of them, or GRO has merged.
@@ -155,6 +158,7 @@ impl Path {
             example: None,
             shown: Shown::default(),
             history: History::default(),
+            ends: PathEnds::default(),
             events: 0,
             segments: 0,
             kept: Kept::default(),

@@ -368,8 +368,9 @@ fn a_drop_has_its_place_and_reason_and_no_ledger() {
         .event((KFREE_SKB, 8, 0xffff_0000), 0);
     let ledger = ledger_of(&[chunk]);
     assert_eq!(ledger.coverage.dropped, 1);
-    let (key, count) = ledger.drops.iter().next().unwrap();
-    assert_eq!((key.reason, key.place, *count), (8, BR0, 1));
+    let (key, ended) = ledger.drops.iter().next().unwrap();
+    assert_eq!((key.reason, key.place, ended.count), (8, BR0, 1));
+    assert_eq!((key.sort, ledger.coverage.sorts.lost), (Sort::Lost, 1));
     assert!(ledger.paths().is_empty());
 }
 

@@ -381,6 +381,7 @@ impl Engine {
             lost,
             rules: BTreeMap::new(),
             rule_sets: BTreeMap::new(),
+            functions: self.ledger.functions.clone(),
             notes: self.notes.clone(),
         }
     }
@@ -393,10 +394,17 @@ impl Engine {
         tracing::debug!("facts read in {:?}", begun.elapsed());
     }
 
+    /// Names the functions that have freed packets without a reason.
+    fn name_functions(&mut self) {
+        let asked = self.ledger.locations();
+        self.ledger.functions.clone_from(self.tracer.functions(asked));
+    }
+
     fn snapshot(&mut self) -> Snapshot {
         if self.facts_at.elapsed() >= FACTS_EVERY {
             self.read_facts();
         }
+        self.name_functions();
         let mut ending = self.ending();
         ending.notes.extend(self.pipeline.notes());
         let begun = Instant::now();
@@ -425,6 +433,8 @@ impl Engine {
         ending.rule_sets = std::mem::take(&mut self.rules.histories);
         self.name_rules();
         ending.rules = std::mem::take(&mut self.rule_names);
+        self.name_functions();
+        ending.functions.clone_from(&self.ledger.functions);
         let recorded_bytes = match self.writer.take() {
             Some(writer) => writer.end(&ending)?,
             None => 0,

@@ -52,7 +52,7 @@ pub(super) fn render(snapshot: &Snapshot) -> Result<String, ReportError> {
                 (header(snapshot, &title))
                 main {
                     @if paths.is_empty() {
-                        p.note { "No packet got through, so there is nothing to draw." }
+                        p.note { (words::no_path(snapshot)) }
                     } @else {
                         (section("path", "The path", map::LEGEND, &map::render(&paths, snapshot)))
                         (section("flame", "Where the time goes", flame::LEGEND, &flame::render(&paths)))

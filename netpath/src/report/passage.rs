@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use netpath_common::end::Sort;
+
 use super::words;
 use crate::{
     flight::{Captured, End, Flight},
@@ -55,7 +57,7 @@ pub struct Stay {
 pub fn of(flight: &Flight, ledger: &mut Ledger, session: &Session) -> Option<Passage> {
     let headers = flight.headers?;
     let before = headers.tuple?;
-    let Cutting { direction, places, specimen } = ledger.cut(flight)?;
+    let Cutting { direction, places, sort, specimen } = ledger.cut(flight)?;
     let place = |at: Option<&crate::topo::Place>| {
         let at = at.copied().unwrap_or_default();
         NamedPlace {
@@ -73,7 +75,7 @@ pub fn of(flight: &Flight, ledger: &mut Ledger, session: &Session) -> Option<Pas
         before,
         after: flight.translated,
         direction: direction.key(),
-        end: end(flight, session),
+        end: end(flight, sort, session),
         captured: flight.captured.clone(),
         from: place(places.first()),
         to: place(places.last()),
@@ -81,7 +83,7 @@ pub fn of(flight: &Flight, ledger: &mut Ledger, session: &Session) -> Option<Pas
     })
 }
 
-fn end(flight: &Flight, session: &Session) -> String {
+fn end(flight: &Flight, sort: Option<Sort>, session: &Session) -> String {
     if flight.incomplete {
         return "incomplete: events of it were lost".to_owned();
     }
@@ -90,10 +92,13 @@ fn end(flight: &Flight, session: &Session) -> String {
         End::Reached => "taken by the transport".to_owned(),
         End::Transmitted => "left the machine".to_owned(),
         End::Merged => "merged into another packet by GRO".to_owned(),
-        End::Dropped { reason } => match session.drop_reasons.get(&reason) {
-            Some(name) => format!("dropped: {name}"),
-            None => format!("dropped: reason {reason}"),
-        },
+        End::Dropped { reason } => {
+            let sort = sort.map_or("dropped", Sort::label);
+            match session.drop_reasons.get(&reason) {
+                Some(name) => format!("{sort}: {name}"),
+                None => format!("{sort}: reason {reason}"),
+            }
+        }
         End::UnderWay => "under way".to_owned(),
         End::Vanished => "vanished".to_owned(),
     }

@@ -12,6 +12,7 @@ use netpath_common::{
 use serde_json::Value;
 
 pub(crate) use crate::explain::trips::sent_again;
+pub(crate) use crate::snapshot::{dropped, no_path, set_aside};
 pub(crate) use trips::{round_trip, round_trips, trips_counted};
 pub(crate) use trust::{complete, trust};
 
@@ -171,8 +172,11 @@ pub(crate) fn coverage(s: &Snapshot) -> String {
         s.iface,
         s.netns,
     );
+    if p.dropped > 0 {
+        let _ = write!(out, ", {}", dropped(p));
+    }
     for (n, what) in
-        [(p.incomplete, "incomplete"), (p.dropped, "dropped"), (p.vanished, "vanished")]
+        [(p.incomplete, "incomplete"), (p.vanished, "vanished"), (p.ambiguous, "ambiguous")]
     {
         if n > 0 {
             let _ = write!(out, ", {} {what}", count(n));
@@ -259,10 +263,18 @@ pub(crate) fn opening(snapshot: &Snapshot) -> Vec<String> {
     let mut sentences = vec![coverage(snapshot)];
     sentences.extend(round_trip(snapshot));
     sentences.extend(latency(&paths));
-    let finding =
-        snapshot.findings.first().map(|f| format!("What costs most: {} ({}).", f.title, f.summary));
+    let finding = snapshot.findings.first().map(|f| match f.lost {
+        0 => format!("What costs most: {} ({}).", f.title, f.summary),
+        _ => format!("{}: {}.", capital(&f.title), f.summary),
+    });
     sentences.extend(finding.or_else(|| paths.first().and_then(|p| most(p))));
     sentences
+}
+
+/// With a capital first letter.
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 /// What is known of why a hop takes its time: `established 75 358 × 340 ns · same cpu …`.

@@ -44,6 +44,7 @@ pub fn build(ledger: &mut Ledger, session: &Session, ending: &Ending) -> Snapsho
         };
     }
     let netns_facts = facts::build(&ledger.topology, &session.facts, ending);
+    let (drops, other_ends) = drops::build(ledger, session, ending);
     let mut snapshot = Snapshot {
         schema: SCHEMA.to_owned(),
         version: session.version.clone(),
@@ -64,7 +65,8 @@ pub fn build(ledger: &mut Ledger, session: &Session, ending: &Ending) -> Snapsho
         paths,
         transactions,
         flows: flows(ledger),
-        drops: drops::build(ledger, session, ending),
+        drops,
+        other_ends,
         findings: Vec::new(),
         netns_facts,
         softnet: facts::softnet(&session.facts, &ending.facts),
@@ -179,6 +181,7 @@ fn path(path: &Path, ledger: &Ledger, session: &Session) -> PathReport {
         name: path_name(&path.key.places, topology),
         direction: path.key.direction.key().to_owned(),
         end: end_name(path.key.end).to_owned(),
+        ends: path.ends.named().map(|(name, n)| (name.to_owned(), n)).collect(),
         from: end(path.key.places.first()),
         to: end(path.key.places.last()),
         places: path.key.places.iter().map(named).collect(),

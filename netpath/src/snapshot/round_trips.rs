@@ -3,6 +3,7 @@
 use super::{
     LostAtReport, PathReport, TransactionPart, TransactionReport,
     build::{compensated, summary},
+    drops,
 };
 use crate::{
     ledger::{Ledger, RoundTrips, Times, TripKind, TripPart},
@@ -92,14 +93,12 @@ fn lost_at(trips: &RoundTrips, ledger: &Ledger, session: &Session) -> Vec<LostAt
         .iter()
         .filter_map(|(place, count)| {
             let key = ledger.transactions.place(*place)?;
-            let reason = session.drop_reasons.get(&key.reason).cloned();
             let netns = ledger.topology.netns_name(key.place.netns);
             let place = match key.within.and_then(|within| within.hook) {
                 Some(hook) => format!("{netns} {}", hook.name()),
                 None => format!("{netns}/{}", ledger.topology.dev_name(key.place)),
             };
-            let reason = reason.unwrap_or_else(|| format!("reason {}", key.reason));
-            Some(LostAtReport { reason, place, count: *count })
+            Some(LostAtReport { reason: drops::reason(key.reason, session), place, count: *count })
         })
         .collect();
     all.sort_by_key(|lost| std::cmp::Reverse(lost.count));

@@ -37,7 +37,7 @@ pub(crate) const PANELS: &[(Panel, &str, &str)] = &[
     (Panel::Trips, "round trips", "request, server and reply together"),
     (Panel::Findings, "findings", "what costs, why, and what to do about it"),
     (Panel::Flows, "flows", "connections with the most packets and the slowest ones"),
-    (Panel::Drops, "drops", "packets that were dropped, where and why"),
+    (Panel::Drops, "drops", "packets that were lost or refused, where and why"),
 ];
 
 /// The flows' orders: a title and the figure, largest first.

@@ -130,7 +130,7 @@ fn loss_and_drops() {
         hop: Some("rules".to_owned()),
         chains: vec!["ip lab forward".to_owned()],
         rule: Some("ip lab forward handle 4".to_owned()),
-        after: None,
+        sort: "refused".to_owned(),
         ..DropReport::default()
     }];
     let state = state(s, "");

@@ -68,15 +68,13 @@ pub fn render(snapshot: &Snapshot, style: Style) -> String {
         let _ = write!(out, "\n{}", style.dim(line));
     }
     out.push('\n');
-    if let Some(path) = major.first() {
-        let _ = write!(out, "\n{}", sentences(path, snapshot));
-    }
+    let _ = write!(out, "\n{}", sentences(major.first().copied(), snapshot));
     out
 }
 
 fn head(s: &Snapshot) -> String {
     format!(
-        "netpath {} · {} in {} · {} · Linux {} · {}, {} complete, {} lost",
+        "netpath {} · {} in {} · {} · Linux {} · {}, {} complete, {}, {} lost",
         s.version,
         s.iface,
         s.netns,
@@ -84,6 +82,7 @@ fn head(s: &Snapshot) -> String {
         s.host.kernel,
         words::counted(s.packets.seen, "packet"),
         words::complete(s),
+        words::dropped(&s.packets),
         words::counted(s.lost_events, "event"),
     )
 }
@@ -183,20 +182,27 @@ fn foot(s: &Snapshot) -> String {
 }
 
 /// What cost most, why, and where there is more.
-fn sentences(path: &PathReport, snapshot: &Snapshot) -> String {
+fn sentences(path: Option<&PathReport>, snapshot: &Snapshot) -> String {
     let mut out = String::new();
-    if let Some(most) = words::most(path) {
-        let _ = writeln!(out, "{most}");
+    let findings = words::findings(snapshot);
+    let (losses, others): (Vec<_>, Vec<_>) = findings.into_iter().partition(|f| f.lost > 0);
+    for finding in &losses {
+        let _ = writeln!(out, "! {}: {}", finding.title, finding.summary);
     }
-    let groups: Vec<String> = words::by_group(path)
-        .iter()
-        .take(4)
-        .map(|(group, ns)| {
-            format!("{} {} ({})", group.label, time(*ns), percent(words::share(path, *ns)))
-        })
-        .collect();
-    let _ = writeln!(out, "By group: {}.", groups.join(", "));
-    for finding in words::findings(snapshot).into_iter().take(FINDINGS) {
+    if let Some(path) = path {
+        if let Some(most) = words::most(path) {
+            let _ = writeln!(out, "{most}");
+        }
+        let groups: Vec<String> = words::by_group(path)
+            .iter()
+            .take(4)
+            .map(|(group, ns)| {
+                format!("{} {} ({})", group.label, time(*ns), percent(words::share(path, *ns)))
+            })
+            .collect();
+        let _ = writeln!(out, "By group: {}.", groups.join(", "));
+    }
+    for finding in others.into_iter().take(FINDINGS) {
         let _ = writeln!(out, "· {}: {}", finding.title, finding.summary);
     }
     if !snapshot.findings.is_empty() {

@@ -185,7 +185,7 @@ pub(super) fn backlog_drops(snapshot: &Snapshot) -> Option<Hit> {
     let softnet = snapshot.softnet;
     (softnet.dropped > 0).then(|| {
         let text = format!("{} packets found no room on a CPU's backlog", count(softnet.dropped));
-        Hit::new(0.0, text).with("dropped", softnet.dropped)
+        Hit::losing(softnet.dropped, text).with("dropped", softnet.dropped)
     })
 }
 

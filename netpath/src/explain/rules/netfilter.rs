@@ -293,5 +293,6 @@ pub(super) fn insert_failed(snapshot: &Snapshot) -> Option<Hit> {
     let (netns, c) = table(snapshot, |c| c.insert_failed > 0)?;
     let text =
         format!("{} packets of new connections were lost in {netns}", count(c.insert_failed));
-    Some(Hit::new(0.0, text).with("netns", netns).with("insert_failed", c.insert_failed))
+    let hit = Hit::losing(c.insert_failed, text).with("netns", netns);
+    Some(hit.with("insert_failed", c.insert_failed))
 }

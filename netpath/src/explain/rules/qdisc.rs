@@ -168,7 +168,7 @@ pub(super) fn drops(snapshot: &Snapshot) -> Option<Hit> {
         count(q.drops.into()),
         percent(share)
     );
-    let hit = Hit::new(0.0, text)
+    let hit = Hit::losing(q.drops.into(), text)
         .with("qdisc", q.kind.as_str())
         .with("place", format!("{netns}/{}", q.dev))
         .with("drops", q.drops)

@@ -2,11 +2,11 @@
 
 use super::super::{Hit, scene::Scene, trips};
 use crate::{
-    snapshot::Snapshot,
+    snapshot::{Snapshot, dropped},
     view::units::{count, percent, time},
 };
 
-/// Share of packets that may drop or be incomplete before that is worth a word.
+/// Share of packets that may be incomplete before that is worth a word.
 const SOME: f64 = 0.005;
 /// Share of a path's time from which the probes' part is large.
 const LARGE: f64 = 0.1;
@@ -17,26 +17,36 @@ const FAST_CLOCKS: &[&str] =
     &["tsc", "kvm-clock", "arch_sys_counter", "hyperv_clocksource_tsc_page", "xen"];
 
 pub(super) fn drops(snapshot: &Snapshot) -> Option<Hit> {
-    let worst = snapshot.drops.iter().max_by_key(|d| d.count)?;
-    let share = snapshot.packets.dropped as f64 / snapshot.packets.sampled.max(1) as f64;
-    if share < SOME {
-        return None;
+    let all = || snapshot.drops.iter().filter(|d| d.is_drop());
+    let worst = all().max_by_key(|d| d.count)?;
+    let p = &snapshot.packets;
+    let share = p.dropped as f64 / p.sampled.max(1) as f64;
+    let mut text = format!("{} of {} packets", dropped(p), count(p.sampled));
+    if share >= SOME {
+        text += &format!(" ({})", percent(share));
     }
-    let text = format!(
-        "{} of the packets seen; most often {} at {} ({})",
-        percent(share),
-        worst.reason,
-        worst.place(),
-        count(worst.count)
-    );
-    Some(
-        Hit::new(0.0, text)
-            .with("reason", worst.reason.as_str())
-            .with("place", worst.place())
-            .with("chains", worst.chains.clone())
-            .with("rule", worst.rule.clone())
-            .with("dropped", snapshot.packets.dropped),
-    )
+    text += if all().nth(1).is_some() { "; most often at " } else { " at " };
+    text += &format!("{}: {}", worst.place(), worst.why());
+    if all().nth(1).is_some() {
+        text += &format!(", {} of them", count(worst.count));
+    }
+    if let Some(example) = worst.such_as() {
+        text += &format!("; for example {example}");
+    }
+    let mut hit = Hit::losing(p.dropped, text)
+        .with("sort", worst.sort.as_str())
+        .with("reason", worst.reason.as_str())
+        .with("place", worst.place())
+        .with("chains", worst.chains.clone())
+        .with("rule", worst.rule.clone())
+        .with("dropped", p.dropped);
+    if let Some(whose) = &worst.whose {
+        hit = hit.with("whose", whose.as_str());
+    }
+    if let Some(example) = worst.such_as() {
+        hit = hit.with("example", example);
+    }
+    Some(hit)
 }
 
 /// Not `retransmitted` alone: a needless copy makes nothing slower.

@@ -10,8 +10,7 @@ use crate::{
     view::units::{micros, percent, time},
 };
 
-pub(super) const LEGEND: &str =
-    "What costs, why, what was seen of it, and what would help. Dearest first.";
+pub(super) const LEGEND: &str = "What costs packets or time, why, what was seen of it, and what would help. Losses first, then the dearest.";
 pub(super) const TRIPS_LEGEND: &str = "From the request's first event to the reply's last: both \
     packets' ways, and what lies between them: the answering process. A connect is SYN, SYN-ACK and the \
     departure of the ACK. A part's times are of those that have it. Times in µs.";
@@ -27,7 +26,8 @@ fn one(finding: &Finding) -> Markup {
             h3 {
                 (finding.title) " "
                 small {
-                    @if finding.cost_ns > 0.0 {
+                    @if finding.lost > 0 { (words::counted(finding.lost, "packet")) " · " }
+                    @else if finding.cost_ns > 0.0 {
                         (time(finding.cost_ns)) ", " (percent(finding.share)) " · "
                     }
                     (group.label)

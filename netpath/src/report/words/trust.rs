@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use super::counted;
+use super::{counted, dropped, set_aside};
 use crate::{
     snapshot::{LateReport, Snapshot},
     view::units::{count, percent, time},
@@ -15,7 +15,7 @@ pub(crate) fn trust(s: &Snapshot) -> Vec<(&'static str, String)> {
         (
             "coverage",
             format!(
-                "{} seen, {} recorded: {} complete ({}{}), {} incomplete, {} dropped, {} vanished",
+                "{} seen, {} recorded: {} complete ({}{}), {}, {} incomplete, {} vanished{}",
                 count(p.seen),
                 count(p.sampled),
                 count(p.complete),
@@ -24,9 +24,13 @@ pub(crate) fn trust(s: &Snapshot) -> Vec<(&'static str, String)> {
                     0 => String::new(),
                     n => format!("; {} of them merged into another by GRO", count(n)),
                 },
+                dropped(p),
                 count(p.incomplete),
-                count(p.dropped),
-                count(p.vanished)
+                count(p.vanished),
+                match p.ambiguous {
+                    0 => String::new(),
+                    n => format!(", {} ambiguous", count(n)),
+                },
             ),
         ),
         ("lost", lost(s)),
@@ -69,9 +73,16 @@ pub(crate) fn trust(s: &Snapshot) -> Vec<(&'static str, String)> {
             .map(|(why, hops)| ("not measured", format!("{} ({why})", hops.join(", ")))),
     );
     for drop in &s.drops {
-        let words =
-            format!("{} at {}: {}", counted(drop.count, "packet"), drop.place(), drop.reason);
-        rows.push(("dropped", words));
+        let mut words =
+            format!("{} at {}: {}", counted(drop.count, "packet"), drop.place(), drop.why());
+        if let Some(example) = drop.such_as() {
+            let _ = write!(words, "; for example {example}");
+        }
+        rows.push((if drop.sort == "refused" { "refused" } else { "lost packets" }, words));
+    }
+    let aside = set_aside(p);
+    if !aside.is_empty() {
+        rows.push(("no loss", format!("thrown away by the kernel, and missed by nobody: {aside}")));
     }
     let h = &s.host;
     rows.push((

@@ -108,7 +108,8 @@ impl<'a> Rulings<'a> {
     }
 
     fn of(&self, key: &DropKey, packet: Option<(&Filtered, &Span)>) -> Ruling {
-        let reason = self.names.get(&key.reason).map(String::as_str);
+        let reason =
+            u16::try_from(key.reason).ok().and_then(|n| self.names.get(&n)).map(String::as_str);
         let Some(sets) = self.sets.get(&key.place.netns) else { return Ruling::default() };
         let v6 = match (&key.within, packet) {
             (Some(within), _) => within.family != 0,

@@ -66,10 +66,10 @@ fn facts(state: &State, s: &Snapshot) -> Vec<Piece> {
     let coverage = format!("{} complete", words::complete(s));
     // A dropped packet was followed to its end.
     let p = &s.packets;
-    let unknown = (p.incomplete + p.vanished) as f64 / p.sampled.max(1) as f64;
+    let unknown = (p.incomplete + p.vanished + p.ambiguous) as f64 / p.sampled.max(1) as f64;
     pieces.push((1, coverage, bad_if(unknown > 0.01)));
     if p.dropped > 0 {
-        pieces.push((2, format!("{} dropped", count(p.dropped)), bad_if(true)));
+        pieces.push((2, words::dropped(p), bad_if(true)));
     }
     pieces.push((0, format!("{} events lost", count(s.lost_events)), bad_if(s.lost_events > 0)));
     let own = s.own_cost.kernel_cpus + s.own_cost.user_cpus;

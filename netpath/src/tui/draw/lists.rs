@@ -12,7 +12,7 @@ use super::{
 use crate::{
     report::words,
     snapshot::TransactionPart,
-    view::units::{count, micros, percent, time},
+    view::units::{count, micros, percent},
 };
 
 pub(super) fn findings(state: &State, area: Rect, buffer: &mut Buffer) {
@@ -32,8 +32,7 @@ pub(super) fn findings(state: &State, area: Rect, buffer: &mut Buffer) {
             text(buffer, inner.x, y, 1, "▸", Role::Focus.style());
         }
         let style = if at { Role::Cursor.style() } else { Role::Text.style() };
-        // What is known to be so, but not what it costs.
-        let cost = if finding.cost_ns > 0.0 { time(finding.cost_ns) } else { "–".to_owned() };
+        let cost = finding.price();
         right(buffer, inner.x + 2, y, 8, &cost, style);
         text(buffer, inner.x + 11, y, 1, "▌", palette::group(&finding.group));
         let room = inner.width.saturating_sub(14);
@@ -139,7 +138,7 @@ pub(super) fn drops(state: &State, area: Rect, buffer: &mut Buffer) {
         }
         let style = if at { Role::Cursor.style() } else { Role::Text.style() };
         right(buffer, inner.x + 2, y, 9, &count(drop.count), Role::Bad.style());
-        let line = format!("{} at {}", drop.reason, drop.place());
+        let line = format!("{} at {}: {}", drop.sort_words(), drop.place(), drop.why());
         text(buffer, inner.x + 12, y, inner.width.saturating_sub(12), &line, style);
     }
 }

@@ -35,8 +35,8 @@ fn session() -> Session {
 fn rulings(ledger: &Ledger, history: RuleHistory) -> Vec<(Ruling, u64)> {
     let (session, histories) = (session(), BTreeMap::from([(HOST, history)]));
     let rulings = Rulings::new(ledger, &session, &histories);
-    let (key, count) = ledger.drops.iter().next().expect("one was dropped");
-    rulings.on(key, *count).into_iter().map(|(ruling, _, count)| (ruling, count)).collect()
+    let (key, ended) = ledger.drops.iter().next().expect("one was dropped");
+    rulings.on(key, ended.count).into_iter().map(|(ruling, _, count)| (ruling, count)).collect()
 }
 
 fn rules(ruling: &Ruling) -> Vec<(&str, &str, Option<u64>)> {
