@@ -18,7 +18,8 @@
 //! - [`names`]: what the rules are called that packets walk;
 //! - [`history`]: the last minutes, second by second;
 //! - [`shown`]: single packets that stand for the others;
-//! - [`transactions`]: request and reply joined into round trips.
+//! - [`transactions`]: request and reply joined into round trips;
+//! - [`witness`]: what the kernel counts too.
 
 mod attribute;
 mod causes;
@@ -38,6 +39,7 @@ mod path;
 mod shown;
 mod times;
 mod transactions;
+mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,6 +64,7 @@ pub use path::{Path, PathKey, Row, RowKey, Sums};
 pub use shown::{Piece, Shown, Specimen};
 pub use times::Times;
 pub use transactions::{Kind as TripKind, Part as TripPart, RoundTrips, Transactions};
+pub use witness::{Freed, Passed, Witness};
 
 use crate::{
     decode::Gap,
@@ -178,6 +181,7 @@ pub struct Ledger {
     pub flows: Flows,
     pub transactions: Transactions,
     pub late: Late,
+    pub witness: Witness,
     /// Packets are not seen to enter queues: no tracepoint of theirs is there, or was asked for.
     queues_unseen: bool,
     /// A request may be recorded and its reply not: what looks like a round trip would be none.
@@ -342,30 +346,36 @@ impl Ledger {
 
     /// Books a flight, which was `lost` though its end does not say so.
     fn take(&mut self, flight: &Flight, lost: Option<&'static end::Row>) {
+        let scratch = &mut self.scratch;
+        classify::classify(flight, &self.devices, &mut scratch.steps);
+        let passed = path::direction(&scratch.steps, &self.devices);
         let is_ip = flight.headers.as_ref().is_none_or(|h| h.tuple.is_some());
+        // One that passed together with the packet that it is a copy of is no packet of its own, unless
+        // it passed by itself as well.
+        let shared_ns = flight.shared_until_ns();
+        let is_copy = flight.copy_of.is_some()
+            && passed.is_none_or(|(_, at_ns)| {
+                let own = scratch.steps.partition_point(|s| Some(s.at_ns) <= shared_ns);
+                shared_ns >= Some(at_ns)
+                    && path::direction(&scratch.steps[own..], &self.devices).is_none()
+            });
+        let on_path = is_ip && passed.is_some() && !is_copy;
+        self.witness.add(flight, &scratch.steps, &self.hooks, on_path);
         if !is_ip {
             self.coverage.not_ip += 1;
             return;
         }
-        let scratch = &mut self.scratch;
-        classify::classify(flight, &self.devices, &mut scratch.steps);
-        let passed = path::direction(&scratch.steps, &self.devices);
         if flight.is_late() {
             self.add_late(flight, passed.map(|(direction, _)| direction));
             return;
         }
-        let Some((direction, passed_ns)) = passed else {
+        let Some((direction, _)) = passed else {
             self.coverage.elsewhere += 1;
             return;
         };
-        // One that passed together with the packet that it is a copy of is no packet of its own, unless
-        // it passed by itself as well.
-        if flight.copy_of.is_some() && flight.shared_until_ns() >= Some(passed_ns) {
-            let own = scratch.steps.partition_point(|s| Some(s.at_ns) <= flight.shared_until_ns());
-            if path::direction(&scratch.steps[own..], &self.devices).is_none() {
-                self.coverage.copies += 1;
-                return;
-            }
+        if is_copy {
+            self.coverage.copies += 1;
+            return;
         }
         self.coverage.seen += 1;
         self.coverage.sampled += 1;

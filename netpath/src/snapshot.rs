@@ -6,6 +6,7 @@
 
 mod build;
 mod causes;
+mod counters;
 mod drops;
 mod ends;
 mod facts;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use build::build;
 pub(crate) use build::named;
+pub use counters::CounterReport;
 pub use drops::{Candidate, DropExample, DropReport};
 pub(crate) use ends::{dropped, no_path, set_aside};
 pub use facts::{NetnsReport, QdiscReport};
@@ -76,6 +78,13 @@ pub struct Snapshot {
     /// Packets that the kernel threw away and nobody misses.
     #[serde(default)]
     pub other_ends: Vec<DropReport>,
+    /// The kernel's own counters beside netpath's: those that grew, those that netpath has counted
+    /// itself, and those of losses that have to agree with what it has seen.
+    #[serde(default)]
+    pub counters: Vec<CounterReport>,
+    /// Why the kernel's counters and netpath's are not of the same packets, where they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counters_not_compared: Option<String>,
     /// What costs, why, and what to do about it; dearest first.
     pub findings: Vec<Finding>,
     /// By network namespace on the path: what explains figures there.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use super::{counted, dropped, set_aside};
+use super::{counted, counters, dropped, set_aside};
 use crate::{
     snapshot::{LateReport, Snapshot},
     view::units::{count, percent, time},
@@ -84,6 +84,7 @@ pub(crate) fn trust(s: &Snapshot) -> Vec<(&'static str, String)> {
     if !aside.is_empty() {
         rows.push(("no loss", format!("thrown away by the kernel, and missed by nobody: {aside}")));
     }
+    rows.extend(counters::sentence(s).map(|words| (counters::NAME, words)));
     let h = &s.host;
     rows.push((
         "machine",
