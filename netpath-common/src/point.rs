@@ -475,7 +475,7 @@ pub const fn point(number: u16) -> Option<&'static Point> {
 /// The `arg` of a [`SK_READY`] event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadyArg {
-    /// The low half of the socket's address.
+    /// What tells the socket from others: bits 6 to 37 of its address.
     pub sk: u32,
     /// Datagrams in the socket's queue, this one included; 0 where that is not known.
     pub queued: u32,

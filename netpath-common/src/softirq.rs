@@ -23,8 +23,16 @@ pub struct TakenUp {
     pub left: Option<u16>,
 }
 
-/// Of so many packets one is looked behind, a power of two.
-pub const LOOKED_AT: u64 = 8;
+/// Of so many packets one is looked behind.
+pub const LOOKED_AT: u64 = 1 << LOOKED_AT_SHIFT;
+const LOOKED_AT_SHIFT: u32 = 3;
+
+/// Whether it is looked behind the packet that is taken up at this time, ns. Multiples of the golden ratio
+/// are spread evenly, whatever a clock's ticks are.
+#[inline]
+pub const fn looks(now_ns: u64) -> bool {
+    now_ns.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - LOOKED_AT_SHIFT) == 0
+}
 
 impl TakenUp {
     const KNOWN: u16 = 1 << 15;
@@ -56,6 +64,16 @@ impl TakenUp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_packet_in_so_many_is_looked_behind_whatever_the_clocks_ticks() {
+        for tick in [1, 4, 8, 10, 20, 40, 52, 64, 100, 1000] {
+            let looked =
+                (0..100_000_u64).filter(|i| looks(7_123_456_000 + i * tick)).count() as u64;
+            let wanted = 100_000 / LOOKED_AT;
+            assert!(looked.abs_diff(wanted) < wanted / 10, "{looked} of {wanted} at {tick} ns");
+        }
+    }
 
     #[test]
     fn who_took_a_packet_up_fits_into_aux() {

@@ -18,7 +18,8 @@
 /// Changes whenever anything in this module does.
 pub const ABI: u16 = 3;
 /// What was written since this one can be read: 2 has brought [`KIND_BYTES`] and [`CHUNK_GAP`], 3 what
-/// tells datagrams and fragments apart in [`Segment`].
+/// tells datagrams and fragments apart in [`Segment`]; with 3, a CPU's chunks come in the order of their
+/// `seq`, also without cells where events were lost.
 pub const ABI_OLDEST: u16 = 1;
 
 /// Cells that a chunk holds at most.
@@ -53,9 +54,10 @@ pub struct ChunkHeader {
     /// Cells that follow.
     pub cells: u16,
     pub abi: u16,
-    /// [`CHUNK_ALONE`], [`CHUNK_GAP`] or 0.
+    /// [`CHUNK_ALONE`], [`CHUNK_GAP`], [`CHUNK_MISSED`] or 0.
     pub flags: u16,
-    /// Of a [`CHUNK_GAP`], when it ends.
+    /// Of a [`CHUNK_GAP`] or [`CHUNK_MISSED`], when it ends. Of a CPU's own chunk, events that programs lost which
+    /// interrupted another one there, so far; when, is not known.
     pub reserved: u64,
 }
 
@@ -65,6 +67,9 @@ pub const CHUNK_ALONE: u16 = 1;
 /// The chunk holds no events: from its `base_ns` until `reserved`, ns too, nothing was recorded, and
 /// what was under way then can't be followed across. Made by user space.
 pub const CHUNK_GAP: u16 = 2;
+/// The chunk holds no events: from its `base_ns` until `reserved`, ns too, the kernel passed over probes,
+/// because an interrupt came to them while they were running. Made by user space.
+pub const CHUNK_MISSED: u16 = 4;
 
 /// An event: a packet passed a probe point.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -188,20 +193,22 @@ pub type Cell = [u8; 16];
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct CpuBuffer {
-    /// Not 0 while a program of this CPU is writing here.
-    pub busy: u32,
+    /// Not 0 while a program of this CPU is writing here: who finds it set has interrupted that one,
+    /// and neither believes nor changes what stands below.
+    pub busy: u64,
     /// The last point of `skb`, spans aside.
     pub last_point: u16,
     /// Whether `skb` is wanted: 1, or 2 where it was refused.
     pub wanted: u8,
     /// The general situation, [`crate::situation::At`], that `skb` was last seen in.
     pub last_at: u8,
-    /// The sk_buff that the last event was about; 0 when it has ended.
-    pub skb: u64,
     /// The namespace of the device that `skb` was last seen at.
     pub netns: u32,
     /// Bit 0: `skb` was a fragment when its headers were read. Bit 1: the last cells are about another.
     pub fragment: u32,
+    pub reserved: u32,
+    /// The sk_buff that the last event was about; 0 when it has ended.
+    pub skb: u64,
     /// Packets that began here while a filter or sampling was on.
     pub begun: u64,
     /// Of these, those that match the filter, or may after NAT.
@@ -220,6 +227,8 @@ pub struct CpuBuffer {
     pub late_began_ns: u64,
     /// What `skb` waited for on its way into a qdisc.
     pub locks: Locks,
+    /// What is written most begins a cache line.
+    pub padding: [u64; 6],
     pub header: ChunkHeader,
     pub cells: [Cell; CHUNK_CELLS],
 }
@@ -264,7 +273,9 @@ const _: () = {
     assert!(core::mem::offset_of!(Event, arg) == 8);
     assert!(core::mem::offset_of!(Skb, addr) == 8);
     assert!(size_of::<LockWait>() == 16 && size_of::<Locks>() == 80);
-    assert!(core::mem::offset_of!(CpuBuffer, header) == 168);
-    assert!(core::mem::offset_of!(CpuBuffer, cells) == 200);
-    assert!(size_of::<CpuBuffer>() == 200 + CHUNK_CELLS * 16);
+    assert!(core::mem::offset_of!(CpuBuffer, header) == 224);
+    assert!(core::mem::offset_of!(CpuBuffer, cells) == 256);
+    // No two CPUs share a cache line.
+    assert!(size_of::<CpuBuffer>() % 64 == 0);
+    assert!(size_of::<CpuBuffer>() == 256 + CHUNK_CELLS * 16);
 };

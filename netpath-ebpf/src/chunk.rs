@@ -108,10 +108,16 @@ struct Alone {
     cells: [Cell; ALONE_CELLS],
 }
 
-/// Sends one event of a program that interrupted another one. Its packet is described where that
+/// Sends one event of a program that interrupted another one on the CPU `number`. Its packet is described where that
 /// can be done: a softirq that has interrupted a program may take the packet a long way.
 #[inline(always)]
-pub(crate) fn send_alone(cpu: u32, packet: Ptr, look: Option<Look>, mut event: Event) {
+pub(crate) fn send_alone(
+    cpu: *mut CpuBuffer,
+    number: u32,
+    packet: Ptr,
+    look: Option<Look>,
+    mut event: Event,
+) {
     // SAFETY: no arguments.
     let now = unsafe { bpf_ktime_get_ns() };
     event.dt_ns = 0;
@@ -122,6 +128,9 @@ pub(crate) fn send_alone(cpu: u32, packet: Ptr, look: Option<Look>, mut event: E
         let alone = bpf_ringbuf_reserve(ring, size_of::<Alone>() as u64, 0).cast::<Alone>();
         if alone.is_null() {
             count_lost(event.point);
+            // Whom it has interrupted counts elsewhere, and may be at it.
+            let lost = &raw mut (*cpu).header.reserved;
+            lost.write_volatile(lost.read_volatile().wrapping_add(1));
             return;
         }
         let cells = (&raw mut (*alone).cells).cast::<Cell>();
@@ -139,7 +148,7 @@ pub(crate) fn send_alone(cpu: u32, packet: Ptr, look: Option<Look>, mut event: E
             base_ns: now,
             seq: 0,
             lost: 0,
-            cpu: cpu as u16,
+            cpu: number as u16,
             cells: described as u16 + 2,
             abi: ABI,
             flags: CHUNK_ALONE,

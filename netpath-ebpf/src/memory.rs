@@ -3,14 +3,14 @@
 //! A packet that is recorded is remembered as followed, one that was looked at and not taken as
 //! refused, so that every later program knows after one look. The table can forget: two live
 //! packets can share a place, and there the followed one stays. It never takes one packet for
-//! another that is alive at the same time, within 4 GiB of addresses.
+//! another that is alive at the same time, within 256 GiB of addresses.
 //!
 //! An address lives on when its packet has ended unseen, and the next packet there may be taken for
 //! it; a packet's birth asks nothing of this table, and user space drops what belongs to no flight.
 
 use aya_ebpf::{macros::map, maps::Array};
 
-use crate::skb::low_half;
+use crate::skb::tag;
 
 const SLOTS: u32 = 1 << 16;
 /// An age is in units of 2^30 ns, about a second.
@@ -32,7 +32,7 @@ const REFUSED_MAX: u32 = 1 << 28;
 const COUNT_SHIFT: u32 = 16;
 const COUNT_MAX: u32 = (1 << 14) - 1;
 
-/// Below, the low half of an address; above, its age with `VALID` and `REFUSED`, and a count or, of what
+/// Below, an address's tag ([`tag`]); above, its age with `VALID` and `REFUSED`, and a count or, of what
 /// was refused, a finer age.
 #[map]
 static AGES: Array<u64> = Array::with_max_entries(SLOTS, 0);
@@ -48,7 +48,7 @@ pub(crate) enum Memory {
 
 #[inline(always)]
 fn slot(tag: u32) -> Option<*mut u64> {
-    AGES.get_ptr_mut((tag >> 6).wrapping_mul(0x9e37_79b9) >> 16)
+    AGES.get_ptr_mut(tag.wrapping_mul(0x9e37_79b9) >> 16)
 }
 
 #[inline(always)]
@@ -83,7 +83,7 @@ fn meaning(entry: u64, now: u64) -> Memory {
 /// Remembers that the packet at this address is followed.
 #[inline(always)]
 pub(crate) fn follow(address: u64, now: u64) {
-    let tag = low_half(address);
+    let tag = tag(address);
     if let Some(entry) = slot(tag) {
         let state = VALID | age_of(now);
         // SAFETY: a map value; a race with another CPU leaves one of two true values.
@@ -95,7 +95,7 @@ pub(crate) fn follow(address: u64, now: u64) {
 /// its queue has been read. With 0, until that is forgotten.
 #[inline(always)]
 pub(crate) fn follow_socket(address: u64, now: u64, receives: u32) {
-    let tag = low_half(address);
+    let tag = tag(address);
     let Some(entry) = slot(tag) else { return };
     let receives = if receives > COUNT_MAX { 0 } else { receives };
     let state = VALID | age_of(now) | (receives << COUNT_SHIFT);
@@ -106,7 +106,7 @@ pub(crate) fn follow_socket(address: u64, now: u64, receives: u32) {
 /// A socket that is remembered was received from.
 #[inline(always)]
 pub(crate) fn received(address: u64) {
-    let tag = low_half(address);
+    let tag = tag(address);
     let Some(entry) = slot(tag) else { return };
     // SAFETY: as in `follow`.
     unsafe {
@@ -123,7 +123,7 @@ pub(crate) fn received(address: u64) {
 /// Remembers that the packet at this address is not wanted.
 #[inline(always)]
 pub(crate) fn refuse(address: u64, now: u64) {
-    let tag = low_half(address);
+    let tag = tag(address);
     let Some(entry) = slot(tag) else { return };
     // SAFETY: as in `follow`.
     unsafe {
@@ -139,7 +139,7 @@ pub(crate) fn refuse(address: u64, now: u64) {
 /// Forgets an address: its packet is gone, or is none of ours.
 #[inline(always)]
 pub(crate) fn forget(address: u64) {
-    let tag = low_half(address);
+    let tag = tag(address);
     let Some(entry) = slot(tag) else { return };
     // SAFETY: as in `follow`.
     unsafe {
@@ -152,7 +152,7 @@ pub(crate) fn forget(address: u64) {
 /// What is known of the packet at this address.
 #[inline(always)]
 pub(crate) fn recall(address: u64, now: u64) -> Memory {
-    let tag = low_half(address);
+    let tag = tag(address);
     let Some(entry) = slot(tag) else { return Memory::Unknown };
     // SAFETY: as in `follow`.
     let found = unsafe { entry.read_volatile() };
@@ -162,7 +162,7 @@ pub(crate) fn recall(address: u64, now: u64) -> Memory {
 /// Whether anything at all is known of it; asks no clock.
 #[inline(always)]
 pub(crate) fn knows(address: u64) -> bool {
-    let tag = low_half(address);
+    let tag = tag(address);
     let Some(entry) = slot(tag) else { return false };
     // SAFETY: as in `follow`.
     let found = unsafe { entry.read_volatile() };

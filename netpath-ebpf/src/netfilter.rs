@@ -66,7 +66,7 @@ pub(crate) fn slot<const SLOT: u8>(ctx: *const u64) {
     let known = if hook.hook == Hook::Output as u8 {
         Known::Born(dev, Look { network: Network::Header, again: false })
     } else {
-        if !here.goes_on(HOOK_SLOT) {
+        if !here.goes_on(skb, HOOK_SLOT) {
             return;
         }
         // Delivered here: what DNAT made of it is not looked at later.

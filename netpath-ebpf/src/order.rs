@@ -19,3 +19,16 @@ pub(crate) unsafe fn write_in_order(word: *mut u64, value: u64) {
         }
     }
 }
+
+/// Sets a word to 1, and returns what it was. Nothing can come between the two on this CPU, neither
+/// an interrupt nor another task.
+#[inline(always)]
+pub(crate) unsafe fn set(word: *mut u64) -> u64 {
+    let mut value = 1;
+    // SAFETY: the caller's.
+    unsafe {
+        core::arch::asm!("{value} = xchg_64({word} + 0, {value})",
+            value = inout(reg) value, word = in(reg) word, options(nostack));
+    }
+    value
+}

@@ -8,7 +8,7 @@ use crate::{
     capture, locks, memory,
     recorder::{self, Known, Look, Socket, record, record_ready},
     select, sending,
-    skb::{Network, Ptr, dev_id, low_half, netns_of, offset},
+    skb::{Network, Ptr, dev_id, low_half, netns_of, offset, tag},
 };
 
 #[inline(always)]
@@ -42,7 +42,7 @@ pub(crate) fn sending<A: Args, const POINT: u16>(ctx: *const u64) {
         // What was known of the address was another packet's.
         Known::Born(dev, Look { network: Network::Header, again: false })
     } else {
-        if !here.goes_on(POINT) {
+        if !here.goes_on(skb, POINT) {
             return;
         }
         // Out of the host's stack with a connection attached: NAT may have rewritten it. Here its
@@ -206,7 +206,7 @@ pub(crate) fn received<A: Args, const POINT: u16>(ctx: *const u64) {
     if bytes > 0 && number::<A>(ctx, POINT as usize, 2) as u32 & MSG_PEEK == 0 {
         let aux = bytes.min(i32::from(u16::MAX)) as u16;
         let Some(here) = recorder::enter(sk, POINT) else { return };
-        if record(here, sk, POINT, Known::Ended(None), aux, u64::from(low_half(sk.address()))) {
+        if record(here, sk, POINT, Known::Ended(None), aux, u64::from(tag(sk.address()))) {
             memory::received(sk.address());
         }
     }

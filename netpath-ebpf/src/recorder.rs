@@ -5,8 +5,11 @@
 //! From then on the answer is with the CPU that has the packet at hand, and, across CPUs and queues,
 //! in [`memory`]. A packet that was refused costs each later program one look.
 //!
-//! **Writing** takes no lock: a CPU has its own chunk. A program that interrupts another one on
-//! the same CPU finds `busy` set and sends its event alone; see [`crate::chunk`].
+//! **Writing** takes no lock: a CPU has its own chunk. A program sets `busy` before it looks at what
+//! its CPU has at hand, in one step with asking for it, so that whatever interrupts it from then on,
+//! an interrupt or another task, changes nothing of that. Who finds `busy` set knows of its packet
+//! what [`memory`] does, and sends its event alone; see [`crate::chunk`]. What a program sees before it
+//! is busy is a hint: it can spare the rest, and is looked at again.
 
 use aya_ebpf::{
     helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_ns},
@@ -31,6 +34,7 @@ use crate::{
     chunk::{CPUS, count_lost, flush, publish, send_alone},
     locks::{self, Waited},
     memory::{self, Memory},
+    order,
     select::{self, Lateness},
     sending,
     skb::{self, Network, Ptr, offset},
@@ -119,7 +123,7 @@ pub(crate) struct Here {
 #[inline(always)]
 pub(crate) fn enter(packet: Ptr, point: u16) -> Option<Here> {
     let here = enter_birth(packet)?;
-    if here.goes_on(point) { Some(here) } else { None }
+    if here.goes_on(packet, point) { Some(here) } else { None }
 }
 
 /// The same where a packet is born: what was known of its address says nothing.
@@ -129,8 +133,29 @@ pub(crate) fn enter_birth(packet: Ptr) -> Option<Here> {
     let number = unsafe { bpf_get_smp_processor_id() };
     let cpu = CPUS.get_ptr_mut(number)?;
     // SAFETY: this CPU's own buffer.
-    let same = unsafe { (*cpu).skb == packet.address() };
+    let same = unsafe { at_hand_is(cpu, packet.address()) && !is_busy(cpu) };
     Some(Here { cpu, number, same })
+}
+
+/// Whether this is the packet that a CPU has at hand.
+#[inline(always)]
+unsafe fn at_hand_is(cpu: *const CpuBuffer, skb: u64) -> bool {
+    // SAFETY: the caller's: this CPU's own buffer.
+    unsafe { (&raw const (*cpu).skb).read_volatile() == skb }
+}
+
+/// Whether the program at hand has interrupted another one while that was recording.
+#[inline(always)]
+unsafe fn is_busy(cpu: *const CpuBuffer) -> bool {
+    // SAFETY: as above.
+    unsafe { (&raw const (*cpu).busy).read_volatile() != 0 }
+}
+
+/// The program is no longer busy.
+#[inline(always)]
+unsafe fn leave(cpu: *mut CpuBuffer) {
+    // SAFETY: as above.
+    unsafe { (&raw mut (*cpu).busy).write_volatile(0) };
 }
 
 /// The packet at hand is not wanted. `last` is the point that it has passed.
@@ -224,10 +249,12 @@ unsafe fn next(cpu: *mut CpuBuffer, point: u16, aux: u16, known: Known) -> Next 
     }
 }
 
-/// Whether a packet is wanted. `now` is the time where it was asked for, else 0.
+/// Whether a packet is wanted. `now` is the time where it was asked for, else 0. Where the program is
+/// not the busy one, the CPU has nothing at hand for it.
 #[inline(always)]
 unsafe fn judge(
     here: Here,
+    is_own: bool,
     skb: u64,
     (point, aux): (u16, u16),
     known: Known,
@@ -276,6 +303,7 @@ unsafe fn judge(
                 match memory::recall(skb, *now) {
                     Memory::Unknown => Verdict::Begins,
                     Memory::Followed => Verdict::TakenUp,
+                    Memory::Refused(_) if !is_own => Verdict::No,
                     Memory::Refused(age_ns) => {
                         (*cpu).checked = (*cpu).checked.wrapping_add(1);
                         match select::lateness(cpu, age_ns) {
@@ -323,15 +351,17 @@ pub(crate) fn record(
     // SAFETY: `cpu` is this CPU's buffer; see `busy` for programs that interrupt this one.
     unsafe {
         let mut now = 0;
-        let verdict = judge(here, skb, (point, aux), known, &mut now);
+        let is_own = order::set(&raw mut (*cpu).busy) == 0;
+        let here = Here { same: is_own && at_hand_is(cpu, skb), ..here };
+        let verdict = judge(here, is_own, skb, (point, aux), known, &mut now);
         if verdict == Verdict::No {
+            if is_own {
+                leave(cpu);
+            }
             return false;
         }
-        if (&raw const (*cpu).busy).read_volatile() != 0 {
+        if !is_own {
             // Another program of this CPU was interrupted, or its task had to wait for others.
-            if verdict == Verdict::Late {
-                return false;
-            }
             if verdict == Verdict::Begins {
                 now = bpf_ktime_get_ns();
                 if select::is_on() && !select::takes_unseen(cpu) {
@@ -346,11 +376,9 @@ pub(crate) fn record(
                 }
                 _ => None,
             };
-            send_alone(number, packet, look, Event { point, aux, dt_ns: 0, arg });
+            send_alone(cpu, number, packet, look, Event { point, aux, dt_ns: 0, arg });
             return true;
         }
-        (&raw mut (*cpu).busy).write_volatile(1);
-
         if now == 0 {
             now = bpf_ktime_get_ns();
         }
@@ -364,7 +392,7 @@ pub(crate) fn record(
             if !flushed || n >= full() {
                 (*cpu).header.lost += 1;
                 count_lost(point);
-                (&raw mut (*cpu).busy).write_volatile(0);
+                leave(cpu);
                 return true;
             }
         }
@@ -407,7 +435,7 @@ pub(crate) fn record(
                     // What was written is beyond the chunk's end, and stays there.
                     memory::refuse(skb, now);
                     hold_refused(cpu, skb, point, aux);
-                    (&raw mut (*cpu).busy).write_volatile(0);
+                    leave(cpu);
                     return false;
                 }
                 let at = cells.add(n);
@@ -478,7 +506,7 @@ pub(crate) fn record(
             (*cpu).wanted = HAND_WANTED;
             (*cpu).skb = if let Known::Ended(_) = known { 0 } else { skb };
         }
-        (&raw mut (*cpu).busy).write_volatile(0);
+        leave(cpu);
     }
     true
 }
@@ -541,8 +569,14 @@ fn at_hand() -> Option<(u64, u16)> {
     // SAFETY: no arguments.
     let cpu = CPUS.get_ptr_mut(unsafe { bpf_get_smp_processor_id() })?;
     // SAFETY: this CPU's own buffer.
-    let (skb, wanted, last) = unsafe { ((*cpu).skb, (*cpu).wanted, (*cpu).last_point) };
-    if skb != 0 && wanted == HAND_WANTED { Some((skb, last)) } else { None }
+    let (skb, wanted, last, same) = unsafe {
+        let skb = (&raw const (*cpu).skb).read_volatile();
+        let wanted = (&raw const (*cpu).wanted).read_volatile();
+        let last = (&raw const (*cpu).last_point).read_volatile();
+        // An interrupt may have come between.
+        (skb, wanted, last, at_hand_is(cpu, skb) && !is_busy(cpu))
+    };
+    if skb != 0 && same && wanted == HAND_WANTED { Some((skb, last)) } else { None }
 }
 
 /// This CPU, where the packet that it has at hand is wanted and has just reached a device's transmit
@@ -599,7 +633,7 @@ pub(crate) fn record_ready(sk: Ptr, point: u16, port: u16, kind: Socket) {
         _ => 0,
     };
     memory::follow_socket(sk.address(), now, receives);
-    let arg = ReadyArg { sk: skb::low_half(sk.address()), queued }.pack();
+    let arg = ReadyArg { sk: skb::tag(sk.address()), queued }.pack();
     if !record(here, packet, point, Known::Followed, port, arg) {
         moved = 0;
     }
@@ -623,7 +657,7 @@ impl Here {
     /// Whether it is not known already that the packet is refused: that another one has its address by
     /// now, the grammar tells.
     #[inline(always)]
-    pub(crate) fn goes_on(self, point: u16) -> bool {
+    pub(crate) fn goes_on(self, packet: Ptr, point: u16) -> bool {
         if !self.same {
             return true;
         }
@@ -636,13 +670,17 @@ impl Here {
                 let last = 1_u64 << ((*self.cpu).last_at & 63);
                 let leads = before(point, 0, Next::GoesOn) | before(point, 0, Next::IfSame);
                 if leads & last == 0 {
-                    memory::forget((*self.cpu).skb);
+                    memory::forget(packet.address());
                     (*self.cpu).skb = 0;
                     return true;
                 }
                 (*self.cpu).last_at = situation(point, 0);
             }
-            (*self.cpu).last_point = point;
+            (&raw mut (*self.cpu).last_point).write_volatile(point);
+            // An interrupt that came between has left another packet there, which is elsewhere.
+            if !at_hand_is(self.cpu, packet.address()) {
+                (&raw mut (*self.cpu).skb).write_volatile(0);
+            }
             false
         }
     }

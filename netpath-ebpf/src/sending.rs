@@ -10,11 +10,12 @@ use aya_ebpf::{
 /// softirqs send packets too, under whatever process they have interrupted.
 const SOON_NS: u64 = 200_000;
 
-/// A process that is sending.
+/// A process that is sending. Padded, so that no CPU writes to another's cache line.
 #[repr(C)]
 pub(crate) struct Sending {
     task: u64,
     began_ns: u64,
+    padding: [u64; 6],
 }
 
 /// One entry per possible CPU; user space sets the number.

@@ -5,7 +5,7 @@ use aya_ebpf::{
     macros::map,
     maps::Array,
 };
-use netpath_common::softirq::{LOOKED_AT, Softirqs, TakenUp};
+use netpath_common::softirq::{Softirqs, TakenUp, looks};
 
 use crate::skb::{Ptr, offset, peek};
 
@@ -22,7 +22,7 @@ pub(crate) fn taken_up(cpu: u32, now_ns: u64) -> u16 {
         return 0;
     }
     let mut left = None;
-    if now_ns & (LOOKED_AT - 1) == 0 {
+    if looks(now_ns) {
         let softnet = Ptr::new(known.softnet, false);
         let length = softnet.load::<u32>(offset!(softnet_input))
             + softnet.load::<u32>(offset!(softnet_process));

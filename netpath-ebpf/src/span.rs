@@ -34,13 +34,16 @@ struct Frame {
     span: u64,
 }
 
-/// The functions that a CPU is in.
+/// The functions that a CPU is in. Padded, so that no CPU writes to another's cache line.
 #[repr(C)]
 pub(crate) struct Stack {
     depth: u32,
     reserved: u32,
     frames: [Frame; DEPTH],
+    padding: [u64; 7],
 }
+
+const _: () = assert!(size_of::<Stack>() == 320);
 
 /// One entry per possible CPU; user space sets the number.
 #[map]

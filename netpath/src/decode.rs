@@ -13,8 +13,9 @@ use netpath_common::point::{
     GRO_RECEIVE, LEFT_IDLE, NET_DEV_XMIT, NETIF_RECEIVE, NETIF_RX, SPAN_FIRST, is_told_later,
 };
 use netpath_common::wire::{
-    ABI, ABI_OLDEST, CHUNK_ALONE, CHUNK_CELLS, CHUNK_GAP, ChunkHeader, FRAGMENT, KIND_BYTES,
-    KIND_FIRST, KIND_SEGMENT, KIND_SKB, KIND_TUPLE4, KIND_TUPLE6, SKB_AT_HAND, following,
+    ABI, ABI_OLDEST, CHUNK_ALONE, CHUNK_CELLS, CHUNK_GAP, CHUNK_MISSED, ChunkHeader, FRAGMENT,
+    KIND_BYTES, KIND_FIRST, KIND_SEGMENT, KIND_SKB, KIND_TUPLE4, KIND_TUPLE6, SKB_AT_HAND,
+    following,
 };
 use thiserror::Error;
 
@@ -34,7 +35,7 @@ pub struct Event {
 }
 
 /// Events of one sk_buff that followed each other on one CPU, at least one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Piece {
     /// The sk_buff's address.
     pub skb: u64,
@@ -53,6 +54,10 @@ pub struct Piece {
     pub left_idle_ns: Option<u64>,
     /// The CPU has had the packet at hand without a break.
     pub at_hand: bool,
+    /// It was recorded before [`Batch::watermark_ns`], and comes too late to be put in order.
+    pub is_late: bool,
+    /// Its program had interrupted another one.
+    pub is_alone: bool,
 }
 
 /// Pieces of several chunks, in the order of their first event once [`Batch::sort`] has run.
@@ -60,6 +65,10 @@ pub struct Piece {
 pub struct Batch {
     pub pieces: Vec<Piece>,
     pub events: Vec<Event>,
+    /// What was recorded before this time has all arrived, as far as is known, ns.
+    pub watermark_ns: u64,
+    /// When the last event was recorded of the chunk that was added last, where it has any, ns.
+    pub last_ns: Option<u64>,
 }
 
 /// Why a chunk, or what is left of it, was skipped.
@@ -148,14 +157,39 @@ impl Gap {
 
     /// As a chunk, so that recordings keep it.
     pub fn chunk(self) -> [u8; HEADER] {
-        header_bytes(&ChunkHeader {
-            base_ns: self.from_ns,
-            reserved: self.until_ns,
-            abi: ABI,
-            flags: CHUNK_GAP,
-            ..ChunkHeader::default()
-        })
+        between(self.from_ns, self.until_ns, CHUNK_GAP)
     }
+}
+
+/// Times, ns, between which probes were passed over because they were running already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missed {
+    pub from_ns: u64,
+    pub until_ns: u64,
+}
+
+impl Missed {
+    /// What a chunk says of it.
+    pub fn of(header: &ChunkHeader) -> Option<Self> {
+        let missed = Self { from_ns: header.base_ns, until_ns: header.reserved };
+        (header.flags & CHUNK_MISSED != 0).then_some(missed)
+    }
+
+    /// As a chunk, so that recordings keep it.
+    pub fn chunk(self) -> [u8; HEADER] {
+        between(self.from_ns, self.until_ns, CHUNK_MISSED)
+    }
+}
+
+/// A chunk that only says of a time what its flags mean.
+fn between(from_ns: u64, until_ns: u64, flags: u16) -> [u8; HEADER] {
+    header_bytes(&ChunkHeader {
+        base_ns: from_ns,
+        reserved: until_ns,
+        abi: ABI,
+        flags,
+        ..ChunkHeader::default()
+    })
 }
 
 impl Batch {
@@ -179,6 +213,7 @@ impl Batch {
 
     /// Adds a chunk. Where it is bad, what precedes the bad cell is kept.
     pub fn chunk(&mut self, chunk: &[u8]) -> Result<(), DecodeError> {
+        self.last_ns = None;
         let header = header(chunk)?;
         let body = &chunk[HEADER..];
         let claimed = usize::from(header.cells);
@@ -309,6 +344,8 @@ impl Reader<'_> {
             aux: u16_at(cell, 2),
             arg: u64_at(cell, 8),
         };
+        let recorded_ns = event.at_ns;
+        self.batch.last_ns = self.batch.last_ns.max(Some(recorded_ns));
         if event.point == LEFT_IDLE {
             self.left_idle_ns = Some(event.arg);
             return Ok(());
@@ -331,6 +368,8 @@ impl Reader<'_> {
                 bytes: self.bytes.take(),
                 left_idle_ns: self.left_idle_ns.take(),
                 at_hand: std::mem::replace(&mut self.at_hand, true),
+                is_late: recorded_ns < self.batch.watermark_ns,
+                is_alone: self.header.flags & CHUNK_ALONE != 0,
             });
             self.open = true;
         }

@@ -50,7 +50,12 @@ pub enum FilterError {
     Syntax { text: String, column: usize, found: String, expected: String },
     #[error("filter: it takes {steps} tests, and netpath runs {most} at most", most = netpath_common::filter::STEPS)]
     TooLong { steps: usize },
+    #[error("filter: it has {bytes} bytes, and netpath reads {TEXT_MAX} at most")]
+    TooMuchText { bytes: usize },
 }
+
+/// Bytes that an expression can have.
+const TEXT_MAX: usize = 8192;
 
 /// A filter. It travels as its text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +85,9 @@ impl TryFrom<String> for Filter {
 impl Filter {
     /// Compiles an expression; one of nothing but blanks matches every packet.
     pub fn compile(text: &str) -> Result<Self, FilterError> {
+        if text.len() > TEXT_MAX {
+            return Err(FilterError::TooMuchText { bytes: text.len() });
+        }
         let program = match parse::parse(text)? {
             Some(tree) => expr::lower(&tree)?,
             None => Program::ALL,
@@ -117,7 +125,7 @@ impl Filter {
         let may = |tuple| self.program.may_match(&facts(headers, tuple), PER_PACKET);
         let can = may(headers.tuple) || flight.translated.is_some_and(|t| may(Some(t)));
         let arrived = flight.end.is_arrival() && flight.end != End::Merged;
-        (arrived && !flight.incomplete && !can).then(|| {
+        (arrived && flight.incomplete.is_none() && !can).then(|| {
             let (slot, check) = flow(&facts(headers, headers.tuple));
             (slot & (FLOW_SLOTS - 1), check)
         })

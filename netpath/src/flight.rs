@@ -56,8 +56,11 @@
 //! 10. **Late.** A packet that was not drawn, and is found to be late ([`crate::sample::Tail`]), begins
 //!     with a mark of its own ([`LATE`]) at the time at which it was refused; what happened between
 //!     that and the next mark was not recorded.
-//! 11. **Loss.** A flight that was under way while its CPU lost events, or that has more than
-//!     [`EVENTS_MAX`], is *incomplete*: counted, never averaged in.
+//! 11. **Loss.** A flight is *incomplete*, counted and never averaged in, where a CPU lost events on
+//!     which it can have been between two of its marks, before the first one if that is no packet's
+//!     beginning, or after the last one if more was to come; where probes were changed meanwhile;
+//!     where it has more than [`EVENTS_MAX`] events; where some of them arrive too late to be put in
+//!     order; and where more than [`OPEN_MAX`] packets are under way ([`Incomplete`]).
 //!
 //! # What stays unknown
 //! - Which sk_buff GRO merged a segment into: the survivor carries `gso_segs`.
@@ -67,10 +70,12 @@
 mod assemble;
 mod family;
 mod identity;
+mod loss;
 mod recent;
 mod sockets;
 
 pub use assemble::{Assembler, Counters};
+pub use loss::Incomplete;
 use netpath_common::{point::LATE, situation::At};
 
 use serde::{Deserialize, Serialize};
@@ -84,8 +89,9 @@ pub const REACHED_NS: u64 = 1_000_000_000;
 pub const SILENT_NS: u64 = 10_000_000_000;
 /// One that lies in a queue, or whose data may wait in its socket for a reader, is after this, ns.
 pub const WAITING_NS: u64 = 130_000_000_000;
-/// Events that a flight can hold.
-pub const EVENTS_MAX: usize = 192;
+/// Events that a flight can hold: a packet that goes round until its hop limit is used up has 64 times
+/// those of a host.
+pub const EVENTS_MAX: usize = 2048;
 /// Flights that can be open at once; beyond, the one that was silent longest is closed.
 pub const OPEN_MAX: usize = 1 << 16;
 
@@ -193,6 +199,6 @@ pub struct Flight {
     /// Flights whose data TCP has put into this one's sk_buff.
     #[expect(clippy::vec_box, reason = "flights move between maps, lines and here")]
     pub joined: Vec<Box<Flight>>,
-    /// Events of it were lost, or did not fit.
-    pub incomplete: bool,
+    /// It lacks marks, or may.
+    pub incomplete: Option<Incomplete>,
 }

@@ -57,6 +57,7 @@ pub use rights::check as check_rights;
 pub use selection::Selection;
 
 use crate::{
+    clock::{self, Moment},
     hooks::{HookPlan, Registered},
     netns::Netns,
     priority::Raised,
@@ -96,7 +97,7 @@ pub struct Tracer {
     /// Hook points that have no links, and why.
     refused: Vec<String>,
     logger: Option<object::Logger>,
-    since_ns: u64,
+    since: Moment,
     selection: Selection,
     late: Lateness,
     /// Whether packets that begin are recorded.
@@ -208,7 +209,7 @@ impl Tracer {
             functions: BTreeMap::new(),
             refused: if symbols.are_hidden() { vec![HIDDEN.to_owned()] } else { Vec::new() },
             logger: None,
-            since_ns: 0,
+            since: Moment::default(),
             selection: Selection::default(),
             late: Lateness::default(),
             is_open: true,
@@ -380,14 +381,14 @@ impl Tracer {
         self.attaching
     }
 
-    /// When recording began, on the events' clock, ns.
-    pub fn since_ns(&self) -> u64 {
-        self.since_ns
+    /// When recording began.
+    pub(crate) fn since(&self) -> Moment {
+        self.since
     }
 
     /// The events' clock, ns.
     pub fn now_ns(&self) -> u64 {
-        reader::now_ns()
+        clock::now_ns()
     }
 
     /// Lets go of a namespace that nobody else holds any more.
@@ -417,7 +418,8 @@ impl Tracer {
         let passed_over = (passed_over > 0).then(|| {
             format!(
                 "{passed_over} times a probe was passed over, because an interrupt came to it \
-                 while it was running: as many packets, wanted or not, lack a mark"
+                 while it was running: as many packets, wanted or not, lack a mark. Those that are known \
+                 to have interrupted one then count as incomplete"
             )
         });
         let untold = self.untold_returns();
@@ -439,7 +441,8 @@ impl Tracer {
         self.probes.untold_returns(self.links_tell_misses)
     }
 
-    fn passed_over(&self) -> u64 {
+    /// How often a probe was passed over so far, because an interrupt came to it while it was running.
+    pub fn passed_over(&self) -> u64 {
         self.probes.missed().iter().map(|(.., missed)| missed.nested).sum()
     }
 

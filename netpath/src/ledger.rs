@@ -4,6 +4,7 @@
 //! with its times, a total, and what no hop accounts for; together they sum up by construction,
 //! because a flight's time is cut at its marks and each cut goes to exactly one row.
 //!
+//! - [`accounting`]: what was recorded and is in no figure;
 //! - [`classify`]: what a mark means, given the topology (a bridge's port or not, bridged or not);
 //! - [`attribute`]: which hop the time between two marks belongs to;
 //! - [`causes`]: what was met there that explains the time;
@@ -21,6 +22,7 @@
 //! - [`transactions`]: request and reply joined into round trips;
 //! - [`witness`]: what the kernel counts too.
 
+mod accounting;
 mod attribute;
 mod causes;
 mod classify;
@@ -51,6 +53,7 @@ use netpath_common::{
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+pub use accounting::{Accounting, IncompleteWhy};
 pub use causes::{Causes, CtState, QueueMet, Rewritten, Tally};
 pub use drops::{DropKey, Within};
 pub use ends::{Ended, Example, PathEnds, Sorts};
@@ -114,8 +117,10 @@ pub struct Coverage {
     /// Of the complete ones, those that GRO merged into another packet: that is where they end.
     #[serde(default)]
     pub merged: u64,
-    /// Events of them were lost.
+    /// They lack marks, or may: see `incomplete_why`.
     pub incomplete: u64,
+    #[serde(default)]
+    pub incomplete_why: IncompleteWhy,
     /// Lost or refused: somebody misses them.
     pub dropped: u64,
     /// What became of the packets that the kernel threw away, dropped ones and others. The others are
@@ -182,6 +187,8 @@ pub struct Ledger {
     pub transactions: Transactions,
     pub late: Late,
     pub witness: Witness,
+    /// What the stages before have set aside; told by whoever runs them.
+    pub accounting: Accounting,
     /// Packets are not seen to enter queues: no tracepoint of theirs is there, or was asked for.
     queues_unseen: bool,
     /// A request may be recorded and its reply not: what looks like a round trip would be none.
@@ -380,8 +387,9 @@ impl Ledger {
         self.coverage.seen += 1;
         self.coverage.sampled += 1;
         match flight.end {
-            _ if flight.incomplete => {
+            _ if let Some(why) = flight.incomplete => {
                 self.coverage.incomplete += 1;
+                self.coverage.incomplete_why.count(why);
                 self.unsure(flight);
             }
             _ if flight.ambiguous => {

@@ -12,6 +12,7 @@
 //! about programs; views see a [`snapshot::Snapshot`] and nothing else.
 
 pub mod cli;
+mod clock;
 pub mod containers;
 pub mod decode;
 #[cfg(test)]

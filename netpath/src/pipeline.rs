@@ -5,25 +5,37 @@
 
 use netpath_common::{
     point::{SOCK_RECV, UDP_READ},
-    wire::CHUNK_ALONE,
+    wire::{CHUNK_ALONE, ChunkHeader},
 };
 use rustc_hash::FxHashMap;
 
 use crate::{
-    decode::{self, Batch, DecodeError, Gap},
+    decode::{self, Batch, DecodeError, Gap, Missed},
     filter::Filter,
     flight::{Assembler, Flight, OPEN_MAX},
-    ledger::Ledger,
+    ledger::{Accounting, Ledger},
     serving::Source,
     session::Session,
 };
 
-/// What the last chunk of a CPU said.
+/// What the chunks of a CPU have said.
 #[derive(Clone, Copy, Debug, Default)]
 struct CpuState {
+    /// The number of the last one.
+    seq: u32,
+    /// When it began, ns.
     base_ns: u64,
+    /// When its last event was recorded, ns.
+    last_ns: u64,
     lost: u32,
+    /// Lost by programs that interrupted others.
+    lost_alone: u64,
+    /// Events are missing that came after the last one of this chunk, or of one before it.
+    loses: bool,
 }
+
+/// Chunks of a CPU come in the order of their numbers from this version on.
+const ABI_ORDERED: u16 = 3;
 
 /// Decode to ledger.
 #[derive(Debug, Default)]
@@ -44,6 +56,8 @@ pub struct Pipeline {
     gaps: Vec<Gap>,
     /// Flights that the filter has left out.
     pub left_out: u64,
+    /// Chunks of programs that had interrupted others.
+    pub alone: u64,
 }
 
 /// Flows that wait to be taken at most; the others are found again.
@@ -77,19 +91,54 @@ impl Pipeline {
             self.gaps.push(gap);
             return;
         }
-        if header.abi != 0 && header.flags & CHUNK_ALONE == 0 {
-            let state = self.cpus.entry(header.cpu).or_default();
-            if header.lost > state.lost {
-                self.assembler.lost_between(state.base_ns, header.base_ns);
-            }
-            *state = CpuState { base_ns: header.base_ns, lost: header.lost };
+        if let Some(missed) = Missed::of(&header) {
+            self.assembler.missed(missed);
+            return;
         }
+        self.alone += u64::from(header.flags & CHUNK_ALONE != 0);
         let before = self.waiting.events.len();
         if let Err(error) = self.waiting.chunk(chunk) {
             self.bad_chunks += 1;
             self.last_error = Some(error);
         }
         self.events += (self.waiting.events.len() - before) as u64;
+        if header.abi != 0 && header.flags & CHUNK_ALONE == 0 {
+            self.losses(&header, self.waiting.last_ns);
+        }
+    }
+
+    /// Learns from a chunk's head when its CPU lost events: after the last one that the chunk holds, until
+    /// the next chunk begins. Those of programs that interrupted others can have been lost any time since
+    /// the CPU's chunk was read the last time.
+    fn losses(&mut self, header: &ChunkHeader, last_ns: Option<u64>) {
+        let state = self.cpus.entry(header.cpu).or_default();
+        let before = *state;
+        let is_next = header.seq.wrapping_sub(before.seq).cast_signed() > 0;
+        if is_next && before.loses {
+            self.assembler.records_again(header.cpu, header.base_ns);
+            state.loses = false;
+        }
+        if is_next || header.seq == before.seq {
+            (state.seq, state.base_ns) = (header.seq, header.base_ns);
+        }
+        state.last_ns = last_ns.map_or(before.last_ns, |ns| ns.max(before.last_ns));
+        let more = header.lost.wrapping_sub(before.lost).cast_signed() > 0;
+        let from_ns = if header.reserved > before.lost_alone {
+            Some(before.last_ns)
+        } else if more && header.abi < ABI_ORDERED {
+            // The chunk before may have been read in place and not said so.
+            Some(before.base_ns.min(header.base_ns))
+        } else {
+            more.then_some(state.last_ns)
+        };
+        if more {
+            state.lost = header.lost;
+        }
+        state.lost_alone = state.lost_alone.max(header.reserved);
+        if let Some(from_ns) = from_ns {
+            state.loses = true;
+            self.assembler.loses(header.cpu, from_ns);
+        }
     }
 
     /// Says that all that happened before `watermark_ns` has arrived, and books what that ends.
@@ -116,6 +165,7 @@ impl Pipeline {
         let done = gate(self.filter.as_ref(), &mut self.unwanted, &mut self.left_out, done);
         self.assembler.batch(&self.ready, done);
         self.ready.clear();
+        self.waiting.watermark_ns = watermark_ns;
     }
 
     /// Flows that the filter wants nothing of, found since the last time.
@@ -139,7 +189,7 @@ impl Pipeline {
 
     /// Says that flights that were under way between these times, ns, may lack marks.
     pub fn unsure(&mut self, (from_ns, until_ns): (u64, u64)) {
-        self.assembler.lost_between(from_ns, until_ns);
+        self.assembler.probes_changed(from_ns, until_ns);
     }
 
     /// What a reader of the report should know.
@@ -156,6 +206,11 @@ impl Pipeline {
             ));
         }
         notes
+    }
+
+    /// What was recorded and came to no ledger.
+    pub fn accounting(&self) -> Accounting {
+        Accounting::of(self.assembler.counters(), self.left_out, self.bad_chunks)
     }
 
     pub fn assembler(&self) -> &Assembler {
@@ -192,3 +247,6 @@ fn split(batch: &mut Batch, at: usize, rest: &mut Batch) {
     }
     batch.pieces.truncate(at);
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,6 +29,7 @@ pub fn snapshot(file: &Path) -> Result<Snapshot, RecordingError> {
     }
     ledger.name_rules(ending.rules.iter().map(|(at, name)| (*at, name.as_str())));
     ledger.functions.clone_from(&ending.functions);
+    ledger.accounting = pipeline.0.accounting();
     ending.notes.extend(ledger.notes().into_iter().chain(pipeline.0.notes()));
     Ok(snapshot::build(&mut ledger, &reader.session, &ending))
 }
@@ -48,11 +49,16 @@ fn run(
 ) -> (Pipeline, u64) {
     let mut pipeline = Pipeline::of(&reader.session);
     let mut last_ns = reader.session.since_ns;
+    // Of the changes to the probes, the last one that the pipeline knows of.
+    let mut told_ns = 0;
     while let Some(step) = reader.step() {
         if step.changed {
             ledger.hooks.clone_from(&reader.session.hooks);
-            if let Some(window) = reader.session.unsure.last() {
-                pipeline.unsure(*window);
+            for window in &reader.session.unsure {
+                if window.0 > told_ns {
+                    told_ns = window.0;
+                    pipeline.unsure(*window);
+                }
             }
         }
         for chunk in step.chunks() {

@@ -9,6 +9,7 @@ use netpath_common::wire::ABI;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    clock::Moment,
     facts::{Facts, RuleHistory},
     filter::Filter,
     hooks::HookPlan,
@@ -27,7 +28,7 @@ pub struct Session {
     pub version: String,
     /// The wire records' version, [`ABI`].
     pub abi: u16,
-    /// Nanoseconds since the epoch.
+    /// When recording began, ns since the epoch: the same moment as `since_ns`.
     pub started_unix_ns: u64,
     /// When recording began, on the events' clock, ns.
     pub since_ns: u64,
@@ -143,16 +144,21 @@ impl Ending {
     }
 }
 
+/// Changes to the probes that are kept.
+const UNSURE_MAX: usize = 64;
+
 impl Session {
     /// A session of this netpath that starts now.
     pub fn new() -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            abi: ABI,
-            started_unix_ns: u64::try_from(now.as_nanos()).unwrap_or(0),
-            ..Self::default()
-        }
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let mut this = Self { version, abi: ABI, ..Self::default() };
+        this.begun(Moment::now());
+        this
+    }
+
+    /// Takes when recording began.
+    pub(crate) fn begun(&mut self, at: Moment) {
+        (self.since_ns, self.started_unix_ns) = (at.events_ns, at.unix_ns);
     }
 
     /// Takes what is attached now, and what serves what.
@@ -160,6 +166,10 @@ impl Session {
         self.hooks.clone_from(hooks);
         self.serving.clone_from(serving);
         self.unsure.push(unsure);
+        if self.unsure.len() > UNSURE_MAX {
+            // The oldest were told long ago.
+            self.unsure.remove(0);
+        }
     }
 
     pub fn started(&self) -> SystemTime {

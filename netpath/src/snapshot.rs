@@ -25,7 +25,7 @@ pub(crate) use ends::{dropped, no_path, set_aside};
 pub use facts::{NetnsReport, QdiscReport};
 pub use late::{LatePacketReport, LatePieceReport, LateReport};
 
-use crate::{facts::Softnet, host::HostFacts};
+use crate::{facts::Softnet, host::HostFacts, ledger::Accounting};
 pub use crate::{
     ledger::{Coverage, Sorts},
     session::ProbeCost,
@@ -67,6 +67,9 @@ pub struct Snapshot {
     pub lost_events: u64,
     /// By probe point; only those that lost any.
     pub lost_by_point: BTreeMap<String, u64>,
+    /// What was recorded and is in no other figure.
+    #[serde(default)]
+    pub accounting: Accounting,
     pub paths: Vec<PathReport>,
     /// Round trips: a request flight, the answerer's time, the reply flight.
     pub transactions: Vec<TransactionReport>,

@@ -9,7 +9,8 @@ use netpath_common::{
         SK_READY, SOCK_RECV,
     },
     wire::{
-        ABI, ChunkHeader, FRAGMENT, KIND_BYTES, KIND_SEGMENT, KIND_SKB, KIND_TUPLE4, SKB_AT_HAND,
+        ABI, CHUNK_ALONE, ChunkHeader, FRAGMENT, KIND_BYTES, KIND_SEGMENT, KIND_SKB, KIND_TUPLE4,
+        SKB_AT_HAND,
     },
 };
 
@@ -184,6 +185,18 @@ impl Chunk {
 
     pub(crate) fn lost(mut self, lost: u32) -> Self {
         self.header.lost = lost;
+        self
+    }
+
+    /// Its program had interrupted another one.
+    pub(crate) fn alone(mut self) -> Self {
+        self.header.flags = CHUNK_ALONE;
+        self
+    }
+
+    /// So many events were lost by programs that interrupted others.
+    pub(crate) fn lost_alone(mut self, lost: u64) -> Self {
+        self.header.reserved = lost;
         self
     }
 

@@ -156,7 +156,7 @@ fn attach(args: &args::Gather, capture_headers: bool) -> anyhow::Result<(Tracer,
     session.facts.read_rules(handles.into_iter().filter(|(netns, _)| plan.has_rules(*netns)));
     session.containers = containers(&topology);
     session.topology = topology;
-    session.since_ns = tracer.since_ns();
+    session.begun(tracer.since());
     Ok((tracer, session))
 }
 

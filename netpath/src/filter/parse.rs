@@ -35,7 +35,7 @@ pub(super) struct Parser<'t> {
     at: usize,
     /// The qualifiers of the last primitive: `port 80 or 443` uses them again.
     pub(super) last: Option<Qualifiers>,
-    depth: usize,
+    pub(super) depth: usize,
 }
 
 impl Parser<'_> {
@@ -53,10 +53,7 @@ impl Parser<'_> {
     }
 
     fn term(&mut self) -> Result<Expr, FilterError> {
-        self.depth += 1;
-        if self.depth > DEPTH {
-            return Err(self.unexpected("less nesting"));
-        }
+        self.nest()?;
         let tree = if self.accept(&["not", "!"]) {
             self.term()?.negated()
         } else if let Some(relation) = self.relation()? {
@@ -70,6 +67,12 @@ impl Parser<'_> {
         };
         self.depth -= 1;
         Ok(tree)
+    }
+
+    /// Goes one level deeper; back again with `depth`.
+    pub(super) fn nest(&mut self) -> Result<(), FilterError> {
+        self.depth += 1;
+        if self.depth > DEPTH { Err(self.unexpected("less nesting")) } else { Ok(()) }
     }
 
     /// Where the parser stands, to come back to.

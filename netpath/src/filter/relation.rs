@@ -80,10 +80,14 @@ impl Parser<'_> {
         if !self.may_be_relation() {
             return Ok(None);
         }
+        let depth = self.depth;
         let left = match self.side() {
             Ok(left) => left,
             // Parentheses around conditions look alike at first; what is wrong inside is said there.
-            Err(_) if self.paren_at(begin) => return Ok(self.not_here(begin)),
+            Err(_) if self.paren_at(begin) => {
+                self.depth = depth;
+                return Ok(self.not_here(begin));
+            }
             Err(error) => return Err(error),
         };
         let Some(comparison) = COMPARISONS.iter().copied().find(|c| self.accept(&[c])) else {
@@ -143,8 +147,10 @@ impl Parser<'_> {
     fn operand_of_side(&mut self) -> Result<Side, FilterError> {
         const EXPECTED: &str = "a number, len, tcp[tcpflags], icmp[icmptype] or icmp6[icmp6type]";
         if self.accept(&["("]) {
+            self.nest()?;
             let inner = self.side()?;
             self.expect(")", "an operator or `)`")?;
+            self.depth -= 1;
             return Ok(inner);
         }
         if self.accept(&["len"]) {

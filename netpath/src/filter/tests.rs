@@ -115,3 +115,33 @@ fn a_filter_that_is_too_long_is_refused() {
     let error = Filter::compile(&format!("port {}", ports.join(" or "))).expect_err("too long");
     assert!(error.to_string().contains("192 at most"), "{error}");
 }
+
+#[test]
+fn nesting_without_end_is_an_error_and_no_overflow() {
+    use crate::{filter::FilterError, session::Session};
+    // On a stack as threads have it.
+    let refused = |text: String| {
+        let compiled = std::thread::Builder::new().stack_size(2 << 20);
+        let compiled = compiled.spawn(move || Filter::compile(&text)).expect("a thread");
+        compiled.join().expect("it comes back").expect_err("it is refused")
+    };
+    for inner in ["len > 1", "tcp", "len", "1 = 1"] {
+        for levels in [200, 4000] {
+            let text = format!("{}{inner}{}", "(".repeat(levels), ")".repeat(levels));
+            assert!(refused(text).to_string().contains("less nesting"), "{inner} {levels}");
+        }
+        let text = format!("{}{inner}", "(".repeat(100_000));
+        assert!(matches!(refused(text), FilterError::TooMuchText { bytes: 100_000.. }));
+    }
+    assert!(refused("! ".repeat(4000)).to_string().contains("less nesting"));
+    // As deep as anybody writes.
+    for text in ["((((len)) > ((1))))", "(((((tcp)))) and ((((len > ((((1)))))))))"] {
+        compile(text);
+    }
+    // A recording carries its filter as text.
+    let session =
+        |filter: String| serde_json::from_value::<Session>(serde_json::json!({ "filter": filter }));
+    assert!(session("(".repeat(100_000)).unwrap_err().to_string().contains("100000 bytes"));
+    assert!(session(format!("{}len > 1", "(".repeat(1000))).is_err());
+    assert!(session("udp".to_owned()).is_ok_and(|s| s.filter.is_some()));
+}

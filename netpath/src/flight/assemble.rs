@@ -13,23 +13,25 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Captured, EVENTS_MAX, End, Flight, Mark, OPEN_MAX, REACHED_NS, SILENT_NS, WAITING_NS,
+    Captured, EVENTS_MAX, End, Flight, Incomplete, Mark, OPEN_MAX, REACHED_NS, SILENT_NS,
+    WAITING_NS,
     family::Families,
     identity::{Fate, fate, is_in_reassembly, namespace, quiet_end, role},
+    loss::Losses,
     recent::{self, Recent},
     sockets::{self, Sockets},
 };
 use crate::{
-    decode::{Batch, Event, Gap, Piece},
+    decode::{Batch, Event, Gap, Missed, Piece},
     packet::{Bytes, Headers},
 };
 
 /// How often silent flights are looked for, ns of event time.
 const SWEEP_NS: u64 = 100_000_000;
+/// Flights with room for more marks than this are not kept to be used again.
+const SPARE_MARKS: usize = 256;
 /// Flights that are closed at once where too many are open.
 const EVICTED_AT_ONCE: usize = OPEN_MAX / 16;
-/// Windows of loss that are remembered.
-const WINDOWS_MAX: usize = 64;
 /// After a gap, packets that began in it are met in mid-path for this long, ns.
 const RESUMED_NS: u64 = 50_000_000;
 /// What a freed packet goes on as turns up within this, ns.
@@ -37,7 +39,7 @@ const LIMBO_NS: u64 = 1_000_000;
 /// Packets whose data TCP has put into another's, and that are read with it, at most.
 const JOINED_MAX: usize = 256;
 
-/// What the assembler has counted. All are numbers of flights, but for `strays`.
+/// What the assembler has counted. All are numbers of flights, but for `strays` and `late`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// Flights begun.
@@ -53,6 +55,8 @@ pub struct Counters {
     /// Flights that went on as others: fragmented, segmented or rebuilt.
     #[serde(default)]
     pub absorbed: u64,
+    /// Pieces that arrived after the time that they belong to had been dealt with.
+    pub late: u64,
 }
 
 /// Turns pieces, in order, into finished flights.
@@ -76,8 +80,7 @@ pub struct Assembler {
     gaps: VecDeque<Gap>,
     /// When the last gap ended, ns.
     resumed_ns: Option<u64>,
-    /// When events were lost: from, to, ns.
-    lost: Vec<(u64, u64)>,
+    losses: Losses,
     /// Reasons for which a fragment is dropped by itself.
     fragments_lost: FxHashSet<u16>,
     /// Whether the reading of a datagram names its sk_buff, so that no lines are needed.
@@ -86,8 +89,6 @@ pub struct Assembler {
     returns: bool,
     /// Datagrams that lie in sockets' queues.
     sockets: Sockets,
-    /// Events were lost: who reads which datagram is no longer known.
-    lines_broken: bool,
 }
 
 impl Assembler {
@@ -120,13 +121,24 @@ impl Assembler {
         self.returns = seen;
     }
 
-    /// Tells that events between these times were lost, ns.
-    pub fn lost_between(&mut self, from_ns: u64, to_ns: u64) {
-        if self.lost.len() >= WINDOWS_MAX {
-            self.lost.remove(0);
-        }
-        self.lost.push((from_ns, to_ns));
-        self.lines_broken = true;
+    /// Tells that a CPU has lost events from this time on, ns, before the pieces that come after it.
+    pub fn loses(&mut self, cpu: u16, from_ns: u64) {
+        self.losses.open(cpu, from_ns);
+    }
+
+    /// Tells that it has recorded everything again from this time on, ns.
+    pub fn records_again(&mut self, cpu: u16, from_ns: u64) {
+        self.losses.close(cpu, from_ns);
+    }
+
+    /// Tells that probes were passed over between these times, ns, before the pieces of that time.
+    pub fn missed(&mut self, missed: Missed) {
+        self.losses.missed(missed.from_ns, missed.until_ns);
+    }
+
+    /// Tells that probes were changed between these times, ns.
+    pub fn probes_changed(&mut self, from_ns: u64, to_ns: u64) {
+        self.losses.changed(from_ns, to_ns);
     }
 
     /// Tells of a gap, before the pieces that come after it.
@@ -189,8 +201,10 @@ impl Assembler {
         if piece.start_ns.saturating_sub(self.swept_ns) > SWEEP_NS {
             self.sweep(piece.start_ns, done);
         }
-        if std::mem::take(&mut self.lines_broken) {
-            for flight in self.sockets.drain(|_| true) {
+        if self.losses.breaks(piece.start_ns) {
+            // Who reads which datagram is no longer known.
+            for mut flight in self.sockets.drain(|_| true) {
+                flight.incomplete.get_or_insert(Incomplete::Lost);
                 self.finish(Some(flight), done);
             }
             self.close_copied(u64::MAX, done);
@@ -198,14 +212,14 @@ impl Assembler {
         if let [event] = events
             && event.point == SOCK_RECV
         {
-            let copied = self.sockets.returned(event, Here::of(piece));
+            let copied = self.sockets.returned(event, Here::of(piece), &self.losses);
             if !copied.is_empty() {
                 for flight in copied {
                     self.close(Some(flight), done);
                 }
                 return;
             }
-            let (stale, delivered) = self.sockets.received(event, Here::of(piece));
+            let (stale, delivered) = self.sockets.received(event, Here::of(piece), &self.losses);
             for flight in stale {
                 self.finish(Some(flight), done);
             }
@@ -215,6 +229,14 @@ impl Assembler {
         self.release_limbo(piece.cpu, piece.start_ns, done);
         let here = Here::of(piece);
         let mut flight = self.open.remove(&piece.skb);
+        if piece.is_late {
+            self.counters.late += 1;
+            if let Some(open) = &mut flight {
+                open.incomplete.get_or_insert(Incomplete::OutOfOrder);
+            }
+        }
+        let last_ns = events.last().map_or(piece.start_ns, |e| e.at_ns);
+        let lacks = piece.is_alone && self.losses.passed_over(piece.start_ns, last_ns + 1);
         let mut headers = piece.headers;
         let mut bytes = piece.bytes.as_deref();
         for (i, event) in events.iter().enumerate() {
@@ -241,6 +263,9 @@ impl Assembler {
                 self.counters.strays += 1;
                 continue;
             };
+            if lacks {
+                open.incomplete.get_or_insert(Incomplete::Lost);
+            }
             if let Some(headers) = headers.take() {
                 if open.in_tunnel {
                     if wrapped || open.known.is_none() {
@@ -257,7 +282,7 @@ impl Assembler {
                 if !sockets::is_owner(open, event) {
                     continue;
                 }
-                push(open, event, here);
+                push(open, event, here, &self.losses);
                 if !self.exact_reads && sockets::is_datagram(open) {
                     for stale in self.sockets.queue(flight.take(), event) {
                         self.finish(Some(stale), done);
@@ -279,7 +304,7 @@ impl Assembler {
                 };
                 open.end = end;
                 if event.point != CONSUME_SKB {
-                    push(open, event, here);
+                    push(open, event, here, &self.losses);
                 } else if can_go_on_as_another(open) {
                     self.into_limbo(piece.cpu, flight.take(), done);
                     continue;
@@ -291,7 +316,7 @@ impl Assembler {
                 self.close(flight.take(), done);
                 continue;
             }
-            push(open, event, here);
+            push(open, event, here, &self.losses);
         }
         if let Some(flight) = flight {
             self.recent.touch(piece.cpu, &flight);
@@ -365,6 +390,9 @@ impl Assembler {
             {
                 flight.end = End::UnderWay;
             }
+            if flight.incomplete.is_none() {
+                flight.incomplete = self.losses.behind(&flight, now_ns);
+            }
             self.close(Some(flight), &mut done);
         }
     }
@@ -418,6 +446,9 @@ impl Assembler {
     fn finish(&mut self, flight: Option<Box<Flight>>, done: &mut impl FnMut(&Flight)) {
         if let Some(mut flight) = flight {
             flight.end = quiet_end(&flight);
+            if flight.incomplete.is_none() {
+                flight.incomplete = self.losses.behind(&flight, self.now_ns);
+            }
             self.close(Some(flight), done);
         }
     }
@@ -454,11 +485,7 @@ impl Assembler {
         }
     }
 
-    fn emit(&mut self, mut flight: Box<Flight>, done: &mut impl FnMut(&Flight)) {
-        if let (Some(first), Some(last)) = (flight.marks.first(), flight.marks.last()) {
-            flight.incomplete |=
-                self.lost.iter().any(|&(from, to)| first.at_ns <= to && last.at_ns >= from);
-        }
+    fn emit(&mut self, flight: Box<Flight>, done: &mut impl FnMut(&Flight)) {
         if flight.marks.first().is_some_and(|m| m.at_ns < self.since_ns) {
             self.counters.early += 1;
         } else if flight.marks.first().is_some_and(|m| self.began_in_gap(m)) {
@@ -471,7 +498,7 @@ impl Assembler {
 
     /// Keeps a flight's memory.
     fn spare(&mut self, flight: Box<Flight>) {
-        if self.spare.len() < 1024 {
+        if self.spare.len() < 1024 && flight.marks.capacity() <= SPARE_MARKS {
             self.spare.push(flight);
         }
     }
@@ -507,7 +534,10 @@ impl Assembler {
         quietest.select_nth_unstable(many.saturating_sub(1));
         for (_, skb) in &quietest[..many] {
             self.counters.evicted += 1;
-            let flight = self.open.remove(skb);
+            let mut flight = self.open.remove(skb);
+            if let Some(cut) = &mut flight {
+                cut.incomplete.get_or_insert(Incomplete::Cut);
+            }
             self.finish(flight, done);
         }
     }
@@ -525,6 +555,8 @@ pub(super) struct Here {
     left_idle_ns: Option<u64>,
     /// When it took the packet up, where it had something else at hand before, ns.
     resumed_ns: Option<u64>,
+    /// What happened there comes too late to be put in order.
+    is_late: bool,
 }
 
 impl Here {
@@ -532,6 +564,7 @@ impl Here {
         Self {
             cpu: piece.cpu,
             left_idle_ns: piece.left_idle_ns,
+            is_late: piece.is_late,
             resumed_ns: (!piece.at_hand).then_some(piece.start_ns),
         }
     }
@@ -556,9 +589,9 @@ fn can_go_on_as_another(flight: &Flight) -> bool {
         && flight.at.is_some_and(|at| At::ALL.iter().any(|to| copies(at, *to)))
 }
 
-pub(super) fn push(flight: &mut Flight, event: &Event, here: Here) {
+pub(super) fn push(flight: &mut Flight, event: &Event, here: Here, losses: &Losses) {
     if flight.marks.len() >= EVENTS_MAX {
-        flight.incomplete = true;
+        flight.incomplete.get_or_insert(Incomplete::TooLong);
         return;
     }
     let Event { at_ns, point, aux, arg } = *event;
@@ -571,7 +604,18 @@ pub(super) fn push(flight: &mut Flight, event: &Event, here: Here) {
     // A copy or part has just been made of what was at hand.
     let made = flight.shared > 0 && flight.marks.len() == flight.shared;
     let resumed = !made && (left_idle || here.resumed_ns == Some(at_ns));
-    flight.marks.push(Mark { at_ns, arg, point, aux, cpu: here.cpu, left_idle, resumed });
+    let mark = Mark { at_ns, arg, point, aux, cpu: here.cpu, left_idle, resumed };
+    let begins = flight.marks.is_empty() && role(point, aux) == Role::Birth;
+    let lacks = losses.before(flight.marks.last(), &mark, begins);
+    if let Some(why) = lacks.or(here.is_late.then_some(Incomplete::OutOfOrder)) {
+        flight.incomplete.get_or_insert(why);
+    }
+    let at = if here.is_late {
+        flight.marks.partition_point(|m| m.at_ns <= at_ns)
+    } else {
+        flight.marks.len()
+    };
+    flight.marks.insert(at, mark);
 }
 
 fn learn(flight: &mut Flight, headers: Headers) {

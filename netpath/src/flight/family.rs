@@ -62,7 +62,7 @@ impl Families {
         (child.headers, child.translated) = (parent.headers, parent.translated);
         (child.at, child.netns) = (parent.at, parent.netns);
         child.captured.clone_from(&parent.captured);
-        child.incomplete |= parent.incomplete;
+        child.incomplete = child.incomplete.or(parent.incomplete);
         child.ambiguous |= parent.ambiguous;
     }
 

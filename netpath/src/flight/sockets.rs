@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 use super::{
     Flight,
     assemble::{Here, push},
+    loss::Losses,
 };
 use crate::{
     decode::Event,
@@ -116,6 +117,7 @@ impl Sockets {
         &mut self,
         event: &Event,
         here: Here,
+        losses: &Losses,
     ) -> (Vec<Box<Flight>>, Option<Box<Flight>>) {
         let mut stale = Vec::new();
         let sk = ReadyArg::unpack(event.arg).sk;
@@ -135,7 +137,7 @@ impl Sockets {
             self.lines.remove(&sk);
         }
         if let Some(flight) = &mut flight {
-            push(flight, event, here);
+            push(flight, event, here, losses);
             flight.end = super::End::Delivered;
         }
         (stale, flight)
@@ -153,7 +155,12 @@ impl Sockets {
     }
 
     /// A call that receives from a socket returns: the flights that it has copied from.
-    pub(super) fn returned(&mut self, event: &Event, here: Here) -> Vec<Box<Flight>> {
+    pub(super) fn returned(
+        &mut self,
+        event: &Event,
+        here: Here,
+        losses: &Losses,
+    ) -> Vec<Box<Flight>> {
         if self.copied.is_empty() {
             return Vec::new();
         }
@@ -161,7 +168,7 @@ impl Sockets {
         for flight in &mut flights {
             let copied_ns = flight.marks.last().map_or(0, |m| m.at_ns);
             if event.at_ns.saturating_sub(copied_ns) <= RETURNED_NS {
-                push(flight, event, here);
+                push(flight, event, here, losses);
             }
         }
         flights

@@ -61,11 +61,20 @@ pub struct Options {
     pub everything: bool,
 }
 
+/// The ring that this many CPUs fill: so long that a reader that comes every 50 ms finds room left.
+fn ring_bytes(cpus: usize) -> u32 {
+    const EACH: u32 = 1 << 20;
+    const LEAST: u32 = 8 << 20;
+    const MOST: u32 = 64 << 20;
+    let wanted = u32::try_from(cpus).unwrap_or(u32::MAX).saturating_mul(EACH);
+    wanted.clamp(LEAST, MOST).next_power_of_two()
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
             backends: Vec::new(),
-            ring_bytes: 8 << 20,
+            ring_bytes: ring_bytes(aya::util::online_cpus().map_or(1, |cpus| cpus.len())),
             log_kernel: false,
             inert: None,
             calibrate: false,
@@ -73,5 +82,16 @@ impl Default for Options {
             filter_steps: 0,
             everything: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ring_grows_with_the_cpus_that_fill_it_within_reason() {
+        let sizes = [1, 2, 8, 9, 32, 64, 1000].map(|cpus| ring_bytes(cpus) >> 20);
+        assert_eq!(sizes, [8, 8, 8, 16, 32, 64, 64]);
     }
 }

@@ -15,11 +15,10 @@ use super::{
     hooks::{self, Listed, Named},
     object::Object,
     plan::Plan,
-    reader,
     source::Source,
     symbols::Symbols,
 };
-use crate::{hooks::HookKey, netns::Netns, topo::Topology};
+use crate::{clock::now_ns, hooks::HookKey, netns::Netns, topo::Topology};
 
 /// What there was to attach to, cheap to read again.
 #[derive(Debug, Default)]
@@ -104,13 +103,14 @@ impl Tracer {
         if changed.is_empty() && new.is_empty() {
             return Ok(None);
         }
-        let from_ns = reader::now_ns();
         let before = self.served_hops();
         self.seen.modules = modules;
 
         let btf = KernelBtf::load()?;
         let choice = Choice::make(&btf, &self.options);
         let symbols = Symbols::read();
+        // What took longest is done: from here on, until all is attached, marks are missing.
+        let from_ns = now_ns();
         // Our own links must not be taken for others': they go, and come again where they belong.
         let relinked = choice.links && !changed.is_empty();
         let surveyed = if relinked {
@@ -140,7 +140,7 @@ impl Tracer {
         if !now.is_empty() {
             notes.push(format!("measured from now on: {}", now.join(", ")));
         }
-        Ok(Some(Refreshed { notes, unsure: (from_ns, reader::now_ns()) }))
+        Ok(Some(Refreshed { notes, unsure: (from_ns, now_ns()) }))
     }
 
     /// Plans changed hook points anew, and gives them their links.

@@ -3,9 +3,14 @@
 //! Chunks arrive in the ring when they are full. What a CPU has written since is read in place
 //! through a shared mapping, with no system call and without disturbing the CPU: cells below the
 //! count are never written again in the same chunk, and the chunk's number says whether it still is
-//! the same. When the chunk then arrives in the ring, what was read already is left out.
+//! the same. When the chunk then arrives in the ring, what was read already is left out ([`stitch`]).
+//! Up to when everything has been read, and can be put in order, [`settled`] knows.
+
+mod settled;
+mod stitch;
 
 use std::{
+    hint::spin_loop,
     num::NonZeroUsize,
     os::fd::AsFd as _,
     ptr::NonNull,
@@ -16,26 +21,21 @@ use aya::{
     maps::{Map, MapData, RingBuf},
     util::nr_cpus,
 };
-use netpath_common::wire::{
-    CHUNK_ALONE, CHUNK_BYTES, CHUNK_CELLS, Cell, ChunkHeader, CpuBuffer, KIND_SKB, Skb, following,
-};
-use nix::{
-    sys::mman::{MapFlags, ProtFlags, mmap, munmap},
-    time::{ClockId, clock_gettime},
-};
+use netpath_common::wire::{CHUNK_ALONE, CHUNK_CELLS, ChunkHeader, CpuBuffer};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
+use self::{
+    settled::Settled,
+    stitch::{CELL, Stitch},
+};
 use super::{KernelError, object::Object};
-use crate::{
-    decode::{header_bytes, u16_at},
-    sample::Births,
-};
+use crate::{clock::now_ns, sample::Births};
 
-/// How far back the watermark stays behind the clock, ns: an event can have taken its time and not
-/// yet been written.
-const LAG_NS: u64 = 2_000_000;
-
-const CELL: usize = size_of::<Cell>();
-const HEADER: usize = size_of::<ChunkHeader>();
+/// How often it is looked whether a program has finished that was writing: an event takes a fraction of
+/// a microsecond.
+const LOOKS: usize = 500;
+/// How often a chunk is copied anew that was sent meanwhile.
+const COPIES: usize = 3;
 
 /// What a poll has brought.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,23 +47,14 @@ pub struct Polled {
     pub bytes: usize,
 }
 
-/// How much of a CPU's chunk was read in place.
-#[derive(Clone, Copy, Debug, Default)]
-struct Read {
-    seq: u32,
-    cells: usize,
-    /// The sk_buff cell in force after these cells.
-    skb: Option<Cell>,
-}
-
 pub(super) struct Reader {
     ring: RingBuf<MapData>,
     ring_bytes: usize,
     cpus: Cpus,
-    /// Per CPU, what was read of chunks that have not arrived in the ring: at most the previous
-    /// one and the one at hand.
-    read: Vec<Vec<Read>>,
-    scratch: Vec<u8>,
+    /// By CPU, what was given of its chunks.
+    stitches: Vec<Stitch>,
+    /// By CPU, up to when everything that it has recorded was given.
+    settled: Settled,
 }
 
 impl Reader {
@@ -71,28 +62,27 @@ impl Reader {
         let cpus = Cpus::map(object.take_map("CPUS")?)?;
         let ring = RingBuf::try_from(object.take_map("RING")?)
             .map_err(|e| KernelError::Object(format!("RING: {e}")))?;
-        let read = vec![Vec::new(); cpus.count];
-        Ok(Self { ring, ring_bytes: ring_bytes as usize, cpus, read, scratch: Vec::new() })
+        let stitches = (0..cpus.count).map(|_| Stitch::default()).collect();
+        let settled = Settled::new(cpus.count);
+        Ok(Self { ring, ring_bytes: ring_bytes as usize, cpus, stitches, settled })
     }
 
-    /// Gives everything that has been recorded to `chunk`, in chunks that stand alone.
+    /// Gives everything that has been recorded to `chunk`, in chunks that stand alone, those of a CPU in
+    /// their order.
     pub(super) fn poll(&mut self, mut chunk: impl FnMut(&[u8])) -> Polled {
-        let watermark_ns = now_ns().saturating_sub(LAG_NS);
+        let now_ns = now_ns();
         let mut bytes = 0;
+        let mut count = |chunk: &mut dyn FnMut(&[u8]), given: &[u8]| {
+            bytes += given.len();
+            chunk(given);
+        };
+        let mut chunk = |given: &[u8]| count(&mut chunk, given);
         // In this order nothing is missed: what leaves a CPU's chunk after it was looked at is in
         // the ring by the time that the ring is read.
-        for cpu in 0..self.cpus.count {
-            let Some((header, cells)) = self.cpus.snapshot(cpu, &mut self.scratch) else {
-                continue;
-            };
-            let read = &mut self.read[cpu];
-            let before = read.iter().find(|r| r.seq == header.seq).copied().unwrap_or_default();
-            let now = cells.len() / CELL;
-            if now > before.cells {
-                let after = emit(&header, &cells[before.cells * CELL..], before.skb, &mut chunk);
-                bytes += (now - before.cells) * CELL;
-                read.retain(|r| r.seq != header.seq);
-                read.push(Read { seq: header.seq, cells: now, skb: after });
+        for (cpu, stitch) in self.stitches.iter_mut().enumerate() {
+            self.settled.looks(cpu, self.cpus.is_quiet(cpu));
+            if let Some((header, cells)) = self.cpus.snapshot(cpu, stitch.spare()) {
+                stitch.looked(header, cells);
             }
         }
         // As much as the ring can hold was there when this poll began. What has come since is later
@@ -102,28 +92,21 @@ impl Reader {
             && let Some(item) = self.ring.next()
         {
             left = left.saturating_sub(item.len());
-            bytes += item.len();
             let Ok(header) = crate::decode::header(&item) else {
                 chunk(&item);
                 continue;
             };
-            let read = match self.read.get_mut(usize::from(header.cpu)) {
-                Some(read) if header.flags & CHUNK_ALONE == 0 => read,
-                _ => {
-                    chunk(&item);
-                    continue;
+            match self.stitches.get_mut(usize::from(header.cpu)) {
+                Some(stitch) if header.flags & CHUNK_ALONE == 0 => {
+                    stitch.arrived(&header, &item, &mut chunk);
                 }
-            };
-            let done = read.iter().find(|r| r.seq == header.seq).copied();
-            read.retain(|r| r.seq.wrapping_sub(header.seq).cast_signed() > 0);
-            match done {
-                Some(done) => {
-                    let rest = item.get(HEADER + done.cells * CELL..).unwrap_or_default();
-                    emit(&header, rest, done.skb, &mut chunk);
-                }
-                None => chunk(&item),
+                _ => chunk(&item),
             }
         }
+        for (cpu, stitch) in self.stitches.iter_mut().enumerate() {
+            self.settled.given(cpu, stitch.give(&mut chunk), now_ns);
+        }
+        let watermark_ns = self.settled.watermark_ns(now_ns);
         Polled { watermark_ns, fill: bytes as f64 / self.ring_bytes as f64, bytes }
     }
 }
@@ -141,57 +124,6 @@ impl Reader {
             }
         })
     }
-}
-
-/// Gives `cells` as a chunk of their own, led by the sk_buff cell that is in force, and returns the
-/// one in force after them.
-fn emit(
-    header: &ChunkHeader,
-    cells: &[u8],
-    skb: Option<Cell>,
-    chunk: &mut impl FnMut(&[u8]),
-) -> Option<Cell> {
-    if cells.is_empty() {
-        return skb;
-    }
-    let mut out = Vec::with_capacity(CHUNK_BYTES);
-    let lead = skb.filter(|_| u16_at(cells, 0) != KIND_SKB);
-    let count = cells.len() / CELL + usize::from(lead.is_some());
-    let header = ChunkHeader { cells: u16::try_from(count).unwrap_or(0), ..*header };
-    out.extend_from_slice(&header_bytes(&header));
-    if let Some(lead) = lead {
-        out.extend_from_slice(&lead);
-    }
-    out.extend_from_slice(cells);
-    chunk(&out);
-    last_skb(cells).or(skb)
-}
-
-/// The last sk_buff cell, without the lengths: those belong to the headers that follow it.
-fn last_skb(cells: &[u8]) -> Option<Cell> {
-    let mut at = 0;
-    let mut last = None;
-    while at + CELL <= cells.len() {
-        let mut cell: Cell = [0; CELL];
-        cell.copy_from_slice(&cells[at..at + CELL]);
-        at += (1 + following(&cell)) * CELL;
-        if u16_at(&cell, 0) == KIND_SKB {
-            cell[2..8].fill(0);
-            last = Some(cell);
-        }
-    }
-    last
-}
-
-const _: () =
-    assert!(std::mem::offset_of!(Skb, gso_segs) == 2 && std::mem::offset_of!(Skb, addr) == 8);
-
-/// `CLOCK_MONOTONIC`, the clock of the events.
-pub(super) fn now_ns() -> u64 {
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC)
-        .unwrap_or_else(|_| nix::sys::time::TimeSpec::new(0, 0));
-    u64::try_from(now.tv_sec()).unwrap_or(0) * 1_000_000_000
-        + u64::try_from(now.tv_nsec()).unwrap_or(0)
 }
 
 /// The CPUs' buffers, mapped for reading.
@@ -238,17 +170,31 @@ impl Cpus {
         }
     }
 
-    /// Copies a CPU's unfinished cells to `scratch`; `None` where the chunk was sent meanwhile.
-    fn snapshot<'s>(
-        &self,
-        cpu: usize,
-        scratch: &'s mut Vec<u8>,
-    ) -> Option<(ChunkHeader, &'s [u8])> {
+    /// Whether what this CPU has recorded so far is all written. It need not be where the program that
+    /// was at it does not get on: its task, or the virtual machine's CPU, waits for others.
+    fn is_quiet(&self, cpu: usize) -> bool {
+        debug_assert!(cpu < self.count);
+        (0..LOOKS).any(|_| {
+            // SAFETY: within the mapping; the kernel writes concurrently, hence a volatile read.
+            let busy = unsafe { (&raw const (*self.base.as_ptr().add(cpu)).busy).read_volatile() };
+            spin_loop();
+            busy == 0
+        })
+    }
+
+    /// Copies a CPU's unfinished cells to `into`; `None` where the chunk was sent meanwhile, again and
+    /// again.
+    fn snapshot(&self, cpu: usize, mut into: Vec<u8>) -> Option<(ChunkHeader, Vec<u8>)> {
+        (0..COPIES).find_map(|_| self.copy(cpu, &mut into)).map(|header| (header, into))
+    }
+
+    fn copy(&self, cpu: usize, into: &mut Vec<u8>) -> Option<ChunkHeader> {
         debug_assert!(cpu < self.count);
         // SAFETY: within the mapping; the kernel writes concurrently, hence volatile reads, and
         // the number that is compared again below.
         unsafe {
             let buffer = self.base.as_ptr().add(cpu);
+            fence(Ordering::Acquire);
             let seq = (&raw const (*buffer).header.seq).read_volatile();
             fence(Ordering::Acquire);
             let cells = usize::from((&raw const (*buffer).header.cells).read_volatile());
@@ -262,17 +208,16 @@ impl Cpus {
                 cells: u16::try_from(cells).unwrap_or(0),
                 abi: (&raw const (*buffer).header.abi).read_volatile(),
                 flags: 0,
-                reserved: 0,
+                reserved: (&raw const (*buffer).header.reserved).read_volatile(),
             };
-            scratch.resize(cells * CELL, 0);
-            std::ptr::copy_nonoverlapping(
-                (&raw const (*buffer).cells).cast::<u8>(),
-                scratch.as_mut_ptr(),
-                cells * CELL,
-            );
+            into.clear();
+            let words = (&raw const (*buffer).cells).cast::<u64>();
+            for word in 0..cells * (CELL / size_of::<u64>()) {
+                into.extend_from_slice(&words.add(word).read_volatile().to_ne_bytes());
+            }
             fence(Ordering::Acquire);
             let again = (&raw const (*buffer).header.seq).read_volatile();
-            (seq == again && cells > 0).then_some((header, scratch.as_slice()))
+            (seq == again).then_some(header)
         }
     }
 }

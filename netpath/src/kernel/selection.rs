@@ -14,9 +14,9 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use super::{
     KernelError, Tracer,
     object::{ControlPod, Object, ProgramPod},
-    reader,
 };
 use crate::{
+    clock::Moment,
     hooks::HookKey,
     sample::{Births, By, Lateness, RATE_ALL},
     serving::Source as Served,
@@ -75,7 +75,7 @@ impl Tracer {
         self.open(false)?;
         self.want(topology)?;
         self.open(true)?;
-        self.since_ns = reader::now_ns();
+        self.since = Moment::now();
         Ok(())
     }
 

@@ -77,7 +77,7 @@ impl Listeners {
             self.answer((tuple.reversed(), headers.ack.wrapping_sub(1)), out);
             return false;
         }
-        let reached = flight.end == End::Reached && !flight.incomplete;
+        let reached = flight.end == End::Reached && flight.incomplete.is_none();
         let key = (flight.translated.unwrap_or(tuple), headers.seq);
         if !reached || self.answered.contains(&key) || !self.sees_answer(&headers, key.0) {
             return false;

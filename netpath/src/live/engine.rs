@@ -6,7 +6,7 @@ use std::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError, Sender},
     },
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use nix::time::{ClockId, clock_gettime};
@@ -18,7 +18,8 @@ use super::{
     surroundings::Surroundings,
 };
 use crate::{
-    decode::Gap,
+    clock::Moment,
+    decode::{Gap, Missed},
     facts::{self, Facts},
     kernel::Tracer,
     ledger::Ledger,
@@ -40,6 +41,9 @@ const FILL_LOW: f64 = 0.05;
 const REFRESH_EVERY: Duration = Duration::from_secs(1);
 /// The namespaces' counters are entered and read at most this often while tracing.
 const FACTS_EVERY: Duration = Duration::from_secs(5);
+
+/// Notes of what came and went that are kept.
+const NOTES_MAX: usize = 200;
 
 /// What a trace begins with.
 pub struct Attached {
@@ -98,6 +102,8 @@ pub(super) struct Engine {
     /// For how long nothing was attached before the ledger began.
     paused_before: Duration,
     notes: Vec<String>,
+    /// Notes beyond [`NOTES_MAX`].
+    unkept_notes: u64,
     /// CPU time that the process had used when the ledger began, ns.
     cpu_before_ns: u64,
     /// What was last read of the namespaces, and when.
@@ -106,6 +112,11 @@ pub(super) struct Engine {
     /// When was last looked for what can be attached to by now.
     refreshed: Instant,
     budgeted: Option<Budgeted>,
+    /// Chunks of programs that had interrupted others, when that was last looked at, and how often probes had
+    /// been passed over by then, and when it was, ns.
+    alone: u64,
+    passed_over: u64,
+    looked_ns: u64,
     /// Where only some packets are drawn: which of the others are late.
     tail: Option<Tail>,
     rules: RuleWatch,
@@ -124,7 +135,11 @@ impl Engine {
         let now = Instant::now();
         let facts = session.facts.clone();
         let rules = RuleWatch::new(&facts);
+        let (passed_over, looked_ns) = (tracer.passed_over(), session.since_ns);
         Self {
+            alone: 0,
+            passed_over,
+            looked_ns,
             tracer,
             session,
             writer,
@@ -137,6 +152,7 @@ impl Engine {
             births_before: Births::default(),
             paused_before: Duration::ZERO,
             notes: Vec::new(),
+            unkept_notes: 0,
             cpu_before_ns: own_cpu_ns(),
             facts,
             facts_at: now,
@@ -210,6 +226,19 @@ impl Engine {
                 writer.chunk(chunk);
             }
         });
+        if pipeline.alone > self.alone {
+            // Programs were interrupted: the kernel may have passed over some of them meanwhile.
+            self.alone = pipeline.alone;
+            let (passed_over, now_ns) = (tracer.passed_over(), tracer.now_ns());
+            if passed_over > self.passed_over {
+                let chunk = Missed { from_ns: self.looked_ns, until_ns: now_ns }.chunk();
+                pipeline.chunk(&chunk);
+                if let Some(writer) = writer {
+                    writer.chunk(&chunk);
+                }
+            }
+            (self.passed_over, self.looked_ns) = (passed_over, now_ns);
+        }
         pipeline.advance(polled.watermark_ns, &mut self.ledger);
         if let Some(writer) = writer {
             writer.advance(polled.watermark_ns)?;
@@ -287,10 +316,10 @@ impl Engine {
                 return Ok(());
             }
         };
-        for note in &news.notes {
+        for note in news.notes {
             tracing::info!("{note}");
+            self.note(note);
         }
-        self.notes.extend(news.notes);
         self.session.refreshed(self.tracer.plan(), self.tracer.serving(), news.unsure);
         if let Some(writer) = &mut self.writer {
             writer.session(&self.session)?;
@@ -312,20 +341,29 @@ impl Engine {
         }
         for note in news.notes {
             tracing::warn!("{note}; tracing goes on");
-            self.notes.push(note);
+            self.note(note);
         }
         if news.followed {
             self.attach_news()?;
             if let Err(error) = self.tracer.follow(&self.session.topology) {
                 let note = format!("what is new on the path is not traced: {error}");
                 tracing::warn!("{note}");
-                self.notes.push(note);
+                self.note(note);
             }
         }
         if news.followed || news.renamed {
             self.know()?;
         }
         Ok(())
+    }
+
+    /// Keeps a note; of very many, the first ones.
+    fn note(&mut self, note: String) {
+        if self.notes.len() < NOTES_MAX {
+            self.notes.push(note);
+        } else {
+            self.unkept_notes += 1;
+        }
     }
 
     /// Tells everybody what is known of the path by now.
@@ -341,9 +379,7 @@ impl Engine {
     fn reset(&mut self) {
         self.ledger = Ledger::of(&self.session);
         self.since = Instant::now();
-        self.session.since_ns = self.tracer.now_ns();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.session.started_unix_ns = u64::try_from(now.as_nanos()).unwrap_or(0);
+        self.session.begun(Moment::now());
         // Read only now: what is on its way to the ledger has been counted by the kernel before, so that
         // the two can't be compared.
         self.read_facts();
@@ -372,6 +408,8 @@ impl Engine {
             }
         }
         lost.retain(|_, n| *n > 0);
+        let more = (self.unkept_notes > 0)
+            .then(|| format!("{} more notes of this sort were not kept", self.unkept_notes));
         Ending {
             paused_ns: u64::try_from(self.paused().saturating_sub(self.paused_before).as_nanos())
                 .unwrap_or(u64::MAX),
@@ -385,7 +423,7 @@ impl Engine {
             rules: BTreeMap::new(),
             rule_sets: BTreeMap::new(),
             functions: self.ledger.functions.clone(),
-            notes: self.notes.clone(),
+            notes: self.notes.iter().cloned().chain(more).collect(),
         }
     }
 
@@ -410,6 +448,7 @@ impl Engine {
         self.name_functions();
         let mut ending = self.ending();
         ending.notes.extend(self.pipeline.notes());
+        self.ledger.accounting = self.pipeline.accounting();
         let begun = Instant::now();
         // Lent: they can be large.
         ending.rule_sets = std::mem::take(&mut self.rules.histories);
@@ -445,6 +484,7 @@ impl Engine {
             None => 0,
         };
         ending.notes.extend(self.ledger.notes().into_iter().chain(self.pipeline.notes()));
+        self.ledger.accounting = self.pipeline.accounting();
         let snapshot = snapshot::build(&mut self.ledger, &self.session, &ending);
         Ok(Done {
             snapshot: Some(Arc::new(snapshot)),

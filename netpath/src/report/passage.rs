@@ -22,7 +22,7 @@ pub struct Passage {
     /// The flight's number.
     pub seq: u64,
     /// When it began, since the epoch. Differences are exact to a nanosecond; the date is that of
-    /// the recording's begin.
+    /// the recording's begin, of which both clocks are known.
     pub start: Duration,
     /// The same on the events' clock, ns.
     pub start_ns: u64,
@@ -84,8 +84,8 @@ pub fn of(flight: &Flight, ledger: &mut Ledger, session: &Session) -> Option<Pas
 }
 
 fn end(flight: &Flight, sort: Option<Sort>, session: &Session) -> String {
-    if flight.incomplete {
-        return "incomplete: events of it were lost".to_owned();
+    if let Some(why) = flight.incomplete {
+        return format!("incomplete: {}", why.words());
     }
     match flight.end {
         End::Delivered => "delivered".to_owned(),

@@ -11,6 +11,7 @@ use netpath::{
         traffic::{Load, Sizes, Traffic},
     },
     snapshot::Snapshot,
+    view::units::count,
 };
 use nix::sys::signal::Signal;
 
@@ -118,8 +119,10 @@ fn a_recording_tells_the_same_as_the_trace() {
     let snapshot: Snapshot = serde_json::from_slice(&report.stdout).unwrap();
     assert!(snapshot.packets.complete > 100, "{:?}", snapshot.packets);
     assert_eq!(snapshot.iface, "veth0");
+    // What the trace itself has counted, it says at its end.
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains(" packets, "), "{said}");
+    let traced = format!("netpath: {} packets, ", count(snapshot.packets.seen));
+    assert!(said.contains(&traced), "{traced}: {said}");
     let events: u64 = snapshot.paths.iter().flat_map(|p| &p.hops).map(|h| h.count).sum();
     assert!(size < events * 15, "{size} bytes for {events} events");
 }

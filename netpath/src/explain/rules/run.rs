@@ -99,20 +99,21 @@ pub(super) fn probe_cost(scene: &Scene) -> Option<Hit> {
 
 pub(super) fn incomplete(snapshot: &Snapshot) -> Option<Hit> {
     let p = &snapshot.packets;
-    if snapshot.lost_events == 0 && (p.incomplete as f64) < SOME * p.sampled.max(1) as f64 {
+    // Those that are incomplete for other reasons would be so with fewer events as well.
+    let lacking = p.incomplete_why.lost + p.incomplete_why.out_of_order;
+    if snapshot.lost_events == 0 && (lacking as f64) < SOME * p.sampled.max(1) as f64 {
         return None;
     }
     let text = format!(
-        "{} events were lost, {} of {} packets are incomplete",
-        count(snapshot.lost_events),
-        count(p.incomplete),
+        "{} lost; {} of {} packets are incomplete for that",
+        match snapshot.lost_events {
+            1 => "1 event was".to_owned(),
+            n => format!("{} events were", count(n)),
+        },
+        count(lacking),
         count(p.seen)
     );
-    Some(
-        Hit::new(0.0, text)
-            .with("lost_events", snapshot.lost_events)
-            .with("incomplete", p.incomplete),
-    )
+    Some(Hit::new(0.0, text).with("lost_events", snapshot.lost_events).with("incomplete", lacking))
 }
 
 pub(super) fn clock(snapshot: &Snapshot) -> Option<Hit> {

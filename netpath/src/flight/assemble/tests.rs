@@ -30,7 +30,7 @@ fn a_request_is_one_flight_from_socket_to_reader() {
     assert_eq!(flights.len(), 1);
     assert_eq!(flights[0].end, End::Delivered);
     assert_eq!(flights[0].marks.len(), request().len() + 1);
-    assert!(!flights[0].incomplete);
+    assert_eq!(flights[0].incomplete, None);
 }
 
 #[test]
@@ -243,19 +243,207 @@ fn silence_closes_a_flight() {
     assert_eq!((ended, pipeline.assembler().open()), (1, 1));
 }
 
+/// By sk_buff, why flights are incomplete.
+fn whys(flights: &[Flight]) -> Vec<(u64, Option<Incomplete>)> {
+    let mut whys: Vec<_> = flights.iter().map(|f| (f.skb, f.incomplete)).collect();
+    whys.sort_unstable_by_key(|(skb, _)| *skb);
+    whys
+}
+
 #[test]
-fn loss_makes_flights_under_way_incomplete() {
-    let one =
-        Chunk::new(0, 0, 1_000).skb(0xa0, Some(&headers(1))).event(at_dev(NETIF_RECEIVE, VETH0), 0);
-    let two = Chunk::new(0, 2, 9_000)
-        .lost(10)
-        .skb(0xa0, None)
-        .event(at_dev(NET_DEV_QUEUE, UP0), 10)
+fn losses_come_after_the_last_event_of_their_chunk() {
+    let out = at_hook(CLIENT_ETH0, Hook::Output, 0);
+    let sent = [at_dev(NET_DEV_START, UP0), at_dev(NET_DEV_XMIT, UP0)];
+    let h = headers(1);
+    // Chunk 1 is the one that says so: what passed before its end has lost nothing.
+    let chunks = [
+        Chunk::new(0, 0, 1_000).skb(0xa0, Some(&h)).event(out, 10).events(&sent, 10),
+        Chunk::new(0, 1, 2_000)
+            .lost(10)
+            .skb(0xb0, Some(&h))
+            .event(out, 10)
+            .events(&sent, 10)
+            .skb(0xc0, Some(&h))
+            .event(out, 10),
+        // The losses' end: who began before it lacks events, who begins here does not.
+        Chunk::new(0, 2, 9_000)
+            .lost(10)
+            .skb(0xc0, None)
+            .events(&sent, 10)
+            .skb(0xd0, Some(&h))
+            .event(out, 10)
+            .events(&sent, 10),
+    ];
+    let lost = Some(Incomplete::Lost);
+    assert_eq!(whys(&fly(&chunks)), [(0xa0, None), (0xb0, None), (0xc0, lost), (0xd0, None)]);
+}
+
+#[test]
+fn a_cpus_losses_are_those_packets_that_it_had() {
+    let out = at_hook(CLIENT_ETH0, Hook::Output, 0);
+    let sent = [at_dev(NET_DEV_START, UP0), at_dev(NET_DEV_XMIT, UP0)];
+    let h = headers(1);
+    let chunks = [
+        Chunk::new(0, 0, 1_000).lost(3).skb(0xa0, Some(&h)).event(out, 10),
+        Chunk::new(1, 0, 1_000)
+            .skb(0xb0, Some(&h))
+            .event(out, 10)
+            .skb(0xe0, None)
+            .event(out, 5_000),
+        Chunk::new(0, 1, 5_000).lost(3).skb(0xa0, None).events(&sent, 10),
+        Chunk::new(1, 1, 7_000).skb(0xb0, None).events(&sent, 10),
+    ];
+    let flights = fly(&chunks);
+    assert_eq!(whys(&flights)[..2], [(0xa0, Some(Incomplete::Lost)), (0xb0, None)]);
+}
+
+#[test]
+fn what_interrupting_programs_lost_is_a_loss_too() {
+    let out = at_hook(CLIENT_ETH0, Hook::Output, 0);
+    let sent = [at_dev(NET_DEV_START, UP0), at_dev(NET_DEV_XMIT, UP0)];
+    let chunks = [
+        Chunk::new(0, 0, 1_000)
+            .skb(0xa0, Some(&headers(1)))
+            .event(out, 10)
+            .skb(0xb0, Some(&headers(2)))
+            .event(out, 10),
+        // Some time since then.
+        Chunk::new(0, 1, 5_000).lost_alone(1).skb(0xa0, None).events(&sent, 10),
+        Chunk::new(0, 2, 7_000)
+            .lost_alone(1)
+            .skb(0xc0, Some(&headers(3)))
+            .event(out, 10)
+            .events(&sent, 10),
+    ];
+    let lost = Some(Incomplete::Lost);
+    // The second one is under way yet.
+    assert_eq!(whys(&fly(&chunks)), [(0xa0, lost), (0xb0, None), (0xc0, None)]);
+}
+
+#[test]
+fn a_packet_that_fell_silent_in_a_loss_is_incomplete_unless_nothing_more_was_to_come() {
+    let received = |payload: u32| {
+        let h = Headers { payload, ..headers(1) };
+        let chunks = [
+            Chunk::new(0, 0, 1_000)
+                .skb(0xa0, Some(&h))
+                .event(at_dev(NETIF_RECEIVE, SERVER_ETH0), 10)
+                .event(at_hook(SERVER_ETH0, Hook::Input, 0), 10)
+                .lost(1),
+            Chunk::new(0, 1, 9_000)
+                .lost(1)
+                .skb(0xb0, Some(&headers(2)))
+                .event(at_dev(NET_DEV_QUEUE, UP0), 0),
+        ];
+        whys(&fly(&chunks))[0].1
+    };
+    assert_eq!(received(100), Some(Incomplete::Lost));
+    // An acknowledgment is read by nobody.
+    assert_eq!(received(0), None);
+}
+
+#[test]
+fn where_probes_were_passed_over_those_packets_may_lack_marks_that_interrupted_others() {
+    let out = at_hook(CLIENT_ETH0, Hook::Output, 0);
+    let sent = [at_dev(NET_DEV_START, UP0), at_dev(NET_DEV_XMIT, UP0)];
+    let h = headers(1);
+    let fly = |missed: Missed| {
+        let mut pipeline = Pipeline::default();
+        pipeline.chunk(&missed.chunk());
+        let plain = Chunk::new(0, 0, 1_000).skb(0xa0, Some(&h)).event(out, 10).events(&sent, 10);
+        let alone = Chunk::new(0, 0, 1_005).alone().skb(0xb0, Some(&headers(2))).event(out, 10);
+        let then = Chunk::new(0, 1, 2_000).skb(0xb0, None).events(&sent, 10);
+        for chunk in [plain, alone, then] {
+            pipeline.chunk(&chunk.bytes());
+        }
+        let mut flights = Vec::new();
+        pipeline.finish_with(|f| flights.push(f.clone()));
+        whys(&flights)
+    };
+    let lost = Some(Incomplete::Lost);
+    assert_eq!(fly(Missed { from_ns: 900, until_ns: 1_900 }), [(0xa0, None), (0xb0, lost)]);
+    assert_eq!(fly(Missed { from_ns: 1_900, until_ns: 2_900 }), [(0xa0, None), (0xb0, None)]);
+}
+
+#[test]
+fn changes_to_the_probes_are_told_from_losses() {
+    let out = at_hook(CLIENT_ETH0, Hook::Output, 0);
+    let sent = [at_dev(NET_DEV_START, UP0), at_dev(NET_DEV_XMIT, UP0)];
+    let mut pipeline = Pipeline::default();
+    pipeline.unsure((1_500, 1_600));
+    let chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&headers(1)))
+        .event(out, 1_000)
+        .events(&sent, 10)
         .skb(0xb0, Some(&headers(2)))
-        .event(at_dev(NETIF_RECEIVE, VETH0), 0);
-    let flights = fly(&[one, two]);
-    let states: Vec<_> = flights.iter().map(|f| (f.skb, f.incomplete)).collect();
-    assert_eq!(states, [(0xa0, true), (0xb0, false)]);
+        .event(out, 10)
+        .events(&sent, 10);
+    pipeline.chunk(&chunk.bytes());
+    let mut flights = Vec::new();
+    pipeline.finish_with(|f| flights.push(f.clone()));
+    assert_eq!(whys(&flights), [(0xa0, Some(Incomplete::ProbesChanged)), (0xb0, None)]);
+}
+
+#[test]
+fn a_packet_that_goes_round_until_its_hop_limit_is_used_up_is_whole_and_a_longer_one_is_said_to_be_too_long()
+ {
+    // A host that forwards it has two dozen events of it.
+    let (mut flight, losses) = (Flight::default(), Losses::default());
+    let here = Here { cpu: 0, left_idle_ns: None, resumed_ns: None, is_late: false };
+    let (point, aux, arg) = at_dev(NETIF_RECEIVE, VETH0);
+    let mut add = |events: usize| {
+        for at_ns in 0..events as u64 {
+            push(&mut flight, &Event { at_ns, point, aux, arg }, here, &losses);
+        }
+        (flight.marks.len(), flight.incomplete)
+    };
+    assert_eq!(add(64 * 24), (64 * 24, None));
+    assert_eq!(add(64 * 24), (EVENTS_MAX, Some(Incomplete::TooLong)));
+}
+
+#[test]
+fn packets_whose_end_is_not_waited_for_are_incomplete() {
+    let mut assembler = Assembler::default();
+    let mut cut = 0;
+    for i in 0..=OPEN_MAX as u64 {
+        let piece = Piece {
+            skb: 0x100 + i,
+            start_ns: i,
+            headers: Some(Headers { seq: u32::try_from(i + 1).unwrap(), ..headers(1) }),
+            count: 1,
+            ..Piece::default()
+        };
+        let (point, aux, arg) = at_dev(NETIF_RECEIVE, SERVER_ETH0);
+        let event = Event { at_ns: i, point, aux, arg };
+        assembler.piece(&piece, &[event], &mut |f: &Flight| {
+            assert_eq!(f.incomplete, Some(Incomplete::Cut));
+            cut += 1;
+        });
+    }
+    assert_eq!((cut, assembler.counters().evicted), (OPEN_MAX / 16, OPEN_MAX as u64 / 16));
+}
+
+#[test]
+fn what_comes_too_late_is_put_in_its_place_and_makes_its_flight_incomplete() {
+    let first = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&headers(1)))
+        .event(at_hook(CLIENT_ETH0, Hook::Output, 0), 100)
+        .skb(0xb0, Some(&headers(2)))
+        .event(at_hook(CLIENT_ETH0, Hook::Output, 0), 100);
+    let then = Chunk::new(0, 1, 5_000).skb(0xa0, None).event(at_dev(NET_DEV_START, UP0), 10);
+    // Another CPU was at it before, and did not get on.
+    let late = Chunk::new(1, 0, 3_000).skb(0xa0, None).event(at_dev(NET_DEV_QUEUE, UP0), 10);
+    let mut pipeline = Pipeline::default();
+    let mut flights = Vec::new();
+    for (chunk, watermark_ns) in [(first, 2_000), (then, 6_000), (late, 7_000)] {
+        pipeline.chunk(&chunk.bytes());
+        pipeline.advance_with(watermark_ns, |f| flights.push(f.clone()));
+    }
+    pipeline.finish_with(|f| flights.push(f.clone()));
+    assert_eq!(whys(&flights), [(0xa0, Some(Incomplete::OutOfOrder)), (0xb0, None)]);
+    let marks = &flights.iter().find(|f| f.skb == 0xa0).unwrap().marks;
+    assert!(marks.is_sorted_by_key(|m| m.at_ns), "{marks:?}");
+    assert_eq!(pipeline.accounting().late_pieces, 1);
 }
 
 fn queued(cpu: u16, skb: u64, start_ns: u64, id: u16, queued: u32) -> Chunk {
@@ -396,7 +584,7 @@ proptest! {
         let mut now = 0;
         for (skb, point, aux, arg, ns) in events {
             now += ns;
-            let piece = Piece { skb, cpu: 0, start_ns: now, first: 0, count: 1, headers: None, bytes: None, left_idle_ns: None, at_hand: false };
+            let piece = Piece { skb, cpu: 0, start_ns: now, first: 0, count: 1, headers: None, bytes: None, left_idle_ns: None, at_hand: false, is_late: false, is_alone: false };
             let event = Event { at_ns: now, point, aux, arg };
             assembler.piece(&piece, &[event], &mut |f: &Flight| {
                 ended += 1;

@@ -15,7 +15,7 @@ pub(crate) fn trust(s: &Snapshot) -> Vec<(&'static str, String)> {
         (
             "coverage",
             format!(
-                "{} seen, {} recorded: {} complete ({}{}), {}, {} incomplete, {} vanished{}",
+                "{} seen, {} recorded: {} complete ({}{}), {}, {} incomplete{}, {} vanished{}",
                 count(p.seen),
                 count(p.sampled),
                 count(p.complete),
@@ -26,6 +26,7 @@ pub(crate) fn trust(s: &Snapshot) -> Vec<(&'static str, String)> {
                 },
                 dropped(p),
                 count(p.incomplete),
+                incomplete_why(s),
                 count(p.vanished),
                 match p.ambiguous {
                     0 => String::new(),
@@ -35,6 +36,11 @@ pub(crate) fn trust(s: &Snapshot) -> Vec<(&'static str, String)> {
         ),
         ("lost", lost(s)),
     ];
+    let aside: Vec<String> =
+        s.accounting.each().map(|(n, what)| format!("{} {what}", count(n))).collect();
+    if !aside.is_empty() {
+        rows.push(("set aside", format!("{}; in no other figure", aside.join(", "))));
+    }
     if p.negative > 0 {
         let words = format!("{} between CPUs, counted as they are", count(p.negative));
         rows.push(("negative times", words));
@@ -138,6 +144,13 @@ pub(crate) fn complete(s: &Snapshot) -> String {
         return percent(share);
     }
     format!("{:.1} %", (share * 1000.0).floor() / 10.0)
+}
+
+/// Why packets are incomplete, in parentheses.
+fn incomplete_why(s: &Snapshot) -> String {
+    let why = s.packets.incomplete_why.each().into_iter().filter(|(n, _)| *n > 0);
+    let why: Vec<String> = why.map(|(n, what)| format!("{}: {what}", count(n))).collect();
+    if why.is_empty() { String::new() } else { format!(" ({})", why.join(", ")) }
 }
 
 /// Events lost, and where.
