@@ -97,6 +97,8 @@ pub struct Situation {
     pub side: Option<Side>,
     /// The device is one that the packet's path leads through.
     pub on_path: bool,
+    /// The device's own statistics count the packet here, on this side.
+    pub counted: bool,
     /// From here on a bridge handles the packet, or no bridge does.
     pub bridged: Option<bool>,
     /// The packet leaves its device here, for one in any namespace.
@@ -120,6 +122,7 @@ impl Situation {
             waits: false,
             side: None,
             on_path: false,
+            counted: false,
             bridged: None,
             hands_over: false,
             case: None,
@@ -167,14 +170,14 @@ situations! {
     }
     Start {
         what: "the driver is called", role: Role::Passage, hands_over: true,
-        side: Some(Side::Sending), on_path: true,
+        side: Some(Side::Sending), on_path: true, counted: true,
         after: &[Queue, Locked, Enqueue, Dequeue, Direct, Xmit, Start, StartBridge],
         perhaps: &[Rx, RxPort, Out, Post, Outputting, Finishing],
         copied: &[Queue, Locked, Enqueue, Dequeue, Direct, Start, NetifRx, Xmit],
     }
     StartBridge {
         what: "a bridge's driver is called", role: Role::Passage, hands_over: true,
-        side: Some(Side::Sending), on_path: true, bridged: Some(true), case: Some((Start, When::OnBridge)),
+        side: Some(Side::Sending), on_path: true, counted: true, bridged: Some(true), case: Some((Start, When::OnBridge)),
         after: &[Queue, Locked, Enqueue, Dequeue, Direct, Start],
     }
     Xmit {
@@ -196,14 +199,14 @@ situations! {
     }
     Rx {
         what: "received by the softirq", role: Role::Passage, quiet: Quiet::Reached,
-        side: Some(Side::Receiving), on_path: true, bridged: Some(false),
+        side: Some(Side::Receiving), on_path: true, counted: true, bridged: Some(false),
         after: &[NetifRx, Gro, Rx, RxPort, BrUp, BrNf, BrPre, BrFwd, BrPost, BrFlood, Start, StartBridge, Xmit],
         perhaps: &[In, Transport, Pre],
         copied: &[Start, Xmit, Rx, RxPort, BrNf, BrPre, BrFlood, Gro, Outputting, Post],
     }
     RxPort {
         what: "received by the softirq, on a bridge's port", role: Role::Passage,
-        side: Some(Side::Receiving), on_path: true, bridged: Some(true), case: Some((Rx, When::OnPort)),
+        side: Some(Side::Receiving), on_path: true, counted: true, bridged: Some(true), case: Some((Rx, When::OnPort)),
         after: &[NetifRx, Gro, Rx, Start, Xmit],
     }
     BrNf { what: "br_netfilter", after: &[RxPort, Rx] }

@@ -1,10 +1,11 @@
 //! Facts that explain figures, read from each namespace on the path when tracing begins and when
-//! it ends: the connection table, queueing disciplines, rule sets, receive steering. Nothing is
-//! changed by reading them, and no module is loaded for it.
+//! it ends: the connection table, queueing disciplines, rule sets, receive steering, and what the kernel
+//! counts itself. Nothing is changed by reading them, and no module is loaded for it.
 //!
 //! In: namespaces. Out: [`Facts`], which a recording keeps.
 
 mod conntrack;
+mod counters;
 mod per_cpu;
 mod qdiscs;
 mod rules;
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use conntrack::Conntrack;
+pub use counters::Counters;
 pub use qdiscs::{Limit, Qdisc};
 #[cfg(test)]
 pub(crate) use rules::of_iptables as rules_of_iptables;
@@ -33,6 +35,12 @@ pub struct Facts {
     pub netns: BTreeMap<u32, NetnsFacts>,
     /// Of all CPUs together.
     pub softnet: Softnet,
+    /// Counters of all namespaces together, as [`Counters::named`].
+    #[serde(default)]
+    pub machine: BTreeMap<String, u64>,
+    /// When reading began, on the events' clock, ns; 0 where that is not known.
+    #[serde(default)]
+    pub read_ns: u64,
 }
 
 /// Facts of one namespace.
@@ -48,26 +56,42 @@ pub struct NetnsFacts {
     /// Who is there to answer.
     #[serde(default)]
     pub listening: Listening,
+    #[serde(default)]
+    pub counters: Counters,
 }
 
-/// Reads the facts of these namespaces; `with_rules` says where rule sets are read.
-pub fn read<'a>(
-    all: impl IntoIterator<Item = (u32, &'a Netns)>,
-    with_rules: impl Fn(u32) -> bool,
-) -> Facts {
+/// Reads the facts of these namespaces but for their rule sets.
+pub fn read<'a>(all: impl IntoIterator<Item = (u32, &'a Netns)>) -> Facts {
+    let read_ns = now_ns();
     let netns = all.into_iter().filter_map(|(cookie, netns)| {
-        let rules = with_rules(cookie);
         // A namespace that can't be entered any more has no facts to tell.
         let facts = netns.run(|| NetnsFacts {
+            counters: counters::read(),
             conntrack: conntrack::read(),
             qdiscs: qdiscs::read(),
-            rules: rules.then(rules::read),
+            rules: None,
             rps: steering::read(),
             listening: sockets::read(),
         });
         facts.ok().map(|facts| (cookie, facts))
     });
-    Facts { netns: netns.collect(), softnet: softnet::read() }
+    Facts {
+        netns: netns.collect(),
+        softnet: softnet::read(),
+        machine: counters::read_machine(),
+        read_ns,
+    }
+}
+
+impl Facts {
+    /// Reads the rule sets of these namespaces too; listing them can take a while.
+    pub fn read_rules<'a>(&mut self, all: impl IntoIterator<Item = (u32, &'a Netns)>) {
+        for (cookie, netns) in all {
+            if let Some(facts) = self.netns.get_mut(&cookie) {
+                facts.rules = netns.run(rules::read).ok();
+            }
+        }
+    }
 }
 
 /// Lists the rule sets of the calling thread's namespace once more.

@@ -16,7 +16,8 @@
 //! - [`names`]: what the rules are called that packets walk;
 //! - [`history`]: the last minutes, second by second;
 //! - [`shown`]: single packets that stand for the others;
-//! - [`transactions`]: request and reply joined into round trips.
+//! - [`transactions`]: request and reply joined into round trips;
+//! - [`witness`]: what the kernel counts too.
 
 mod attribute;
 mod causes;
@@ -34,6 +35,7 @@ mod path;
 mod shown;
 mod times;
 mod transactions;
+mod witness;
 
 use std::collections::BTreeSet;
 
@@ -53,6 +55,7 @@ pub use path::{Path, PathKey, Row, RowKey, Sums};
 pub use shown::{Piece, Shown, Specimen};
 pub use times::Times;
 pub use transactions::{Kind as TripKind, Part as TripPart, RoundTrips, Transactions};
+pub use witness::{Freed, Passed, Witness};
 
 use crate::{
     decode::Gap,
@@ -157,6 +160,7 @@ pub struct Ledger {
     pub flows: Flows,
     pub transactions: Transactions,
     pub late: Late,
+    pub witness: Witness,
     /// Packets are not seen to enter queues: no tracepoint of theirs is there, or was asked for.
     queues_unseen: bool,
     /// A request may be recorded and its reply not: what looks like a round trip would be none.
@@ -294,23 +298,28 @@ impl Ledger {
     /// Books a flight.
     pub fn add(&mut self, flight: &Flight) {
         self.recorded += flight.marks.len() as u64;
+        let scratch = &mut self.scratch;
+        classify::classify(flight, &self.devices, &mut scratch.steps);
+        let passed = path::direction(&scratch.steps, &self.devices);
         let is_ip = flight.headers.as_ref().is_none_or(|h| h.tuple.is_some());
+        // What it has in common with the packet it is a copy of is that one's.
+        let is_copy = flight.copy_of.is_some()
+            && passed.is_none_or(|(_, at_ns)| flight.shared_until_ns() >= Some(at_ns));
+        let on_path = is_ip && passed.is_some() && !is_copy;
+        self.witness.add(flight, &scratch.steps, &self.hooks, on_path);
         if !is_ip {
             self.coverage.not_ip += 1;
             return;
         }
-        let scratch = &mut self.scratch;
-        classify::classify(flight, &self.devices, &mut scratch.steps);
-        let passed = path::direction(&scratch.steps, &self.devices);
         if flight.is_late() {
             self.add_late(flight, passed.map(|(direction, _)| direction));
             return;
         }
-        let Some((direction, passed_ns)) = passed else {
+        let Some((direction, _)) = passed else {
             self.coverage.elsewhere += 1;
             return;
         };
-        if flight.copy_of.is_some() && flight.shared_until_ns() >= Some(passed_ns) {
+        if is_copy {
             self.coverage.copies += 1;
             return;
         }

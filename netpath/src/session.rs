@@ -92,6 +92,8 @@ impl ProbeCost {
 #[serde(default)]
 pub struct Ending {
     pub duration_ns: u64,
+    /// When recording ended, on the events' clock, ns; 0 while it goes on, and in older recordings.
+    pub until_ns: u64,
     /// CPU time of the process that traced, user and system, ns.
     #[serde(default)]
     pub own_cpu_ns: u64,

@@ -6,6 +6,7 @@
 
 mod build;
 mod causes;
+mod counters;
 mod drops;
 mod facts;
 mod late;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use build::build;
 pub(crate) use build::named;
+pub use counters::CounterReport;
 pub use drops::{Candidate, DropReport};
 pub use facts::{NetnsReport, QdiscReport};
 pub use late::{LatePacketReport, LatePieceReport, LateReport};
@@ -67,6 +69,13 @@ pub struct Snapshot {
     /// packet; most packets first.
     pub flows: Vec<FlowReport>,
     pub drops: Vec<DropReport>,
+    /// The kernel's own counters beside netpath's: those that grew, those that netpath has counted
+    /// itself, and those of losses that have to agree with what it has seen.
+    #[serde(default)]
+    pub counters: Vec<CounterReport>,
+    /// Why the kernel's counters and netpath's are not of the same packets, where they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counters_not_compared: Option<String>,
     /// What costs, why, and what to do about it; dearest first.
     pub findings: Vec<Finding>,
     /// By network namespace on the path: what explains figures there.

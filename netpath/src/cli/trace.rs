@@ -142,12 +142,17 @@ fn attach(args: &args::Gather, capture_headers: bool) -> anyhow::Result<(Tracer,
         topology.devices().count(),
         topology.hosts.len()
     );
+    let handles: Vec<_> = topology
+        .hosts
+        .iter()
+        .filter_map(|(cookie, h)| Some((*cookie, h.handle.as_ref()?)))
+        .collect();
+    // Before the first packet is recorded: what netpath counts, the kernel has counted since.
+    session.facts = facts::read(handles.iter().copied());
     tracer.begin(&topology)?;
     // While packets are being recorded already: this takes a while.
-    let handles =
-        topology.hosts.iter().filter_map(|(cookie, h)| Some((*cookie, h.handle.as_ref()?)));
     let plan = &session.hooks;
-    session.facts = facts::read(handles, |netns| plan.has_rules(netns));
+    session.facts.read_rules(handles.into_iter().filter(|(netns, _)| plan.has_rules(*netns)));
     session.containers = containers(&topology);
     session.topology = topology;
     session.since_ns = tracer.since_ns();

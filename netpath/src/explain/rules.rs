@@ -1,5 +1,6 @@
 //! The rules, one table. Each check stands with its kin.
 
+mod counters;
 mod handoff;
 mod netfilter;
 mod qdisc;
@@ -74,6 +75,13 @@ pub const RULES: &[Rule] = &[
         group: Group::Conntrack,
         advice: "raise net.netfilter.nf_conntrack_max (and nf_conntrack_buckets with it), or shorten the timeouts of what fills it",
         check: Check::Run(netfilter::conntrack_full),
+    },
+    Rule {
+        id: "conntrack-drop",
+        title: "connection tracking throws packets away",
+        group: Group::Conntrack,
+        advice: "the table may have been full for a moment (net.netfilter.nf_conntrack_count against nf_conntrack_max, and the kernel's log), or a protocol's packet was not valid: conntrack -S, and net.netfilter.nf_conntrack_log_invalid",
+        check: Check::Run(netfilter::conntrack_drop),
     },
     Rule {
         id: "conntrack-chains",
@@ -181,6 +189,13 @@ pub const RULES: &[Rule] = &[
         check: Check::Path(handoff::reader_wake_up),
     },
     Rule {
+        id: "reader-away",
+        title: "data waits for a program that does not ask for it",
+        group: Group::Socket,
+        advice: "the program is busy with something else, was stopped, or has used up its CPU quota (cpu.stat of its cgroup: nr_throttled): give it more CPUs or threads, raise the quota, or let it read sooner; the network has done its part",
+        check: Check::Path(handoff::reader_away),
+    },
+    Rule {
         id: "slow-tail",
         title: "a few packets are far slower than the rest",
         group: Group::Unattributed,
@@ -228,6 +243,97 @@ pub const RULES: &[Rule] = &[
         group: Group::Unattributed,
         advice: "the reason is the kernel's (enum skb_drop_reason); the place is where the packet was seen last",
         check: Check::Run(run::drops),
+    },
+    Rule {
+        id: "listen-overflow",
+        title: "a listener does not take connections",
+        group: Group::Socket,
+        advice: "its queue is full because nobody accepts in time: accept faster (more threads), or a longer queue (listen's backlog and net.core.somaxconn; tcp_max_syn_backlog for half-open ones); clients see connects of 1, 3 and 7 s: ss -ltn shows Recv-Q against Send-Q",
+        check: Check::Run(counters::listener),
+    },
+    Rule {
+        id: "receive-buffer-full",
+        title: "sockets have no room for what arrives",
+        group: Group::Socket,
+        advice: "the program reads too slowly or in bursts: read faster, or a larger buffer (SO_RCVBUF, net.core.rmem_max and rmem_default, udp_mem): ss -uamn shows who drops (d)",
+        check: Check::Run(counters::receive_buffer),
+    },
+    Rule {
+        id: "send-buffer-full",
+        title: "sockets can't send: their buffer or queue is full",
+        group: Group::Socket,
+        advice: "the program sends faster than its device: it sees ENOBUFS or EAGAIN, and has to wait; a larger SO_SNDBUF or txqueuelen only moves the wait",
+        check: Check::Run(counters::send_buffer),
+    },
+    Rule {
+        id: "checksum-errors",
+        title: "packets arrive with a wrong checksum",
+        group: Group::Device,
+        advice: "somebody on the way has changed them, or left the checksum to hardware that did not make it (a tunnel, a guest, a capture): ethtool -K DEV tx off on the devices before it, one by one, tells which",
+        check: Check::Run(counters::checksum),
+    },
+    Rule {
+        id: "reassembly-failed",
+        title: "packets can't be put together from their fragments",
+        group: Group::Ip,
+        advice: "a fragment was lost or came too late (net.ipv4.ipfrag_time), or their memory was used up (ipfrag_high_thresh): send what fits the path's MTU; a datagram with one fragment missing is lost as a whole",
+        check: Check::Run(counters::reassembly),
+    },
+    Rule {
+        id: "too-large",
+        title: "packets are too large for the next device",
+        group: Group::Ip,
+        advice: "they must not be cut (DF), so the sender gets an ICMP message and has to send smaller ones: let that message through, give the devices of the path one MTU, or clamp TCP's segments (--clamp-mss-to-pmtu)",
+        check: Check::Run(counters::too_large),
+    },
+    Rule {
+        id: "reverse-path",
+        title: "rp_filter refuses packets",
+        group: Group::Routing,
+        advice: "by its routes the kernel would answer on another interface: add the route, or net.ipv4.conf.DEV.rp_filter=2 (loose) where paths differ by direction",
+        check: Check::Run(counters::reverse_path),
+    },
+    Rule {
+        id: "no-route",
+        title: "packets have no route",
+        group: Group::Routing,
+        advice: "ip route get ADDRESS in that namespace says what is missing",
+        check: Check::Run(counters::no_route),
+    },
+    Rule {
+        id: "neighbour-queue-full",
+        title: "packets for an unknown link address find its queue full",
+        group: Group::Ip,
+        advice: "the next hop does not answer ARP or neighbour discovery, and what waits for it is bounded (net.ipv4.neigh.DEV.unres_qlen_bytes): ip neigh shows INCOMPLETE or FAILED",
+        check: Check::Run(counters::neighbour),
+    },
+    Rule {
+        id: "device-drops",
+        title: "a device loses packets",
+        group: Group::Device,
+        advice: "ip -s -s link show DEV says which way; a ring that is too small or served too late (ethtool -G, more queues), a peer that is down, or a driver's own limits (ethtool -S)",
+        check: Check::Run(counters::device),
+    },
+    Rule {
+        id: "retransmissions",
+        title: "TCP sends segments again",
+        group: Group::Socket,
+        advice: "something on the way, or at the other end, loses them or answers late: the drops and the other counters say whether it was here; a connection that waits for its timer stands still for 200 ms, one that opens for 1 s",
+        check: Check::Run(counters::retransmissions),
+    },
+    Rule {
+        id: "kernel-losses",
+        title: "the kernel has counted losses that no packet on this path shows",
+        group: Group::Unattributed,
+        advice: "its counters are of the whole namespace: it can be another path's traffic; nstat in that namespace, and a trace of the interface that it passes, tell",
+        check: Check::Run(counters::losses),
+    },
+    Rule {
+        id: "counters-disagree",
+        title: "the kernel's own counters contradict netpath",
+        group: Group::Probe,
+        advice: "one of the two is wrong, and it is not the kernel: take figures about these packets with caution, and report it with a recording (netpath record)",
+        check: Check::Run(counters::disagree),
     },
     Rule {
         id: "probe-cost",

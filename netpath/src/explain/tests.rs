@@ -1,6 +1,9 @@
 //! Every rule both ways: a path that has no problem is left alone, and each problem is found by
 //! its rule and by no other that it isn't also a case of.
 
+mod counters;
+mod robust;
+
 use std::collections::BTreeSet;
 
 use netpath_common::hop::HopId;
@@ -10,8 +13,8 @@ use super::*;
 use crate::{
     facts::{Chain, Conntrack, Rules},
     snapshot::{
-        Compensated, DropReport, FlowExample, FlowReport, HopReport, NetnsReport, PathReport,
-        QdiscReport, Summary, TransactionReport,
+        Compensated, CounterReport, DropReport, FlowExample, FlowReport, HopReport, NetnsReport,
+        PathReport, QdiscReport, Summary, TransactionReport,
     },
 };
 
@@ -158,6 +161,21 @@ fn queue(s: &mut Snapshot, kind: &str, dev_kind: &str) {
     q.dev_kind = dev_kind.to_owned();
 }
 
+/// A counter of host's that grew.
+fn counted(s: &mut Snapshot, name: &str, kernel: u64, netpath: Option<u64>) {
+    let loss = !["UdpNoPorts", "TcpRetransSegs", "TcpOutSegs"].contains(&name);
+    let counter = CounterReport {
+        netns: "host".to_owned(),
+        name: name.to_owned(),
+        what: "packets of a sort".to_owned(),
+        kernel,
+        netpath,
+        loss,
+        ..CounterReport::default()
+    };
+    s.counters.push(counter);
+}
+
 /// A problem, and the rule that finds it.
 type Case = (&'static str, fn(&mut Snapshot));
 
@@ -186,9 +204,14 @@ const CASES: &[Case] = &[
     }),
     ("conntrack-full", |s| conntrack(s).entries = 900),
     ("conntrack-full", |s| conntrack(s).early_drop = 1),
+    ("conntrack-drop", |s| conntrack(s).drop = 3),
     ("conntrack-chains", |s| conntrack(s).buckets = 4),
     ("conntrack-resized", |s| conntrack(s).buckets_before = 500),
-    ("conntrack-insert-failed", |s| conntrack(s).insert_failed = 3),
+    // The kernel counts such a packet in both.
+    ("conntrack-insert-failed", |s| {
+        let c = conntrack(s);
+        (c.insert_failed, c.drop) = (3, 3);
+    }),
     ("qdisc-queue", |s| queue(s, "pfifo", "dummy")),
     ("qdisc-shaped", |s| queue(s, "tbf", "dummy")),
     ("qdisc-on-veth", |s| {
@@ -232,8 +255,13 @@ const CASES: &[Case] = &[
         s.paths[0].hops.retain(|h| h.hop != "socket.wait");
         add(s, row("socket.wait", "eth0", 9000.0));
     }),
+    ("reader-away", |s| {
+        s.paths[0].hops.retain(|h| h.hop != "socket.wait");
+        add(s, row("socket.wait", "eth0", 60_000_000.0));
+    }),
     ("slow-tail", |s| {
         s.paths[0].total.p99_ns = 500_000;
+        s.paths[0].histogram = robust::histogram(&[(6_000, 980), (500_000, 20)]);
         get(s, "device").times.p99_ns = 400_000;
     }),
     ("software-segmentation", |s| add(s, row("gso.segment", "up0", 3000.0))),
@@ -259,6 +287,22 @@ const CASES: &[Case] = &[
             count: 50,
             ..DropReport::default()
         });
+    }),
+    ("listen-overflow", |s| counted(s, "TcpExtListenOverflows", 10, None)),
+    ("receive-buffer-full", |s| counted(s, "UdpRcvbufErrors", 37, Some(37))),
+    ("send-buffer-full", |s| counted(s, "UdpSndbufErrors", 2, None)),
+    ("checksum-errors", |s| counted(s, "UdpInCsumErrors", 2, Some(2))),
+    ("reassembly-failed", |s| counted(s, "IpReasmFails", 3, None)),
+    ("too-large", |s| counted(s, "IpFragFails", 3, None)),
+    ("reverse-path", |s| counted(s, "TcpExtIPReversePathFilter", 3, Some(3))),
+    ("no-route", |s| counted(s, "IpExtInNoRoutes", 3, Some(3))),
+    ("neighbour-queue-full", |s| counted(s, "arp_cache.unresolved_discards", 9, Some(4))),
+    ("device-drops", |s| counted(s, "tx_dropped", 9, None)),
+    ("retransmissions", |s| counted(s, "TcpRetransSegs", 9, None)),
+    ("kernel-losses", |s| counted(s, "IpInDiscards", 1, None)),
+    ("counters-disagree", |s| {
+        counted(s, "UdpNoPorts", 3, Some(5));
+        s.counters[0].agrees = Some(false);
     }),
     ("probe-cost", |s| s.paths[0].compensated.mean_ns *= 0.8),
     ("incomplete", |s| s.lost_events = 4),

@@ -22,6 +22,9 @@ pub struct Qdisc {
     pub drops: u32,
     /// How often a packet had to wait for its rate.
     pub overlimits: u32,
+    /// How often the device did not take a packet, which was put back.
+    #[serde(default)]
+    pub requeues: u32,
     /// What it holds at most, where its kind says so.
     #[serde(default)]
     pub limit: Option<Limit>,
@@ -132,6 +135,7 @@ fn qdisc(message: &TcMessage) -> Qdisc {
                 TcStats2::Queue(queue) => {
                     out.drops = queue.drops;
                     out.overlimits = queue.overlimits;
+                    out.requeues = queue.requeues;
                     out.qlen = queue.qlen;
                     out.backlog = queue.backlog;
                 }

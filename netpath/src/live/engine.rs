@@ -340,6 +340,12 @@ impl Engine {
     /// Begins anew with an empty ledger. Packets under way stay known.
     fn reset(&mut self) {
         self.ledger = Ledger::of(&self.session);
+        self.since = Instant::now();
+        self.session.since_ns = self.tracer.now_ns();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.session.started_unix_ns = u64::try_from(now.as_nanos()).unwrap_or(0);
+        // Read only now: what is on its way to the ledger has been counted by the kernel before, so that
+        // the two can't be compared.
         self.read_facts();
         self.session.facts = self.facts.clone();
         self.rules.reset();
@@ -350,10 +356,6 @@ impl Engine {
         self.lost_before = self.tracer.lost();
         self.births_before = self.tracer.births();
         self.paused_before = self.paused();
-        self.since = Instant::now();
-        self.session.since_ns = self.tracer.now_ns();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.session.started_unix_ns = u64::try_from(now.as_nanos()).unwrap_or(0);
     }
 
     /// For how long nothing was attached, to keep to the budget.
@@ -374,6 +376,7 @@ impl Engine {
             paused_ns: u64::try_from(self.paused().saturating_sub(self.paused_before).as_nanos())
                 .unwrap_or(u64::MAX),
             duration_ns: u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX),
+            until_ns: 0,
             own_cpu_ns: own_cpu_ns().saturating_sub(self.cpu_before_ns),
             facts: self.facts.clone(),
             births: self.tracer.births().since(self.births_before),
@@ -388,7 +391,7 @@ impl Engine {
     /// Reads what the namespaces' counters say now.
     fn read_facts(&mut self) {
         let begun = Instant::now();
-        self.facts = facts::read(self.surroundings.namespaces(), |_| false);
+        self.facts = facts::read(self.surroundings.namespaces());
         self.facts_at = Instant::now();
         tracing::debug!("facts read in {:?}", begun.elapsed());
     }
@@ -410,6 +413,7 @@ impl Engine {
 
     fn end(mut self) -> Result<Done, LiveError> {
         self.tracer.end()?;
+        let until_ns = self.tracer.now_ns();
         std::thread::sleep(DRAIN);
         self.poll()?;
         let strangers = self.ledger.strangers();
@@ -420,6 +424,7 @@ impl Engine {
         self.notes.extend(self.tracer.notes());
         self.read_facts();
         let mut ending = self.ending();
+        ending.until_ns = until_ns;
         self.pipeline.finish(&mut self.ledger);
         self.rules.end(&self.session.hooks, &self.ledger.filtered, self.surroundings.namespaces());
         ending.rule_sets = std::mem::take(&mut self.rules.histories);

@@ -180,6 +180,32 @@ fn trust(out: &mut String, s: &Snapshot) {
     for (name, value) in words::trust(s) {
         let _ = writeln!(out, "| {name} | {} |", text(&value));
     }
+    counters(out, s);
+}
+
+/// The counters that somebody should look at.
+fn counters(out: &mut String, s: &Snapshot) {
+    let telling = words::counters::telling(s);
+    if telling.is_empty() {
+        return;
+    }
+    out.push_str(
+        "\n## The kernel's own counters\n\n| where | counter | kernel | netpath | | what it counts |\n\
+         | --- | --- | ---: | ---: | --- | --- |\n",
+    );
+    for c in telling {
+        let dev = c.dev.as_ref().map_or_else(String::new, |dev| format!("/{dev}"));
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {} | {} |",
+            text(&format!("{}{dev}", c.netns)),
+            text(&c.name),
+            count(c.kernel),
+            c.netpath.map_or_else(String::new, count),
+            words::counters::verdict(c),
+            text(&c.what)
+        );
+    }
 }
 
 /// Text that markdown takes as it is: no bar ends a cell, no star or underscore begins emphasis.

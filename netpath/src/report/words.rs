@@ -1,5 +1,6 @@
 //! What a report says in words: names of hops, and the sentences that open and close it.
 
+pub(crate) mod counters;
 mod trips;
 mod trust;
 

@@ -12,7 +12,7 @@ use netpath_common::{
 use super::{
     Bucket, Compensated, FLOWS_SHOWN, FlowExample, FlowReport, GroupReport, HopReport, NamedPlace,
     OwnCost, PacketReport, PathReport, PieceReport, ProbeCost, SCHEMA, SamplingReport,
-    SecondReport, Snapshot, Summary, causes, drops, facts, late, round_trips,
+    SecondReport, Snapshot, Summary, causes, counters, drops, facts, late, round_trips,
 };
 use crate::{
     explain,
@@ -44,6 +44,7 @@ pub fn build(ledger: &mut Ledger, session: &Session, ending: &Ending) -> Snapsho
         };
     }
     let netns_facts = facts::build(&ledger.topology, &session.facts, ending);
+    let (counters, counters_not_compared) = counters::build(ledger, session, ending);
     let mut snapshot = Snapshot {
         schema: SCHEMA.to_owned(),
         version: session.version.clone(),
@@ -65,6 +66,8 @@ pub fn build(ledger: &mut Ledger, session: &Session, ending: &Ending) -> Snapsho
         transactions,
         flows: flows(ledger),
         drops: drops::build(ledger, session, ending),
+        counters,
+        counters_not_compared,
         findings: Vec::new(),
         netns_facts,
         softnet: facts::softnet(&session.facts, &ending.facts),

@@ -177,6 +177,10 @@ fn foot(s: &Snapshot) -> String {
         if matches!(name, "machine" | "mitigations" | "figures" | "made by") {
             continue;
         }
+        // Nothing to see, unless the kernel tells of a loss, or contradicts.
+        if name == words::counters::NAME && words::counters::telling(s).is_empty() {
+            continue;
+        }
         let _ = writeln!(out, "{name}: {value}");
     }
     out

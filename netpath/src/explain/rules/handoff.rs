@@ -17,6 +17,10 @@ const MATTERS: f64 = 0.05;
 const WAKE_UP: f64 = 0.2;
 /// Share of a wait's packets that go on elsewhere, from which that is no accident.
 const ELSEWHERE: f64 = 0.1;
+/// Waits of one sort from which their mean is no accident.
+const SOME_WAITS: f64 = 10.0;
+/// A reader that comes so late, at the median, was not asleep but away, ns: waking takes less.
+const AWAY_NS: u64 = 1_000_000;
 /// The softirq is late if its 99th percentile is so many times its median, and this long.
 const LATE: u64 = 20;
 const LATE_NS: u64 = 20_000;
@@ -41,16 +45,32 @@ pub(super) fn handoffs(scene: &Scene) -> Option<Hit> {
     Some(Hit::new(cost, text).with("places", places))
 }
 
+/// What packets that go on elsewhere wait longer than those that stay, spread over all of the hop's;
+/// all of their wait where none stays.
+fn moving(hop: &HopReport) -> f64 {
+    let (same, other) = (tally(hop, "same_cpu"), tally(hop, "other_cpu"));
+    let share = other.count / (same.count + other.count).max(1.0);
+    (other.mean_ns - same.mean_ns).max(0.0) * share
+}
+
 pub(super) fn other_cpu(scene: &Scene) -> Option<Hit> {
     let moved = |hop: &&HopReport| {
         let (same, other) = (tally(hop, "same_cpu"), tally(hop, "other_cpu"));
-        other.count >= ELSEWHERE * (same.count + other.count) && other.count > 0.0
+        other.count >= ELSEWHERE * (same.count + other.count) && other.count >= SOME_WAITS
     };
-    let waits = scene.path.hops.iter().filter(|h| h.kind == "wait" && h.group != "qdisc");
-    let hop = waits.filter(moved).max_by(|a, b| scene.cost(a).total_cmp(&scene.cost(b)))?;
+    let cost = |hop: &HopReport| moving(hop) * hop.count as f64 / scene.path.packets.max(1) as f64;
+    // A reader that is away is late on whichever CPU it comes back.
+    let away = |hop: &HopReport| hop.hop == READER && is_away(hop);
+    let waits =
+        scene.path.hops.iter().filter(|h| h.kind == "wait" && h.group != "qdisc" && !away(h));
+    let hop = waits.filter(moved).max_by(|a, b| cost(a).total_cmp(&cost(b)))?;
+    let cost = cost(hop);
+    // Where those that stay wait as long or longer, moving is not what costs.
+    if scene.share(cost) < MATTERS {
+        return None;
+    }
     let (same, other) = (tally(hop, "same_cpu"), tally(hop, "other_cpu"));
     let share = other.count / (same.count + other.count);
-    let cost = (other.mean_ns - same.mean_ns).max(0.0) * share;
     let mut text = format!(
         "{} of the packets go on elsewhere at {}, after {}",
         percent(share),
@@ -78,13 +98,15 @@ pub(super) fn other_cpu(scene: &Scene) -> Option<Hit> {
 pub(super) fn idle_cpu(scene: &Scene) -> Option<Hit> {
     let woken = |hop: &HopReport| tally(hop, "idle_cpu").count / hop.count.max(1) as f64;
     // What such a wait takes longer than one at the same place that finds its CPU awake; all of it
-    // where none does.
+    // where none does. One that is very long moves the mean of few: what is usual among the longest
+    // waits, as many as found an idle CPU, bounds it.
     let longer = |hop: &HopReport| {
         let idle = tally(hop, "idle_cpu");
         let awake = hop.count as f64 - idle.count;
         let sum = hop.times.mean_ns * hop.count as f64 - idle.mean_ns * idle.count;
         let awake_mean_ns = if awake > 0.0 { sum / awake } else { 0.0 };
-        (idle.mean_ns - awake_mean_ns, awake_mean_ns)
+        let usual_ns = quantile(hop, 1.0 - woken(hop) / 2.0).unwrap_or(idle.mean_ns);
+        (idle.mean_ns.min(usual_ns) - awake_mean_ns, awake_mean_ns)
     };
     let cost = |hop: &HopReport| {
         let of_all = hop.count as f64 / scene.path.packets.max(1) as f64;
@@ -92,7 +114,9 @@ pub(super) fn idle_cpu(scene: &Scene) -> Option<Hit> {
     };
     // A queue's timer wakes an idle CPU too, and in its time.
     let waits = scene.path.hops.iter().filter(|h| matches!(h.hop.as_str(), BACKLOG | READER));
-    let waits = waits.filter(|h| woken(h) >= ELSEWHERE);
+    let waits = waits.filter(|h| {
+        woken(h) >= ELSEWHERE && tally(h, "idle_cpu").count >= SOME_WAITS && !is_away(h)
+    });
     let hop = waits.max_by(|a, b| cost(a).total_cmp(&cost(b)))?;
     if scene.share(cost(hop)) < MATTERS {
         return None;
@@ -192,10 +216,54 @@ pub(super) fn backlog_drops(snapshot: &Snapshot) -> Option<Hit> {
 /// How often as many are most.
 const MOSTLY: f64 = 9.0;
 
-pub(super) fn reader_wake_up(scene: &Scene) -> Option<Hit> {
+/// The reader's hop, where it matters.
+fn reader<'a>(scene: &Scene<'a>) -> Option<(&'a HopReport, f64)> {
     let hop = scene.path.hops.iter().find(|h| h.hop == READER)?;
     let cost = scene.cost(hop);
-    if scene.share(cost) < WAKE_UP {
+    (scene.share(cost) >= WAKE_UP).then_some((hop, cost))
+}
+
+/// Whether the reader was not waiting for the packet: being woken takes less.
+fn is_away(hop: &HopReport) -> bool {
+    hop.hop == READER && hop.times.p50_ns >= AWAY_NS
+}
+
+/// A time that so many of a hop's packets stay below, 0 to 1; `None` without a histogram.
+fn quantile(hop: &HopReport, share: f64) -> Option<f64> {
+    let all: u64 = hop.histogram.iter().map(|b| b.count).sum();
+    let mut below = 0;
+    let bucket = hop.histogram.iter().find(|b| {
+        below += b.count;
+        below as f64 >= share * all as f64
+    });
+    bucket.map(|b| b.upto_ns as f64)
+}
+
+pub(super) fn reader_away(scene: &Scene) -> Option<Hit> {
+    let (hop, cost) = reader(scene)?;
+    if !is_away(hop) {
+        return None;
+    }
+    let text = format!(
+        "data lies in the socket's queue in {} for {} at the median, {} at the 99th percentile, before \
+         the program asks for it: {} of the path's time",
+        hop.netns,
+        time(hop.times.p50_ns as f64),
+        time(hop.times.p99_ns as f64),
+        percent(scene.share(cost))
+    );
+    Some(
+        Hit::new(cost, text)
+            .with("netns", hop.netns.as_str())
+            .with("p50_ns", hop.times.p50_ns)
+            .with("p99_ns", hop.times.p99_ns)
+            .with("max_ns", hop.times.max_ns),
+    )
+}
+
+pub(super) fn reader_wake_up(scene: &Scene) -> Option<Hit> {
+    let (hop, cost) = reader(scene)?;
+    if is_away(hop) {
         return None;
     }
     let (same, other) = (tally(hop, "same_cpu"), tally(hop, "other_cpu"));

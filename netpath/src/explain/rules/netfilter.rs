@@ -229,16 +229,24 @@ fn table(snapshot: &Snapshot, holds: impl Fn(&Conntrack) -> bool) -> Option<(&st
         .find_map(|(name, f)| f.conntrack.filter(&holds).map(|c| (name.as_str(), c)))
 }
 
+/// Whether the table is nearly full, or was.
+fn is_full(c: &Conntrack) -> bool {
+    (c.max > 0 && c.entries as f64 >= c.max as f64 * NEARLY_FULL) || c.early_drop > 0
+}
+
+/// Packets that conntrack threw away for another reason than that their entry could not be put into
+/// the table: the kernel counts those in `drop` as well.
+fn dropped(c: &Conntrack) -> u64 {
+    c.drop.saturating_sub(c.insert_failed)
+}
+
 pub(super) fn conntrack_full(snapshot: &Snapshot) -> Option<Hit> {
-    let full = |c: &Conntrack| {
-        (c.max > 0 && c.entries as f64 >= c.max as f64 * NEARLY_FULL) || c.drop + c.early_drop > 0
-    };
-    let (netns, c) = table(snapshot, full)?;
+    let (netns, c) = table(snapshot, is_full)?;
     let text = format!(
         "{netns} has {} of {} entries; {} packets dropped for want of room, {} entries thrown out",
         count(c.entries),
         count(c.max),
-        count(c.drop),
+        count(dropped(&c)),
         count(c.early_drop)
     );
     Some(
@@ -248,6 +256,25 @@ pub(super) fn conntrack_full(snapshot: &Snapshot) -> Option<Hit> {
             .with("max", c.max)
             .with("drop", c.drop)
             .with("early_drop", c.early_drop),
+    )
+}
+
+pub(super) fn conntrack_drop(snapshot: &Snapshot) -> Option<Hit> {
+    let (netns, c) = table(snapshot, |c| dropped(c) > 0 && !is_full(c))?;
+    let text = format!(
+        "{} packets in {netns}, apart from those whose entry could not be put into the table; it has {} \
+         of {} entries",
+        count(dropped(&c)),
+        count(c.entries),
+        count(c.max)
+    );
+    Some(
+        Hit::new(0.0, text)
+            .with("netns", netns)
+            .with("drop", c.drop)
+            .with("insert_failed", c.insert_failed)
+            .with("entries", c.entries)
+            .with("max", c.max),
     )
 }
 

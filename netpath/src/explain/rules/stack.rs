@@ -6,14 +6,20 @@ use crate::{
     view::units::{percent, time},
 };
 
-/// The tail is long if the 99th percentile is so many times the median.
+/// The tail is long if the 99th percentile is so many times the median,
 const LONG_TAIL: f64 = 5.0;
+/// and if so many packets are that slow: fewer are chance.
+const IN_TAIL: u64 = 10;
 /// Share of packets from which something happens often.
 const OFTEN: f64 = 0.1;
 
 pub(super) fn slow_tail(scene: &Scene) -> Option<Hit> {
     let total = &scene.path.total;
     if (total.p99_ns as f64) < LONG_TAIL * total.p50_ns.max(1) as f64 {
+        return None;
+    }
+    let slow = slower(scene, LONG_TAIL * total.p50_ns as f64);
+    if slow < IN_TAIL {
         return None;
     }
     let tail = |h: &HopReport| h.times.p99_ns.saturating_sub(h.times.p50_ns);
@@ -31,8 +37,15 @@ pub(super) fn slow_tail(scene: &Scene) -> Option<Hit> {
             .with("hop", hop.hop.as_str())
             .with("place", hop.place())
             .with("p50_ns", total.p50_ns)
-            .with("p99_ns", total.p99_ns),
+            .with("p99_ns", total.p99_ns)
+            .with("slow_packets", slow),
     )
+}
+
+/// Packets that took at least so long, ns.
+fn slower(scene: &Scene, ns: f64) -> u64 {
+    let buckets = scene.path.histogram.iter().filter(|b| b.upto_ns as f64 >= ns);
+    buckets.map(|b| b.count).sum()
 }
 
 /// A hop that costs as soon as packets meet it: where, how many, how long.

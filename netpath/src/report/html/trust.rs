@@ -25,6 +25,7 @@ pub(super) fn render(s: &Snapshot) -> Markup {
                 summary { "Which backend measured which hop" }
                 dl { @for (hop, backend) in &s.backends { dt { (hop) } dd { (backend) } } }
             }
+            @if !s.counters.is_empty() { (counters(s)) }
             @if !s.host.netfilter.is_empty() {
                 details {
                     summary { "What netfilter had registered, by namespace" }
@@ -40,6 +41,32 @@ pub(super) fn render(s: &Snapshot) -> Markup {
                         } }
                     }
                 }
+            }
+        }
+    }
+}
+
+/// Every counter; open where somebody should look.
+fn counters(s: &Snapshot) -> Markup {
+    let open = !words::counters::telling(s).is_empty();
+    html! {
+        details open[open] {
+            summary { (words::counters::heading(s)) }
+            table {
+                thead { tr {
+                    th { "where" } th { "counter" } th.n { "kernel" } th.n { "netpath" } th { "" }
+                    th { "what it counts" }
+                } }
+                tbody { @for c in s.counters.iter().filter(|c| c.kernel > 0 || c.netpath.is_some()) {
+                    tr {
+                        td { (c.netns) @if let Some(dev) = &c.dev { "/" (dev) } }
+                        td { (c.name) }
+                        td.n { (count(c.kernel)) }
+                        td.n { @if let Some(own) = c.netpath { (count(own)) } }
+                        td { (words::counters::verdict(c)) }
+                        td { (c.what) }
+                    }
+                } }
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use super::counted;
+use super::{counted, counters};
 use crate::{
     snapshot::{LateReport, Snapshot},
     view::units::{count, percent, time},
@@ -73,6 +73,7 @@ pub(crate) fn trust(s: &Snapshot) -> Vec<(&'static str, String)> {
             format!("{} at {}: {}", counted(drop.count, "packet"), drop.place(), drop.reason);
         rows.push(("dropped", words));
     }
+    rows.extend(counters::sentence(s).map(|words| (counters::NAME, words)));
     let h = &s.host;
     rows.push((
         "machine",
