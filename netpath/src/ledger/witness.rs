@@ -34,6 +34,8 @@ pub struct Freed {
     pub v6: bool,
     /// The part of a netfilter hook that had it.
     pub within: Option<(HopId, Option<Hook>)>,
+    /// The last situation that it was in.
+    pub after: Option<At>,
     /// It has passed the interface that was asked for.
     pub on_path: bool,
 }
@@ -101,6 +103,7 @@ impl Witness {
             protocol: tuple.map(|t| t.proto),
             v6: tuple.is_some_and(|t| t.src.is_ipv6()),
             within: key.within.map(|within| (within.hop, within.hook)),
+            after: key.after,
             on_path,
         };
         *self.freed.entry(freed).or_default() += 1;

@@ -47,12 +47,18 @@ impl Counts<'_> {
     fn selected(self, wanted: &Selector, freed: &Freed) -> bool {
         let reason = self.session.drop_reasons.get(&freed.reason).map(String::as_str);
         let family = if freed.v6 { Family::V6 } else { Family::V4 };
-        let (hop, hook) = freed.within.map_or((None, None), |(hop, hook)| (Some(hop), hook));
+        let part = match freed.within {
+            _ if wanted.hops.is_empty() => true,
+            Some((hop, hook)) => {
+                wanted.hops.contains(&hop)
+                    && (wanted.hooks.is_empty() || hook.is_some_and(|h| wanted.hooks.contains(&h)))
+            }
+            None => freed.after.is_some_and(|at| wanted.after.contains(&at)),
+        };
         reason.is_some_and(|reason| wanted.reasons.contains(&reason))
             && (wanted.protocol.is_none() || wanted.protocol == freed.protocol)
             && wanted.family.is_none_or(|f| f == family && freed.protocol.is_some())
-            && (wanted.hops.is_empty() || hop.is_some_and(|hop| wanted.hops.contains(&hop)))
-            && (wanted.hooks.is_empty() || hook.is_some_and(|hook| wanted.hooks.contains(&hook)))
+            && part
     }
 
     fn counts_alike(self, place: Place) -> bool {

@@ -8,7 +8,10 @@
 //! queue of fragments, and each fragment), they stand side by side and are not compared:
 //! [`Beside::Apart`].
 
-use netpath_common::{hop::HopId, point::Hook};
+use netpath_common::{
+    hop::{At, HopId},
+    point::Hook,
+};
 
 use crate::packet::{ICMP, TCP, UDP};
 
@@ -59,6 +62,8 @@ pub(in crate::snapshot) struct Selector {
     pub(in crate::snapshot) hops: &'static [HopId],
     /// In one of these hooks; empty for all.
     pub(in crate::snapshot) hooks: &'static [Hook],
+    /// Or in no part that is known, but after one of these: what comes behind a hook's last link.
+    pub(in crate::snapshot) after: &'static [At],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +101,7 @@ const fn device(name: &'static str, what: &'static str) -> Row {
 }
 
 const fn freed(reasons: &'static [&'static str]) -> Selector {
-    Selector { reasons, protocol: None, family: None, hops: &[], hooks: &[] }
+    Selector { reasons, protocol: None, family: None, hops: &[], hooks: &[], after: &[] }
 }
 
 impl Selector {
@@ -119,7 +124,8 @@ impl Selector {
             HopId::ConntrackCreate,
             HopId::ConntrackConfirm,
         ];
-        Self { hops: TRACKING, hooks, ..self }
+        // Confirming is a hook's last function, behind any link.
+        Self { hops: TRACKING, hooks, after: &[At::Post, At::In], ..self }
     }
 }
 
