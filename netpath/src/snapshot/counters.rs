@@ -39,7 +39,7 @@ pub struct CounterReport {
     /// What it grew by while tracing.
     pub kernel: u64,
     /// netpath's own count: packets of this path for a namespace's counter, all packets that were seen
-    /// there for a device's. Absent where it has none.
+    /// there for a device's. Null where it has none.
     pub netpath: Option<u64>,
     /// It counts packets that somebody wanted, and that did not get there.
     #[serde(default)]

@@ -26,6 +26,7 @@ fn woken(s: &mut Snapshot, count: u64, mean_ns: f64, histogram: Vec<Bucket>) {
 fn one_slow_packet_is_no_tail() {
     let mut s = healthy();
     s.paths[0].packets = 100;
+    s.paths[0].hops.iter_mut().for_each(|hop| hop.count = 100);
     s.paths[0].total.p99_ns = 500_000;
     s.paths[0].histogram = histogram(&[(6_000, 99), (500_000, 1)]);
     assert_eq!(ids(&s), BTreeSet::new());
