@@ -9,6 +9,7 @@ mod kernel {
     mod capture;
     mod causes;
     mod contention;
+    mod counters;
     mod lab;
     mod lifecycle;
     mod matrix;
