@@ -36,7 +36,7 @@ use crate::{
     decode::Gap,
     facts::Facts,
     flight::{End, Flight},
-    packet::{TCP, Tuple},
+    packet::Tuple,
 };
 
 use connect::Connect;
