@@ -216,7 +216,8 @@ impl Transactions {
             match packet.what {
                 What::Arrived => {
                     if !self.lost.is_empty() {
-                        packet.leg.again = self.lost.again(&packet.born, packet.seen);
+                        let start_ns = packet.leg.start_ns;
+                        packet.leg.again = self.lost.again(&packet.born, packet.seen, start_ns);
                     }
                     self.arrived(&packet, *found);
                 }

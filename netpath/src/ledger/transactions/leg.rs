@@ -180,6 +180,13 @@ impl Ask {
     /// A packet that repeats one of it. Where that one was received, this one changes nothing.
     pub(super) fn repeat(&mut self, leg: Leg) {
         let before_ns = self.last_ns;
+        if leg.start_ns < before_ns && self.first_ns == before_ns {
+            // What was taken for the first is the copy: its passage was over sooner.
+            let troubles = std::mem::take(&mut self.troubles);
+            *self = Self { troubles, ..Self::of(leg) };
+            self.troubles.put().repeated.add(1, before_ns - leg.start_ns, None);
+            return;
+        }
         let trouble = self.troubles.put();
         trouble.repeated.add(1, leg.start_ns.saturating_sub(before_ns), None);
         if self.received || leg.start_ns <= before_ns || leg.path.is_none() {
@@ -273,7 +280,12 @@ impl Answer {
 
     /// A packet that repeats one of it which was seen to arrive, or to leave.
     pub(super) fn repeat(&mut self, leg: Leg) {
-        let after_ns = leg.start_ns.saturating_sub(self.start_ns);
+        let after_ns = leg.start_ns.abs_diff(self.start_ns);
+        if leg.start_ns < self.start_ns && self.last_events == 0 {
+            // What was taken for the first is the copy: its passage was over sooner.
+            let troubles = std::mem::take(&mut self.troubles);
+            *self = Self { troubles, ..Self::of(leg) };
+        }
         self.troubles.put().repeated.add(1, after_ns, None);
     }
 }

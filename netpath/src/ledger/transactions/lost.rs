@@ -65,7 +65,7 @@ impl LostPackets {
         unanswered: &mut Unanswered,
     ) {
         let Some((from, to, asks)) = carried(seen, &tuple, answers) else { return };
-        let before = self.again(&tuple, seen);
+        let before = self.again(&tuple, seen, start_ns);
         let first_ns = if before.count > 0 { before.first_ns.min(start_ns) } else { start_ns };
         let again = Again { count: before.count + 1, first_ns, place };
         if self.order.len() >= LOST_MAX {
@@ -75,8 +75,9 @@ impl LostPackets {
         self.order.push_back(tuple);
     }
 
-    /// What a packet repeats, which is forgotten.
-    pub(super) fn again(&mut self, tuple: &Tuple, seen: Seen) -> Again {
+    /// What a packet that departed then repeats, which is forgotten. What departed later was a needless copy of it,
+    /// and was thrown away by its receiver.
+    pub(super) fn again(&mut self, tuple: &Tuple, seen: Seen, start_ns: u64) -> Again {
         let mut sum = Again::default();
         let (Some((from, to, _)), Some(lost)) =
             (carried(seen, tuple, false), self.by_tuple.get_mut(tuple))
@@ -85,7 +86,7 @@ impl LostPackets {
         };
         lost.retain(|lost| {
             let apart = !before(from, lost.to) || !before(lost.from, to);
-            if !apart {
+            if !apart && lost.again.first_ns < start_ns {
                 let first = sum.count == 0 || lost.again.first_ns < sum.first_ns;
                 sum.first_ns = if first { lost.again.first_ns } else { sum.first_ns };
                 sum.count += lost.again.count;

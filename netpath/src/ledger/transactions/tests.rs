@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     flight::Mark,
-    packet::{Headers, ICMP, UDP},
+    packet::{Headers, ICMP, TCP, UDP},
     testing,
 };
 

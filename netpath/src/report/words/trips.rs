@@ -7,15 +7,14 @@ use crate::{
     view::units::time,
 };
 
-/// The round trips that are not too few of their kind to be shown.
+/// The round trips that are not too few of their kind and protocol to be shown.
 pub(crate) fn round_trips(snapshot: &Snapshot) -> impl Iterator<Item = &TransactionReport> {
-    let of = |kind: &str| -> u64 {
-        snapshot.transactions.iter().filter(|t| t.kind == kind).map(|t| t.count).sum()
+    let of = |one: &TransactionReport| -> u64 {
+        let same = |t: &&TransactionReport| (&t.kind, &t.protocol) == (&one.kind, &one.protocol);
+        snapshot.transactions.iter().filter(same).map(|t| t.count).sum()
     };
     snapshot.transactions.iter().filter(move |t| {
-        t.retransmitted > 0
-            || t.unanswered > 0
-            || t.count as f64 >= of(&t.kind) as f64 * MINOR_SHARE
+        t.retransmitted > 0 || t.unanswered > 0 || t.count as f64 >= of(t) as f64 * MINOR_SHARE
     })
 }
 

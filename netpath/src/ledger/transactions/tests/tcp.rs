@@ -290,6 +290,29 @@ fn a_needless_copy_is_counted_and_changes_no_time() {
 }
 
 #[test]
+fn a_copy_that_was_thrown_away_before_the_first_one_was_read_is_none_that_was_lost() {
+    let mut s = Sides::new();
+    for at in [0, 10_000] {
+        s.add(0, 20, at, at + 100);
+        let reply = s.packet(1, ACK, 20, at + 200, at + 1000);
+        let mut copy = reply.clone();
+        copy.marks[0].at_ns = at + 500;
+        copy.marks[1].at_ns = at + 600;
+        if at == 0 {
+            s.all.add_lost(&copy, &drop_key());
+        } else {
+            s.all.add(&copy, 1, None);
+        }
+        s.all.add(&reply, 1, None);
+    }
+    s.all.finish();
+    assert_eq!(only(&s.all, Kind::Request), (2, 2000));
+    let trips = &s.all.done()[0];
+    assert_eq!((trips.retransmitted, trips.lost_at.len()), (1, 0));
+    assert_eq!(sums(trips, &[Part::Timeout, Part::Server, Part::Reply]), [0, 200, 1600]);
+}
+
+#[test]
 fn what_nobody_asked_for_is_no_round_trip() {
     let mut s = Sides::new();
     // A stream that is read by nobody's question, then one that nobody answers.
