@@ -18,7 +18,7 @@ use crate::{
     explain,
     flight::End,
     hooks::priority_name,
-    ledger::{Accounting, Ledger, Path, Row, RowKey, Second, Specimen, Times},
+    ledger::{Ledger, Path, Row, RowKey, Second, Specimen, Times},
     packet::Tuple,
     sample::{self, Sampling, Share},
     session::{Ending, Session},

@@ -38,7 +38,15 @@ fn echo(from: u8, to: u8, seq: u16, kind: u8, start_ns: u64, end_ns: u64) -> Fli
 }
 
 fn drop_key() -> DropKey {
-    DropKey { reason: 2, place: testing::UP0, after: None, within: None }
+    DropKey {
+        sort: netpath_common::end::Sort::Lost,
+        reason: 2,
+        location: 0,
+        row: "",
+        place: testing::UP0,
+        after: None,
+        within: None,
+    }
 }
 
 /// Count and sum of the only round trips of a kind.
