@@ -128,7 +128,7 @@ pub struct Ending {
     pub rules: BTreeMap<u64, String>,
     /// By namespace, the rule sets that there were while tracing.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) rule_sets: BTreeMap<u32, RuleHistory>,
+    pub rule_sets: BTreeMap<u32, RuleHistory>,
     /// Kernel functions that freed packets without a reason, by the address in them.
     pub functions: BTreeMap<u64, String>,
     pub notes: Vec<String>,
