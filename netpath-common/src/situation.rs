@@ -315,6 +315,7 @@ impl At {
     }
 
     /// The situation that this is a case of, or itself.
+    #[must_use]
     pub const fn general(self) -> Self {
         match self.row().case {
             Some((of, _)) => of,
@@ -445,7 +446,7 @@ const _: () = {
     // The programs add a hook's number.
     let mut i = 0;
     while i < Hook::ALL.len() {
-        assert!(At::hook(Hook::ALL[i]) as u8 == Pre as u8 + i as u8);
+        assert!(At::hook(Hook::ALL[i]) as usize == Pre as usize + i);
         i += 1;
     }
 };

@@ -276,6 +276,6 @@ const _: () = {
     assert!(core::mem::offset_of!(CpuBuffer, header) == 224);
     assert!(core::mem::offset_of!(CpuBuffer, cells) == 256);
     // No two CPUs share a cache line.
-    assert!(size_of::<CpuBuffer>() % 64 == 0);
+    assert!(size_of::<CpuBuffer>().is_multiple_of(64));
     assert!(size_of::<CpuBuffer>() == 256 + CHUNK_CELLS * 16);
 };

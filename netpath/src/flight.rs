@@ -197,7 +197,6 @@ pub struct Flight {
     /// It only went on as others.
     pub absorbed: bool,
     /// Flights whose data TCP has put into this one's sk_buff.
-    #[expect(clippy::vec_box, reason = "flights move between maps, lines and here")]
     pub joined: Vec<Box<Flight>>,
     /// It lacks marks, or may.
     pub incomplete: Option<Incomplete>,

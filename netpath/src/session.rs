@@ -128,6 +128,7 @@ pub struct Ending {
     pub rules: BTreeMap<u64, String>,
     /// By namespace, the rule sets that there were while tracing.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[expect(private_interfaces, reason = "nobody outside asks what is in it")]
     pub rule_sets: BTreeMap<u32, RuleHistory>,
     /// Kernel functions that freed packets without a reason, by the address in them.
     pub functions: BTreeMap<u64, String>,

@@ -5,6 +5,17 @@
 //! As root: `cargo xtask test -E 'binary(cases)'`. `NETPATH_CASES_KEEP=DIR` keeps what each case's
 //! programs printed and what netpath reported; `NETPATH_CASES_JUDGE=DIR` judges what was kept there
 //! again, without playing anything.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::needless_pass_by_value,
+    clippy::unused_self,
+    clippy::cmp_owned,
+    clippy::case_sensitive_file_extension_comparisons,
+    clippy::unnecessary_wraps,
+    clippy::struct_field_names,
+    reason = "tables of checks, with figures that scripts print"
+)]
 
 #[path = "kernel/support.rs"]
 #[allow(dead_code, reason = "not all of what the kernel tests share is needed here")]

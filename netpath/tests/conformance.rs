@@ -9,6 +9,17 @@
 //!
 //! `--needs` prints what the rows need (with `--core`, with `--selftests`: those), a program and Debian's
 //! package of it a line.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::needless_pass_by_value,
+    clippy::unused_self,
+    clippy::cmp_owned,
+    clippy::case_sensitive_file_extension_comparisons,
+    clippy::unnecessary_wraps,
+    clippy::struct_field_names,
+    reason = "tables of checks, with figures that scripts print"
+)]
 
 mod conformance {
     pub(crate) mod bars;
@@ -49,7 +60,9 @@ fn main() -> ExitCode {
     if !arguments.list
         && let Some(file) = env::var_os("NETPATH_CONFORMANCE_TABLE")
     {
-        let rows = row::all().map(|row| row.name()).chain(SELFTESTS.iter().map(|test| test.row()));
+        let rows = row::all()
+            .map(|row| row.name())
+            .chain(SELFTESTS.iter().map(conformance::selftests::Selftest::row));
         let outcomes: Vec<_> = rows.filter_map(|row| outcome::read(&row)).collect();
         if let Err(error) = std::fs::write(&file, table::markdown(&outcomes)) {
             eprintln!("cannot write {}: {error}", file.display());

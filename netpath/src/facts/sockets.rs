@@ -70,7 +70,7 @@ fn ends(table: Option<impl BufRead>) -> impl Iterator<Item = (u16, String)> {
     })
 }
 
-/// `32768	60999`.
+/// `32768 60999`, with a tab between.
 fn range(text: &str) -> Option<RangeInclusive<u16>> {
     let mut words = text.split_whitespace();
     let (first, last) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);

@@ -195,6 +195,7 @@ impl Assembler {
     }
 
     /// Takes one piece.
+    #[expect(clippy::too_many_lines, reason = "what an event can do, in its order")]
     pub fn piece(&mut self, piece: &Piece, events: &[Event], done: &mut impl FnMut(&Flight)) {
         self.now_ns = self.now_ns.max(piece.start_ns);
         self.pass_gaps(piece.start_ns, done);
@@ -306,7 +307,7 @@ impl Assembler {
                 if event.point != CONSUME_SKB {
                     push(open, event, here, &self.losses);
                 } else if can_go_on_as_another(open) {
-                    self.into_limbo(piece.cpu, flight.take(), done);
+                    self.keep_in_limbo(piece.cpu, flight.take(), done);
                     continue;
                 }
                 if self.returns && end == End::Delivered {
@@ -353,7 +354,7 @@ impl Assembler {
 
     /// Keeps a flight that was freed where packets are rebuilt, cut up or copied: what it goes on as may
     /// turn up next on this CPU.
-    fn into_limbo(
+    fn keep_in_limbo(
         &mut self,
         cpu: u16,
         flight: Option<Box<Flight>>,

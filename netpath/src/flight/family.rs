@@ -83,7 +83,6 @@ impl Families {
 }
 
 /// Says which of them is the packet.
-#[expect(clippy::vec_box, reason = "as above")]
 fn settle(ended: &mut [Box<Flight>]) {
     let Some(main) = ended.iter().map(|f| (rank(f), f.marks.len(), Reverse(f.seq))).max() else {
         return;

@@ -171,10 +171,8 @@ impl Losses {
     pub(super) fn behind(&self, flight: &Flight, now_ns: u64) -> Option<Incomplete> {
         let last = flight.marks.last().filter(|_| !self.is_none())?;
         let until_ns = match flight.end {
-            // It is in no figure.
-            End::UnderWay => return None,
-            // Nothing more of it was to come.
-            End::Transmitted | End::Delivered | End::Dropped { .. } => return None,
+            // It is in no figure, or nothing more of it was to come.
+            End::UnderWay | End::Transmitted | End::Delivered | End::Dropped { .. } => return None,
             // Nobody reads it.
             End::Reached if flight.headers.is_some_and(|h| h.payload == 0) => return None,
             End::Merged => now_ns.min(last.at_ns.saturating_add(MERGED_NS)),

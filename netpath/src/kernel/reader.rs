@@ -211,6 +211,7 @@ impl Cpus {
                 reserved: (&raw const (*buffer).header.reserved).read_volatile(),
             };
             into.clear();
+            #[expect(clippy::cast_ptr_alignment, reason = "cells stand at a multiple of 8")]
             let words = (&raw const (*buffer).cells).cast::<u64>();
             for word in 0..cells * (CELL / size_of::<u64>()) {
                 into.extend_from_slice(&words.add(word).read_volatile().to_ne_bytes());

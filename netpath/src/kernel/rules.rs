@@ -24,8 +24,8 @@ impl Tracer {
     ) -> BTreeMap<u64, String> {
         let Ok(btf) = KernelBtf::load() else { return BTreeMap::new() };
         let mut names = Names { object: &mut self.object, btf };
-        let named = |(kind, at)| (at, names.of(kind, at).unwrap_or_default());
-        asked.into_iter().map(named).collect()
+        let read = |(kind, at)| (at, names.of(kind, at).unwrap_or_default());
+        asked.into_iter().map(read).collect()
     }
 }
 

@@ -93,15 +93,15 @@ impl RuleWatch {
             }
             let now_ns = facts::now_ns();
             let stamp = netns.run(Stamp::read).unwrap_or_default();
-            if self.stamps.get(&cookie) != Some(&stamp) {
-                self.list(cookie, netns);
-            } else {
+            if self.stamps.get(&cookie) == Some(&stamp) {
                 if let Some(history) = history {
                     history.unchanged(now_ns);
                 }
                 if dropping && counts {
                     self.list(cookie, netns);
                 }
+            } else {
+                self.list(cookie, netns);
             }
             if self.listing.is_some() {
                 // The others' turn comes when it is over.

@@ -232,9 +232,12 @@ impl DropReport {
         if self.bridged {
             text += " inside the bridge";
         }
-        let full = |c: &Candidate| match c.rule.starts_with("policy of ") {
-            true => format!("the {}", c.rule),
-            false => format!("{} {} `{}`", c.table, c.chain, c.rule),
+        let full = |c: &Candidate| {
+            if c.rule.starts_with("policy of ") {
+                format!("the {}", c.rule)
+            } else {
+                format!("{} {} `{}`", c.table, c.chain, c.rule)
+            }
         };
         match (&self.queue, &self.rule, &self.chains[..]) {
             (Some(queue), ..) => text += &format!(", while queued to user space ({queue})"),

@@ -124,9 +124,14 @@ impl Watch {
 }
 
 impl Host {
+    #[expect(clippy::single_match_else, reason = "two ways to know")]
     fn look(&mut self, changes: &mut Vec<Change>) {
         match self.listener.as_ref().map(Listener::heard) {
-            Some(Some(said)) => said.into_iter().for_each(|said| self.hear(said, changes)),
+            Some(Some(said)) => {
+                for said in said {
+                    self.hear(said, changes);
+                }
+            }
             // Some of it was missed: what is there now says the rest.
             Some(None) | None => {
                 let Some(now) = read(&self.netns) else { return };

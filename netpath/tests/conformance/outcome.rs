@@ -63,7 +63,7 @@ impl Outcome {
     pub(crate) fn with(self, checks: Vec<Check>, clean: bool) -> Self {
         let passed = checks.iter().all(|check| check.passed);
         let verdict = if passed { Verdict::Passed } else { Verdict::Failed };
-        Self { checks, clean, verdict, ..self }
+        Self { verdict, clean, checks, ..self }
     }
 
     /// What came of a row that was carried out, or could not be.

@@ -131,7 +131,7 @@ mod tests {
         let of = |proto: u8, flags: u8, seq: u32, payload: u32, ports: (u16, u16)| {
             let mut tuple = testing::tuple([10, 0, 0, 1], [10, 0, 0, 2], ports.0, ports.1);
             tuple.proto = proto;
-            let headers = Headers { flags, seq, payload, ..Headers::default() };
+            let headers = Headers { flags, payload, seq, ..Headers::default() };
             seen(&headers, &tuple, None)
         };
         let ports = (4000, 80);

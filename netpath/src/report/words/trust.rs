@@ -9,6 +9,7 @@ use crate::{
 };
 
 /// What a reader needs to judge the figures: name and value, empty ones left out.
+#[expect(clippy::too_many_lines, reason = "a list of rows")]
 pub(crate) fn trust(s: &Snapshot) -> Vec<(&'static str, String)> {
     let p = &s.packets;
     let mut rows = vec![

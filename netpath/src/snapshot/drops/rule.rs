@@ -198,6 +198,7 @@ impl<'a> Rulings<'a> {
     }
 
     /// Names of the base chains that can drop; of all, where none is known to.
+    #[expect(clippy::unused_self, reason = "it belongs to the others")]
     fn shown(&self, ran: &[usize], version: &Version) -> Vec<String> {
         let chains = || ran.iter().map(|chain| &version.rules.chains[*chain]);
         let can: Vec<String> = chains().filter(|c| c.can_drop()).map(Chain::full_name).collect();
@@ -327,6 +328,8 @@ fn redirecting(version: &Version, v6: bool) -> Vec<usize> {
 }
 
 /// The states that conntrack's word for a packet can mean to rules; none where nobody has told.
+#[expect(clippy::option_option, reason = "nobody has told, or conntrack has told nothing")]
+#[expect(clippy::match_same_arms, reason = "for different reasons")]
 fn states(ctinfo: Option<Option<u8>>) -> &'static [&'static str] {
     match ctinfo {
         None => &[],

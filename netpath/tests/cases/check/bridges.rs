@@ -100,7 +100,7 @@ pub(crate) fn vxlan_moved(c: &mut Claims, r: &Report, said: &Said) {
     let unknown = r.dropped(&[("netns", "b27-n2"), ("reason", "VXLAN_VNI_NOT_FOUND")]);
     c.equal("what nothing takes is lost in n2's tunnel", unknown, 3);
     only(c, r, 3);
-    c.holds("no path joins both directions", !r.paths().any(|p| joins_both(p)), names());
+    c.holds("no path joins both directions", !r.paths().any(joins_both), names());
 }
 
 /// Whether a path comes back to where it began, though nothing here sends back.

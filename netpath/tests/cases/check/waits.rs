@@ -25,7 +25,7 @@ pub(crate) fn paused_reader(c: &mut Claims, r: &Report, said: &Said) {
     only(c, r, full);
     let counted = r.counter(&[("netns", "b14-srv"), ("name", "UdpRcvbufErrors")]);
     c.equal("the kernel's counter stands beside", counted, Some((full, full)));
-    let tcp = r.trips(&[("protocol", "tcp"), ("kind", "request")]).map(|t| max_ns(t));
+    let tcp = r.trips(&[("protocol", "tcp"), ("kind", "request")]).map(max_ns);
     let tcp = tcp.fold(0.0, f64::max);
     c.between("TCP's slow reads are in the figures", tcp, 2.5 * SECOND, 4.5 * SECOND);
     c.equal("UDP has no round trips", r.trip_count(&[("protocol", "udp")]), 0);

@@ -7,6 +7,22 @@ use super::super::rule::{
     Condition, Field, Value, icmp_type, icmpv6_type, net, proto_number, tcp_flag,
 };
 
+/// Modules whose options say all that they ask.
+const TOLD: &[&str] = &[
+    "tcp",
+    "udp",
+    "sctp",
+    "dccp",
+    "udplite",
+    "icmp",
+    "icmp6",
+    "comment",
+    "conntrack",
+    "state",
+    "multiport",
+    "iprange",
+];
+
 /// What a rule's arguments say.
 #[derive(Debug, Default)]
 pub(super) struct Read {
@@ -79,20 +95,6 @@ pub(super) fn read(words: &[String]) -> Read {
             "-m" => {
                 v6 |= value == "icmp6";
                 // What a module of this name asks is in its options; one that has none asks something.
-                const TOLD: &[&str] = &[
-                    "tcp",
-                    "udp",
-                    "sctp",
-                    "dccp",
-                    "udplite",
-                    "icmp",
-                    "icmp6",
-                    "comment",
-                    "conntrack",
-                    "state",
-                    "multiport",
-                    "iprange",
-                ];
                 if !TOLD.contains(&value) {
                     read.conditions.push(Condition::unknown());
                 }
