@@ -136,13 +136,6 @@ fn attach(args: &args::Gather, capture_headers: bool) -> anyhow::Result<(Tracer,
     session.sampling = args.sampling();
     session.capture_headers = capture_headers;
     tracer.select(selection(&session))?;
-    tracing::info!(
-        "{} attached in {:.0?}, {} devices in {} namespaces",
-        tracer.attached(),
-        tracer.starting(),
-        topology.devices().count(),
-        topology.hosts.len()
-    );
     let handles: Vec<_> = topology
         .hosts
         .iter()
@@ -157,6 +150,13 @@ fn attach(args: &args::Gather, capture_headers: bool) -> anyhow::Result<(Tracer,
     session.containers = containers(&topology);
     session.topology = topology;
     session.begun(tracer.since());
+    tracing::info!(
+        "{} attached in {:.0?}, {} devices in {} namespaces",
+        tracer.attached(),
+        tracer.starting(),
+        session.topology.devices().count(),
+        session.topology.hosts.len()
+    );
     Ok((tracer, session))
 }
 

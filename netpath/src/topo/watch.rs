@@ -38,6 +38,8 @@ struct Host {
     listener: Option<Listener>,
     /// All that are there.
     present: BTreeMap<u32, String>,
+    /// What is there has not been held against that yet.
+    behind: bool,
 }
 
 /// What has changed.
@@ -85,11 +87,14 @@ impl Watch {
             }
             // Before reading, so that what changes in between is heard.
             let listener = Listener::of(&netns).ok();
-            let present = read(&netns).unwrap_or_else(|| {
-                host.devices.values().map(|d| (d.ifindex, d.name.clone())).collect()
-            });
+            // What went away since it was found is told by the first look.
+            let mut present: BTreeMap<u32, String> =
+                host.devices.values().map(|d| (d.ifindex, d.name.clone())).collect();
+            for (ifindex, name) in read(&netns).unwrap_or_default() {
+                present.entry(ifindex).or_insert(name);
+            }
             let (cookie, name) = (host.netns, host.name.clone());
-            self.hosts.push(Host { cookie, name, netns, listener, present });
+            self.hosts.push(Host { cookie, name, netns, listener, present, behind: true });
         }
     }
 
@@ -127,13 +132,13 @@ impl Host {
     #[expect(clippy::single_match_else, reason = "two ways to know")]
     fn look(&mut self, changes: &mut Vec<Change>) {
         match self.listener.as_ref().map(Listener::heard) {
-            Some(Some(said)) => {
+            Some(Some(said)) if !std::mem::take(&mut self.behind) => {
                 for said in said {
                     self.hear(said, changes);
                 }
             }
             // Some of it was missed: what is there now says the rest.
-            Some(None) | None => {
+            _ => {
                 let Some(now) = read(&self.netns) else { return };
                 let gone: Vec<u32> =
                     self.present.keys().copied().filter(|i| !now.contains_key(i)).collect();
@@ -211,7 +216,7 @@ mod tests {
     fn host() -> Host {
         let netns = Netns::current().expect("reading the own namespace needs no rights");
         let present = BTreeMap::from([(7, "v0".to_owned())]);
-        Host { cookie: 1, name: "host".to_owned(), netns, listener: None, present }
+        Host { cookie: 1, name: "host".to_owned(), netns, listener: None, present, behind: false }
     }
 
     fn said(all: &[Said]) -> Vec<String> {

@@ -55,7 +55,7 @@ fn every_datagram_that_finds_no_room_is_counted_by_both() {
     send(SENT);
     signal(&child, Signal::SIGINT);
     let s = end_of(child);
-    let c = find(&s, &lab.full_name("server"), "UdpRcvbufErrors");
+    let c = find(&s, "server", "UdpRcvbufErrors");
     assert_eq!((c.kernel, c.netpath, c.agrees), (SENT, Some(SENT), Some(true)), "{c:?}");
     let ids: Vec<&str> = s.findings.iter().map(|f| f.id.as_str()).collect();
     assert!(ids.contains(&"receive-buffer-full"), "{ids:?}");
