@@ -604,7 +604,9 @@ pub(super) fn push(flight: &mut Flight, event: &Event, here: Here, losses: &Loss
     let left_idle = here.left_idle_ns.is_some_and(|left| left > before && left <= at_ns);
     // A copy or part has just been made of what was at hand.
     let made = flight.shared > 0 && flight.marks.len() == flight.shared;
-    let resumed = !made && (left_idle || here.resumed_ns == Some(at_ns));
+    // A call that returns is about its socket, whatever was at hand.
+    let taken_up = here.resumed_ns == Some(at_ns) && point != SOCK_RECV;
+    let resumed = !made && (left_idle || taken_up);
     let mark = Mark { at_ns, arg, point, aux, cpu: here.cpu, left_idle, resumed };
     let begins = flight.marks.is_empty() && role(point, aux) == Role::Birth;
     let lacks = losses.before(flight.marks.last(), &mark, begins);
