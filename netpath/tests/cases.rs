@@ -2,7 +2,7 @@
 //! namespaces of its own, sends the traffic and prints what its own programs have counted. Its header
 //! has the sources and the right answer, which is what is claimed of netpath's report here.
 //!
-//! As root: `cargo xtask test -E 'binary(cases)'`. `NETPATH_CASES_KEEP=DIR` keeps what each case's
+//! As root: `cargo xtask test --ignore-default-filter -E 'binary(cases)'`. `NETPATH_CASES_KEEP=DIR` keeps what each case's
 //! programs printed and what netpath reported; `NETPATH_CASES_JUDGE=DIR` judges what was kept there
 //! again, without playing anything.
 #![allow(
