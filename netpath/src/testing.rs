@@ -218,6 +218,15 @@ impl Chunk {
         self
     }
 
+    /// From here on, events are about this sk_buff, which the CPU had left.
+    pub(crate) fn resumed(mut self, addr: u64) -> Self {
+        self = self.skb(addr, None);
+        if let Some(cell) = self.cells.last_mut() {
+            cell[4..8].fill(0);
+        }
+        self
+    }
+
     fn headers(&mut self, h: &Headers) {
         let Some(t) = h.tuple else { return };
         let (std::net::IpAddr::V4(src), std::net::IpAddr::V4(dst)) = (t.src, t.dst) else { return };

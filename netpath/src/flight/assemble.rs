@@ -369,7 +369,7 @@ impl Assembler {
 
     /// Gives up on what a CPU freed so long ago that nothing more comes of it.
     fn release_limbo(&mut self, cpu: u16, now_ns: u64, done: &mut impl FnMut(&Flight)) {
-        if self.limbo.get(&cpu).is_some_and(|f| now_ns.saturating_sub(last_ns(f)) > LIMBO_NS) {
+        if self.limbo.get(&cpu).is_some_and(|f| now_ns.saturating_sub(f.last_ns()) > LIMBO_NS) {
             let freed = self.limbo.remove(&cpu);
             self.close(freed, done);
         }
@@ -387,7 +387,7 @@ impl Assembler {
             flight.end = quiet_end(&flight);
             let waits = flight.at.is_some_and(|at| at.row().waits);
             if flight.end == End::Vanished
-                && (waits || now_ns.saturating_sub(last_ns(&flight)) < SILENT_NS)
+                && (waits || now_ns.saturating_sub(flight.last_ns()) < SILENT_NS)
             {
                 flight.end = End::UnderWay;
             }
@@ -510,14 +510,14 @@ impl Assembler {
         let silent: Vec<u64> = self
             .open
             .iter()
-            .filter(|(_, flight)| now_ns.saturating_sub(last_ns(flight)) > patience_ns(flight))
+            .filter(|(_, flight)| now_ns.saturating_sub(flight.last_ns()) > patience_ns(flight))
             .map(|(skb, _)| *skb)
             .collect();
         for skb in silent {
             let flight = self.open.remove(&skb);
             self.finish(flight, done);
         }
-        for unread in self.sockets.drain(|f| now_ns.saturating_sub(last_ns(f)) > WAITING_NS) {
+        for unread in self.sockets.drain(|f| now_ns.saturating_sub(f.last_ns()) > WAITING_NS) {
             self.finish(Some(unread), done);
         }
         self.close_copied(now_ns, done);
@@ -530,7 +530,7 @@ impl Assembler {
     /// Closes those that were silent longest, a good many at once: looking for them takes a while.
     fn evict(&mut self, done: &mut impl FnMut(&Flight)) {
         let mut quietest: Vec<(u64, u64)> =
-            self.open.iter().map(|(skb, flight)| (last_ns(flight), *skb)).collect();
+            self.open.iter().map(|(skb, flight)| (flight.last_ns(), *skb)).collect();
         let many = quietest.len().min(EVICTED_AT_ONCE);
         quietest.select_nth_unstable(many.saturating_sub(1));
         for (_, skb) in &quietest[..many] {
@@ -542,10 +542,6 @@ impl Assembler {
             self.finish(flight, done);
         }
     }
-}
-
-fn last_ns(flight: &Flight) -> u64 {
-    flight.marks.last().map_or(0, |m| m.at_ns)
 }
 
 /// The CPU on which an event happened.

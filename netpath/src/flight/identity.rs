@@ -4,14 +4,16 @@
 //! becomes of the flight.
 
 use netpath_common::{
+    hop::Note,
     netfilter::{Hook, HookAux},
     place::DevId,
     point::{HOOK_SLOT, LATE, SEND_BEGIN, is_told_later, point, situation},
     situation::{At, HANDED_OVER, Next, Quiet, Role, next},
+    span::{SPANS, of_point},
     wire::MORE_FRAGMENTS,
 };
 
-use super::{End, Flight};
+use super::{AT_HAND_NS, End, Flight};
 use crate::{
     decode::Event,
     packet::{Headers, TCP},
@@ -64,7 +66,7 @@ pub(super) fn fate(
     if event.point == LATE {
         return Fate::Over;
     }
-    let grammar = grammar(flight, event);
+    let grammar = if strays(flight, event, judged) { Next::Other } else { grammar(flight, event) };
     if is_refragmented(flight, event) {
         return Fate::Over;
     }
@@ -100,6 +102,16 @@ pub(super) fn fate(
         Next::Other if !births(event) && headers.are_telling() && !is_taken(flight) => Fate::GoesOn,
         Next::Other => Fate::Over,
     }
+}
+
+/// Whether a function that works on any sk_buff (`pskb_expand_head` trims netlink's too) was entered for
+/// the address of a packet that its transport took some time ago: TCP frees without a trace. Functions
+/// that hooks call are different: nfnetlink_queue lets a packet go on inside one.
+fn strays(flight: &Flight, event: &Event, judged: bool) -> bool {
+    let outside =
+        of_point(event.point).is_some_and(|(span, _)| SPANS[span].span.note == Note::None);
+    let at_hand = judged && event.at_ns.saturating_sub(flight.last_ns()) < AT_HAND_NS;
+    outside && !at_hand && is_taken(flight)
 }
 
 /// Whether its transport has it, or its reader.

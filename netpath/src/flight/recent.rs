@@ -6,15 +6,11 @@ use std::collections::VecDeque;
 use netpath_common::situation::{At, copies};
 use rustc_hash::FxHashMap;
 
-use super::Flight;
+use super::{AT_HAND_NS, Flight};
 use crate::packet::Headers;
 
 /// Flights that are remembered for a CPU.
 const TOUCHED: usize = 4;
-/// A copy is made while its original is at hand: it turns up within this, ns. (Where an interrupt comes
-/// between, or the machine is emulated, that is longer than it takes.)
-const AT_HAND_NS: u64 = 1_000_000;
-
 /// A flight that was touched.
 #[derive(Clone, Copy, Debug)]
 struct Touched {

@@ -193,9 +193,10 @@ pub(crate) fn assert_sums(path: &PathReport) {
     assert!((sum - total).abs() <= total * 0.01, "{}: {sum} of {total}", path.name);
     assert!(
         path.unattributed_ns <= total * 0.05,
-        "{}: {} of {total}",
+        "{}: {} of {total} ns in no hop: {:#?}",
         path.name,
-        path.unattributed_ns
+        path.unattributed_ns,
+        path.hops.iter().map(|h| (&h.hop, h.place(), h.count, h.times.mean_ns)).collect::<Vec<_>>()
     );
 }
 
