@@ -155,7 +155,8 @@ impl Headers {
             return false;
         }
         if fragments {
-            return true;
+            // Ports are in the first fragment alone.
+            return identified || shares_an_end(a, b);
         }
         let gso = self.is_gso(other);
         let sized = self.payload == other.payload || gso;
@@ -204,6 +205,19 @@ impl Headers {
         (other.are_telling() || (one && ends)) && self.same_packet(other)
     }
 
+    /// Whether these can be the headers of the first of those fragments that an IPv6 packet is cut into
+    /// which was put together before of fragments like this one: they have an identification of their own
+    /// (`ip6_fragment`).
+    pub fn is_cut_again(&self, other: &Self) -> bool {
+        let (Some(a), Some(b)) = (&self.tuple, &other.tuple) else { return false };
+        a.proto == b.proto
+            && a.src.is_ipv6()
+            && b.src.is_ipv6()
+            && self.is_fragment()
+            && other.is_fragment()
+            && shares_an_end(a, b)
+    }
+
     /// Whether it is a fragment.
     pub fn is_fragment(&self) -> bool {
         self.fragment || self.fragment_at != 0
@@ -212,6 +226,11 @@ impl Headers {
     fn is_gso(&self, other: &Self) -> bool {
         self.gso_segs > 1 || other.gso_segs > 1
     }
+}
+
+/// Whether NAT, which changes one end at a time, can have made one of them of the other.
+fn shares_an_end(a: &Tuple, b: &Tuple) -> bool {
+    a.src == b.src || a.dst == b.dst
 }
 
 /// Whether one of them goes back the way of the other. (A NAT that turns both addresses round leaves

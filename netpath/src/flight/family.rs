@@ -60,7 +60,7 @@ impl Families {
         child.shared = shared;
         parent.shared = parent.shared.max(shared);
         (child.headers, child.translated) = (parent.headers, parent.translated);
-        (child.at, child.netns) = (parent.at, parent.netns);
+        (child.at, child.netns, child.in_tunnel) = (parent.at, parent.netns, parent.in_tunnel);
         child.captured.clone_from(&parent.captured);
         child.incomplete = child.incomplete.or(parent.incomplete);
         child.ambiguous |= parent.ambiguous;

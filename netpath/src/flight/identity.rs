@@ -88,11 +88,14 @@ pub(super) fn fate(
         return if same { Fate::GoesOn } else { Fate::Wrapped };
     }
     let Some(known) = &flight.known else { return after_grammar(grammar) };
-    if flight.in_tunnel && at == Some(At::Gro) && own(flight, headers) {
+    // gro_cells_receive gives what is no clone to GRO, and the others to netif_rx.
+    let received = matches!(at, Some(At::Gro | At::NetifRx | At::Rx));
+    if flight.in_tunnel && received && own(flight, headers) {
         return Fate::Unwrapped;
     }
     if !known.same_packet(headers) {
-        return Fate::Over;
+        let cut_again = grammar == Next::GoesOn && known.is_cut_again(headers);
+        return if cut_again { Fate::GoesOn } else { Fate::Over };
     }
     match grammar {
         Next::GoesOn => Fate::GoesOn,

@@ -36,20 +36,16 @@ impl Recent {
     pub(super) fn touch(&mut self, cpu: u16, flight: &Flight) {
         let Some(known) = &flight.known else { return };
         let touched = self.cpus.entry(cpu).or_default();
-        let at_ns = flight.marks.last().map_or(0, |m| m.at_ns);
-        if let Some(last) = touched.back_mut()
-            && last.seq == flight.seq
-        {
-            last.at_ns = at_ns;
-            return;
-        }
-        if touched.len() >= TOUCHED {
+        // Again with what it is known by now: in a tunnel that is the outer packet's.
+        if touched.back().is_some_and(|last| last.seq == flight.seq) {
+            touched.pop_back();
+        } else if touched.len() >= TOUCHED {
             touched.pop_front();
         }
         touched.push_back(Touched {
             skb: flight.skb,
             seq: flight.seq,
-            at_ns,
+            at_ns: flight.last_ns(),
             ip_id: known.ip_id,
             proto: known.tuple.map_or(0, |t| t.proto),
             number: known.seq,
@@ -81,7 +77,6 @@ impl Recent {
 
 /// Whether a packet with these headers that turns up in `at` is a copy or a part of this flight.
 pub(super) fn is_of(flight: &Flight, at: At, headers: &Headers) -> bool {
-    !flight.in_tunnel
-        && flight.at.is_some_and(|last| copies(last, at))
+    flight.at.is_some_and(|last| copies(last, at))
         && flight.known.as_ref().is_some_and(|known| known.is_part_or_copy(headers))
 }
