@@ -367,7 +367,7 @@ impl Ledger {
                     && path::direction(&scratch.steps[own..], &self.devices).is_none()
             });
         let on_path = is_ip && passed.is_some() && !is_copy;
-        self.witness.add(flight, &scratch.steps, &self.hooks, on_path);
+        self.witness.add(flight, &scratch.steps, (&self.devices, &self.hooks), on_path);
         if !is_ip {
             self.coverage.not_ip += 1;
             return;

@@ -133,6 +133,9 @@ const TAP: &str = "tap";
 /// Kinds of devices that put packets into packets.
 const TUNNELS: &[&str] = &["vxlan", "geneve"];
 
+/// Kinds of devices that are at home in several namespaces above one device, and reach each other there.
+const SHARING: &[&str] = &["macvlan", "ipvlan"];
+
 impl Device {
     pub fn is_tap(&self) -> bool {
         self.kind == TAP
@@ -140,6 +143,17 @@ impl Device {
 
     pub fn is_tunnel(&self) -> bool {
         TUNNELS.contains(&self.kind.as_str())
+    }
+
+    /// Whether several of its kind share the device below.
+    pub fn is_sharing(&self) -> bool {
+        SHARING.contains(&self.kind.as_str())
+    }
+
+    /// The device below, where others of its kind share it.
+    pub fn shared(&self) -> Option<Place> {
+        let (netns, ifindex) = self.peer.filter(|_| self.is_sharing())?;
+        Some(Place { netns, ifindex })
     }
 }
 

@@ -13,6 +13,9 @@ pub(super) struct Traits {
     /// It has no queue in which a packet could lie.
     pub(super) noqueue: bool,
     pub(super) master: Option<u32>,
+    /// The device that it shares with others: what it sends to one of those is received there, and that
+    /// device's driver does not count it (`macvlan_queue_xmit`).
+    pub(super) shares: Option<Place>,
     /// What a packet on its way out does here, where that is known.
     pub(super) outwards: Option<Outwards>,
 }
@@ -51,6 +54,7 @@ fn traits(device: &Device) -> Traits {
         bridge_port: device.bridge_port,
         noqueue: device.qdisc == "noqueue",
         master: device.master,
+        shares: device.shared(),
         outwards: None,
     }
 }

@@ -14,6 +14,7 @@ use rustc_hash::FxHashMap;
 
 use super::{
     classify::Step,
+    devices::Devices,
     drops::{self, Where},
 };
 use crate::{
@@ -66,21 +67,34 @@ impl Witness {
 
     /// Counts a flight with these steps; of one that was recorded only because it was late, the
     /// beginning is not known.
-    pub(super) fn add(&mut self, flight: &Flight, steps: &[Step], hooks: &HookPlan, on_path: bool) {
+    pub(super) fn add(
+        &mut self,
+        flight: &Flight,
+        steps: &[Step],
+        (devices, hooks): (&Devices, &HookPlan),
+        on_path: bool,
+    ) {
         if flight.is_late() {
             return;
         }
-        self.pass(flight, steps);
+        self.pass(flight, steps, devices);
         if let End::Dropped { reason } = flight.end {
             self.free(flight, reason, &drops::whereabouts(steps, hooks), on_path);
         }
     }
 
     /// What a copy has in common with the packet that it is a copy of is that one's.
-    fn pass(&mut self, flight: &Flight, steps: &[Step]) {
+    fn pass(&mut self, flight: &Flight, steps: &[Step], devices: &Devices) {
         let common_ns = flight.copy_of.and_then(|_| flight.shared_until_ns());
+        let mut sender = None;
         for step in steps.iter().filter(|step| Some(step.at_ns) > common_ns) {
             let Some(row) = step.at().map(At::row).filter(|row| row.counted) else { continue };
+            let from = sender.take();
+            if row.side == Some(Side::Sending) {
+                sender = Some(step.place);
+            } else if from.is_some_and(|from| devices.get(from).shares == Some(step.place)) {
+                continue;
+            }
             let index = self.passed.iter().position(|(p, _)| *p == step.place);
             let index = index.unwrap_or_else(|| {
                 self.passed.push((step.place, Passed::default()));

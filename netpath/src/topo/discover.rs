@@ -7,7 +7,8 @@ use super::{
     Device, Host, Place, TopoError, Topology,
     dump::{self, Dump},
     follow::{
-        Node, Path, World, follow_bridge, follow_in, follow_out, follow_tunnels, follow_uplink,
+        Node, Path, World, follow_bridge, follow_in, follow_out, follow_sharing, follow_tunnels,
+        follow_uplink,
     },
 };
 use crate::netns::{self, Netns, close_names};
@@ -72,6 +73,7 @@ fn from(mut world: World, focus: Node, inner: bool) -> Result<Topology, TopoErro
         follow_out(world, outside, &mut path)?;
     }
     follow_tunnels(world, &mut path)?;
+    follow_sharing(world, &mut path)?;
     Ok(build(world, &path, focus, inside, outside))
 }
 

@@ -237,6 +237,34 @@ pub(super) fn follow_tunnels(world: &mut World, path: &mut Path) -> Result<(), T
     Ok(())
 }
 
+/// Where the path has a macvlan or ipvlan: the others above the same device, with which it exchanges
+/// packets without leaving the machine.
+pub(super) fn follow_sharing(world: &mut World, path: &mut Path) -> Result<(), TopoError> {
+    let sharing = |world: &World, node: Node| world.device(node).is_some_and(Device::is_sharing);
+    let mut shared = BTreeSet::new();
+    for node in path.nodes.clone() {
+        if sharing(world, node) {
+            shared.extend(world.peer(node)?);
+        }
+    }
+    if shared.is_empty() {
+        return Ok(());
+    }
+    for ns in 0..world.all.len() {
+        // One that can't be read has no part in the path.
+        let Ok(dump) = world.dump(ns) else { continue };
+        let devices: Vec<Node> = dump.devices.keys().map(|ifindex| (ns, *ifindex)).collect();
+        for node in devices {
+            if sharing(world, node)
+                && world.peer(node)?.is_some_and(|below| shared.contains(&below))
+            {
+                path.push(node);
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The namespace that a tunnel's own packets leave by, where that is not the one that it is in.
 fn sender(world: &mut World, tunnel: Node) -> Result<Option<usize>, TopoError> {
     let dump = world.dump(tunnel.0)?;

@@ -41,7 +41,11 @@ pub(crate) fn judge(
     topology: &Topology,
 ) -> (Vec<Check>, bool) {
     let packets = &report.packets;
-    let mut checks = vec![count(PACKETS, packets.seen, seen.focus)];
+    // A device counts ARP and the bridge's own frames as well.
+    let others = seen.focus.saturating_sub(packets.seen);
+    let note = if others > 0 { format!("{others} of them are not IP") } else { String::new() };
+    let passed = packets.seen <= seen.focus && others <= packets.not_ip;
+    let mut checks = vec![Check { passed, note, ..count(PACKETS, packets.seen, seen.focus) }];
     checks.push(drops(LOST, Sort::Lost, report, seen));
     checks.push(drops(REFUSED, Sort::Refused, report, seen));
     for (what, n) in [(VANISHED, packets.vanished), (AMBIGUOUS, packets.ambiguous)] {

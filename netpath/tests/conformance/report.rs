@@ -25,6 +25,7 @@ pub(crate) struct Packets {
     pub(crate) incomplete: u64,
     pub(crate) vanished: u64,
     pub(crate) ambiguous: u64,
+    pub(crate) not_ip: u64,
 }
 
 #[derive(Debug, Default, Deserialize)]

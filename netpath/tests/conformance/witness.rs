@@ -12,14 +12,14 @@ use netpath::lab::Lab;
 use super::{report::Sort, stage::StageError};
 
 /// A counter of packets that did not get where they should, as [`Counters`] names it, and what became
-/// of them. One that another one of these holds is not among them.
+/// of them. One that another one of these holds is not among them, nor is one of calls that come to no
+/// packet: a socket that finds no route when it connects (`OutNoRoutes`).
 pub(crate) const LOSSES: &[(&str, Sort)] = &[
     ("Ip.InHdrErrors", Sort::Lost),
     ("Ip.InAddrErrors", Sort::Lost),
     ("Ip.InUnknownProtos", Sort::Lost),
     ("Ip.InDiscards", Sort::Lost),
     ("Ip.OutDiscards", Sort::Lost),
-    ("Ip.OutNoRoutes", Sort::Lost),
     ("IpExt.InNoRoutes", Sort::Lost),
     ("IpExt.InTruncatedPkts", Sort::Lost),
     ("IpExt.InCsumErrors", Sort::Lost),
@@ -42,7 +42,6 @@ pub(crate) const LOSSES: &[(&str, Sort)] = &[
     ("Ip6InTruncatedPkts", Sort::Lost),
     ("Ip6InDiscards", Sort::Lost),
     ("Ip6OutDiscards", Sort::Lost),
-    ("Ip6OutNoRoutes", Sort::Lost),
     ("Udp6InErrors", Sort::Lost),
     ("Udp6NoPorts", Sort::Refused),
     ("conntrack.insert_failed", Sort::Lost),

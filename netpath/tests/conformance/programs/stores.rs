@@ -16,7 +16,8 @@ pub(super) const REDIS: Program = Program {
     on: EVERYWHERE_CORE,
     serve: |stage| {
         // Debian's redis-server is this program under another name.
-        let mut server = command(&["redis-check-rdb", "--bind", "*", "--protected-mode", "no"]);
+        let mut server =
+            command(&["redis-check-rdb", "--bind", "*", "-::*", "--protected-mode", "no"]);
         server.arg0("redis-server").args(["--save", "", "--port", "6379", "--dir"]);
         server.arg(stage.dir());
         stage.serve(server, Port::Tcp(6379)).map(|_| ())

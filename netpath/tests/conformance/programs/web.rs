@@ -28,12 +28,12 @@ pub(super) const CURL_NGINX: Program = Program {
         DOCKER_PUBLISHED.core(),
     ],
     serve: nginx,
-    run: |stage| curl(stage, 200, 1),
+    run: |stage| curl(stage, 200, true),
 };
 
 pub(super) const CURL_RELAY: Program = Program {
     name: "curl-docker-proxy",
-    what: "the same through docker-proxy, which makes a second connection for each",
+    what: "the same through docker-proxy, which makes a connection to the container for each",
     needs: &[CURL, NGINX, ("/usr/sbin/docker-proxy", "docker.io")],
     on: &[RELAY.core()],
     serve: |stage| {
@@ -50,7 +50,8 @@ pub(super) const CURL_RELAY: Program = Program {
         );
         stage.serve_on(relay.host, command(&["sh", "-c", &script]), Port::Tcp(PORT)).map(|_| ())
     },
-    run: |stage| curl(stage, 200, 2),
+    // curl's clock is of the way to the proxy, and the container's interface is traced.
+    run: |stage| curl(stage, 200, false),
 };
 
 pub(super) const WRK_NGINX: Program = Program {
@@ -80,7 +81,7 @@ pub(super) const CURL_PYTHON: Program = Program {
             "for i in $(seq 50); do curl --silent --globoff --output /dev/null --write-out '{WRITTEN}' '{url}'; done"
         );
         let printed = stage.run(stage.topology().client, command(&["sh", "-c", &script]))?;
-        said(&printed, 1)
+        said(&printed, true)
     },
 };
 
@@ -106,8 +107,8 @@ pub(super) fn nginx(stage: &mut Stage) -> Result<(), StageError> {
 /// When it asked for the connection, when it had it, when it had asked, when it had the page; seconds.
 const WRITTEN: &str = "%{time_namelookup} %{time_connect} %{time_pretransfer} %{time_total}\\n";
 
-/// One curl; `legs`: connections that each of its own leads to.
-pub(super) fn curl(stage: &mut Stage, count: u32, legs: u64) -> Result<Said, StageError> {
+/// One curl; `clocked`: what it times is what is traced.
+pub(super) fn curl(stage: &mut Stage, count: u32, clocked: bool) -> Result<Said, StageError> {
     let url = format!("http://{}/[1-{count}]", bracketless(stage));
     let words = [
         "curl",
@@ -121,7 +122,7 @@ pub(super) fn curl(stage: &mut Stage, count: u32, legs: u64) -> Result<Said, Sta
         &url,
     ];
     let printed = stage.run(stage.topology().client, command(&words))?;
-    said(&printed, legs)
+    said(&printed, clocked)
 }
 
 /// curl takes brackets for a range of its own.
@@ -129,7 +130,7 @@ fn bracketless(stage: &Stage) -> String {
     stage.at(PORT).replace('[', "\\[").replace(']', "\\]")
 }
 
-fn said(printed: &str, legs: u64) -> Result<Said, StageError> {
+fn said(printed: &str, clocked: bool) -> Result<Said, StageError> {
     let times: Vec<[f64; 4]> = printed
         .lines()
         .filter_map(|line| {
@@ -140,16 +141,15 @@ fn said(printed: &str, legs: u64) -> Result<Said, StageError> {
     if times.is_empty() {
         return Err(unclear("curl", printed));
     }
-    let count = times.len() as u64 * legs;
+    let count = times.len() as u64;
     let mean_ns = |of: &dyn Fn(&[f64; 4]) -> f64| {
-        Clock::read(times.iter().map(of).sum::<f64>() / times.len() as f64 * 1e9)
+        times.iter().map(of).sum::<f64>() / times.len() as f64 * 1e9
     };
-    let one = |clock: Clock| (legs == 1).then_some(clock);
-    Ok(Said::default().and(Kind::Connect, count, None).and(
-        Kind::Request,
-        count,
-        one(mean_ns(&|t| t[3] - t[2])),
-    ))
+    // It notes that it has asked after the call that sends, by when the reply may be there: the request
+    // left between that and the connection.
+    let clock =
+        Clock { ends_ns: mean_ns(&|t| t[2] - t[1]), ..Clock::read(mean_ns(&|t| t[3] - t[1])) };
+    Ok(Said::default().and(Kind::Connect, count, None).and(Kind::Request, count, one(clock)))
 }
 
 const CONNECTIONS: u32 = 2;
