@@ -149,7 +149,11 @@ fn said(printed: &str, clocked: bool) -> Result<Said, StageError> {
     // left between that and the connection.
     let clock =
         Clock { ends_ns: mean_ns(&|t| t[2] - t[1]), ..Clock::read(mean_ns(&|t| t[3] - t[1])) };
-    Ok(Said::default().and(Kind::Connect, count, None).and(Kind::Request, count, one(clock)))
+    Ok(Said::default().and(Kind::Connect, count, None).and(
+        Kind::Request,
+        count,
+        clocked.then_some(clock),
+    ))
 }
 
 const CONNECTIONS: u32 = 2;
