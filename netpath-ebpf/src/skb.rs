@@ -188,6 +188,7 @@ pub(crate) const ICMPV6: u8 = 58;
 pub(crate) const SCTP: u8 = 132;
 /// An IPv6 fragment header.
 pub(crate) const FRAGMENT_HEADER: u8 = 44;
+const FRAGMENT_BYTES: u32 = 8;
 
 /// What is read of a transport header: TCP's fixed part.
 const L4_BYTES: usize = 20;
@@ -400,22 +401,32 @@ fn describe_v6(l3: u64, len: u32, tail: u64, cells: *mut Cell) -> u64 {
     if !addresses_v6(l3 + 8, l3 + 24, cells) {
         return 0;
     }
-    let fragment = h[6] == FRAGMENT_HEADER;
-    let (proto, carried) = if fragment { (l4[0], 0) } else { (h[6], h[6]) };
     let length = match u16::from_be_bytes([h[4], h[5]]) {
         0 => len.saturating_sub(IPV6_BYTES),
         length => u32::from(length),
     };
-    let mut t = transport(carried, &l4);
-    finish(&mut t, carried, l3 + u64::from(IPV6_BYTES), tail, length);
-    let mut ip_id = 0;
-    if fragment {
-        let at = u16::from_be_bytes([l4[2], l4[3]]);
-        t.ack = fragment_at(u32::from(at & 0xfff8), at & 1 != 0);
-        t.header_len = 8;
-        ip_id = u16::from_be_bytes([l4[6], l4[7]]);
+    let below = l3 + u64::from(IPV6_BYTES);
+    if h[6] != FRAGMENT_HEADER {
+        let mut t = transport(h[6], &l4);
+        finish(&mut t, h[6], below, tail, length);
+        return write_v6(cells, h[6], &t, length, 0, 0);
     }
-    write_v6(cells, proto, &t, length, ip_id, if fragment { FRAGMENT } else { 0 })
+    let (proto, at) = (l4[0], u16::from_be_bytes([l4[2], l4[3]]));
+    let ip_id = u16::from_be_bytes([l4[6], l4[7]]);
+    let (offset, more) = (u32::from(at & 0xfff8), at & 1 != 0);
+    // Only the first fragment has the transport's header, behind its own.
+    let mut t = if offset == 0 {
+        let Some(l4) = peek::<L4_BYTES>(below + u64::from(FRAGMENT_BYTES)) else { return 0 };
+        transport(proto, &l4)
+    } else {
+        transport(0, &l4)
+    };
+    let whole = length.saturating_sub(FRAGMENT_BYTES);
+    finish(&mut t, proto, below + u64::from(FRAGMENT_BYTES), tail, whole);
+    if proto != TCP || offset != 0 {
+        t.ack = fragment_at(offset, more);
+    }
+    write_v6(cells, proto, &t, whole, ip_id, if offset == 0 { 0 } else { FRAGMENT })
 }
 
 /// A packet whose IPv6 header will be made of a flow.

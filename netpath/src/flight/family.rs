@@ -53,7 +53,7 @@ impl Families {
             && part.is_fragment()
             && !known.is_fragment()
         {
-            known.fragment_at = MORE_FRAGMENTS;
+            (known.fragment_at, known.ip_id) = (MORE_FRAGMENTS, part.ip_id);
         }
         child.marks.clear();
         child.marks.extend_from_slice(&parent.marks[..shared]);
@@ -82,18 +82,27 @@ impl Families {
     }
 }
 
-/// Says which of them is the packet.
+/// Says which of them is the packet, and of the others which part of their way each has to itself: what it
+/// has in common with one that got further is that one's.
 fn settle(ended: &mut [Box<Flight>]) {
-    let Some(main) = ended.iter().map(|f| (rank(f), f.marks.len(), Reverse(f.seq))).max() else {
-        return;
-    };
-    let main = main.2.0;
-    for flight in ended {
-        if flight.seq != main {
-            flight.copy_of = Some(main);
-            flight.absorbed = flight.marks.len() <= flight.shared && is_quiet(flight.end);
-        }
+    let further = |f: &Flight| Reverse((rank(f), f.marks.len(), Reverse(f.seq)));
+    let mut order: Vec<usize> = (0..ended.len()).collect();
+    order.sort_by_key(|&i| further(&ended[i]));
+    let Some((&main, others)) = order.split_first() else { return };
+    let main = ended[main].seq;
+    for (before, &i) in others.iter().enumerate() {
+        let shared = order[..=before].iter().map(|&j| common(&ended[i], &ended[j])).max();
+        let flight = &mut ended[i];
+        flight.copy_of = Some(main);
+        flight.shared = shared.unwrap_or_default();
+        flight.absorbed = flight.marks.len() <= flight.shared && is_quiet(flight.end);
     }
+}
+
+/// How many marks two flights have in common.
+fn common(a: &Flight, b: &Flight) -> usize {
+    let same = |(a, b): &(&Mark, &Mark)| (a.at_ns, a.point) == (b.at_ns, b.point);
+    a.marks.iter().zip(&b.marks).take_while(same).count()
 }
 
 fn is_quiet(end: End) -> bool {

@@ -64,7 +64,8 @@ impl Recent {
         let proto = headers.tuple.map_or(0, |t| t.proto);
         let alike = move |t: &&Touched| {
             t.proto == proto
-                && (t.gso || t.ip_id == headers.ip_id)
+                // A whole IPv6 packet has no identification.
+                && (t.gso || t.ip_id == headers.ip_id || t.ip_id == 0)
                 && (t.gso || headers.is_fragment() || t.number == headers.seq || t.number == 0)
         };
         let touched = self.cpus.get(&cpu).into_iter().flat_map(|touched| touched.iter().rev());
