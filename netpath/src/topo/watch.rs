@@ -129,7 +129,6 @@ impl Watch {
 }
 
 impl Host {
-    #[expect(clippy::single_match_else, reason = "two ways to know")]
     fn look(&mut self, changes: &mut Vec<Change>) {
         match self.listener.as_ref().map(Listener::heard) {
             Some(Some(said)) if !std::mem::take(&mut self.behind) => {
