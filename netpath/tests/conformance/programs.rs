@@ -85,6 +85,8 @@ const RELAY: On = On::v4("published-relay");
 
 /// Everywhere, with the container alone in the core.
 const EVERYWHERE: &[On] = &[CONTAINER.core(), DNAT, VXLAN, CONTAINER_V6, MACVLAN];
+/// Everywhere, and none of it in the core: the client's own share of a round trip is large, and not known.
+const EVERYWHERE_LATER: &[On] = &[CONTAINER, DNAT, VXLAN, CONTAINER_V6, MACVLAN];
 /// Everywhere, and all of it in the core.
 const EVERYWHERE_CORE: &[On] =
     &[CONTAINER.core(), DNAT.core(), VXLAN.core(), CONTAINER_V6.core(), MACVLAN.core(), DOCKER];

@@ -1,6 +1,6 @@
 //! DNS: dnsmasq, asked by dig, and by the C library's resolver, which asks for both families at once.
 
-use super::{Clock, EVERYWHERE, EVERYWHERE_CORE, Program, Said, unclear};
+use super::{Clock, EVERYWHERE_CORE, EVERYWHERE_LATER, Program, Said, unclear};
 use crate::conformance::{
     process::command,
     report::Kind,
@@ -13,7 +13,7 @@ pub(super) const DIG: Program = Program {
     name: "dig-dnsmasq",
     what: "dig, 50 times, to dnsmasq",
     needs: &[("dnsmasq", "dnsmasq-base"), ("dig", "bind9-dnsutils")],
-    on: EVERYWHERE,
+    on: EVERYWHERE_LATER,
     serve: dnsmasq,
     run: |stage| {
         let script = format!(

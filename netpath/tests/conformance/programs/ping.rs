@@ -1,6 +1,9 @@
 //! ping over a raw and over a datagram socket, with packets that are fragmented; traceroute.
 
-use super::{Clock, EVERYWHERE, EVERYWHERE_CORE, Program, Said, Until, no_server, unclear};
+use super::{
+    CONTAINER, CONTAINER_V6, Clock, DNAT, DOCKER, EVERYWHERE, EVERYWHERE_CORE, MACVLAN, Program,
+    Said, Until, VXLAN, no_server, unclear,
+};
 use crate::conformance::{
     process::command,
     report::Kind,
@@ -35,7 +38,7 @@ pub(super) const LARGE: Program = Program {
     name: "ping-4000",
     what: "`ping -s 4000 -c 100 -i 0.01`: three fragments each way",
     needs: &[],
-    on: EVERYWHERE_CORE,
+    on: &[CONTAINER.core(), DNAT.core(), VXLAN, CONTAINER_V6.core(), MACVLAN, DOCKER],
     serve: no_server,
     run: |stage| ping(stage, &["ping"], &["-s", "4000"]),
 };

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::process::CommandExt as _, path::PathBuf};
 
-use super::{Clock, EVERYWHERE, EVERYWHERE_CORE, Program, Said, unclear};
+use super::{Clock, EVERYWHERE, EVERYWHERE_CORE, EVERYWHERE_LATER, Program, Said, unclear};
 use crate::conformance::{
     process::command,
     report::Kind,
@@ -67,7 +67,7 @@ pub(super) const PGBENCH: Program = Program {
     name: "pgbench",
     what: "pgbench, 500 transactions of one SELECT on one connection, to PostgreSQL",
     needs: &[("pgbench", "postgresql-client-common"), ("pg_ctlcluster", "postgresql")],
-    on: EVERYWHERE,
+    on: EVERYWHERE_LATER,
     serve: postgres,
     run: pgbench,
 };

@@ -1,8 +1,8 @@
 //! HTTP: curl with a connection for each request, wrk with connections that are kept.
 
 use super::{
-    CONTAINER, CONTAINER_V6, Clock, DNAT, DOCKER, DOCKER_PUBLISHED, EVERYWHERE, MACVLAN, Program,
-    RELAY, Said, VXLAN, unclear,
+    CONTAINER, CONTAINER_V6, Clock, DNAT, DOCKER, DOCKER_PUBLISHED, EVERYWHERE, EVERYWHERE_LATER,
+    MACVLAN, Program, RELAY, Said, VXLAN, unclear,
 };
 use crate::conformance::{
     process::command,
@@ -58,7 +58,7 @@ pub(super) const WRK_NGINX: Program = Program {
     name: "wrk-nginx",
     what: "wrk for a second on 2 connections that are kept, to nginx",
     needs: &[("wrk", "wrk"), NGINX],
-    on: EVERYWHERE,
+    on: EVERYWHERE_LATER,
     serve: nginx,
     run: wrk,
 };
