@@ -24,7 +24,8 @@
 //!    to user space, a free) is a *stray* where nothing is open: counted, and dropped.
 //! 4. **Tunnels.** A tunnel sends the packet that it has encapsulated through OUTPUT again: there the
 //!    flight's last event is the tunnel device's transmit, the headers are the outer packet's, and the
-//!    flight is known by those until it enters GRO with its own again.
+//!    flight is known by those until it is received with its own again: GRO gets it, or the backlog where it
+//!    is a clone (`gro_cells_receive`). Fragments of the outer packet are parts of the flight.
 //! 5. **NAT.** The tuple at birth stays with the flight. A different one that is read later is the
 //!    translated tuple. Both are known from then on; the flight is the same.
 //! 6. **Ends.** Copied to user space: *delivered*. Freed or silent after INPUT, or after receive
@@ -49,7 +50,8 @@
 //!    packet socket's), a fragment, a segment, or what XDP rebuilt. It begins with the marks that both
 //!    have in common. All of them are a family, and are held until the last has ended: then the one that
 //!    got furthest is the packet; the others are copies, counted apart where they passed the interface
-//!    together with it, and what only went on as others is left out.
+//!    together with it, and what only went on as others is left out. What two of them have in common counts
+//!    once: it is that one's which got further.
 //! 9. **Silence.** A flight that reached its transport without data, or was merged, is closed after
 //!    [`REACHED_NS`] without an event; one that lies in a queue, or whose data may wait for its reader,
 //!    after [`WAITING_NS`]; any other after [`SILENT_NS`].

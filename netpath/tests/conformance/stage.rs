@@ -115,9 +115,17 @@ impl Stage {
 
     /// The same as it stands before a port, in an URL.
     pub(crate) fn at(&self, port: u16) -> String {
-        let address = self.address();
-        let ip = address.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, port));
-        ip.map_or_else(|_| format!("{address}:{port}"), |socket| socket.to_string())
+        before_port(&self.address(), port)
+    }
+
+    /// A namespace's own address, of the row's family.
+    pub(crate) fn loopback(&self) -> &'static str {
+        if self.is_v6() { "::1" } else { "127.0.0.1" }
+    }
+
+    /// The same as it stands before a port, in an URL.
+    pub(crate) fn at_loopback(&self, port: u16) -> String {
+        before_port(self.loopback(), port)
     }
 
     pub(crate) fn is_v6(&self) -> bool {
@@ -284,4 +292,9 @@ fn is_there(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut dirs = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
     dirs.any(|dir| dir.join(program).is_file())
+}
+
+fn before_port(address: &str, port: u16) -> String {
+    let ip = address.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, port));
+    ip.map_or_else(|_| format!("{address}:{port}"), |socket| socket.to_string())
 }

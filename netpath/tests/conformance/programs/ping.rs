@@ -74,7 +74,7 @@ fn ping(stage: &mut Stage, program: &[&str], more: &[&str]) -> Result<Said, Stag
     let client = stage.topology().client;
     let printed = stage.run(client, words(&stage.address()))?;
     // Nothing of this is traced: it leaves no namespace.
-    let loopback = stage.run(client, words(if stage.is_v6() { "::1" } else { "127.0.0.1" }))?;
+    let loopback = stage.run(client, words(stage.loopback()))?;
     let received =
         printed.split(" received").next().and_then(|text| text.rsplit(' ').next()?.parse().ok());
     let (Some(received), Some(mean_ns), Some(ends_ns)) =

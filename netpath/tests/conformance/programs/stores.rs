@@ -142,13 +142,16 @@ fn pgbench(stage: &mut Stage) -> Result<Said, StageError> {
         line.strip_prefix("latency average = ")?.strip_suffix(" ms")?.parse::<f64>().ok()
     });
     let average = average.ok_or_else(|| unclear("pgbench", &printed))?;
+    let let_in = printed.lines().find_map(|line| {
+        line.strip_prefix("initial connection time = ")?.strip_suffix(" ms")?.parse::<f64>().ok()
+    });
+    let let_in = let_in.ok_or_else(|| unclear("pgbench", &printed))?;
     let log = stage.running(0).printed().split_off(said_before);
     let lines = |what: &str| log.lines().filter(|line| line.contains(what)).count() as u64;
     let (connects, statements) = (lines("connection authorized"), lines("statement: "));
-    // To be let in is a request too.
-    Ok(Said::counted(Kind::Connect, connects).and(
-        Kind::Request,
-        connects + statements,
-        Some(Clock::read(average * 1e6)),
-    ))
+    // To be let in is a request too, which takes the server a process; it is clocked on one connection.
+    let requests = connects + statements;
+    let sum = average * statements as f64 + let_in * connects as f64;
+    let clock = Clock::read(sum / requests as f64 * 1e6);
+    Ok(Said::counted(Kind::Connect, connects).and(Kind::Request, requests, Some(clock)))
 }

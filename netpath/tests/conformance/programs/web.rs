@@ -159,7 +159,19 @@ fn said(printed: &str, clocked: bool) -> Result<Said, StageError> {
 const CONNECTIONS: u32 = 2;
 
 fn wrk(stage: &mut Stage) -> Result<Said, StageError> {
-    let url = format!("http://{}/", stage.at(PORT));
+    let (client, server) = (stage.topology().client, stage.topology().server);
+    let (url, own) = (stage.at(PORT), stage.at_loopback(PORT));
+    let (requests, mean_ns) = asked_by_wrk(stage, client, &url)?;
+    // Nothing of this is traced: it leaves no namespace.
+    let (_, ends_ns) = asked_by_wrk(stage, server, &own)?;
+    let clock = Clock { ends_ns, ..Clock::read(mean_ns) };
+    // It connects once more, to see whether the server is there.
+    Ok(Said::counted(Kind::Connect, 3).and(Kind::Request, requests, Some(clock)))
+}
+
+/// How many requests wrk has sent from this namespace, and what they took, ns in the mean.
+fn asked_by_wrk(stage: &mut Stage, netns: &str, server: &str) -> Result<(u64, f64), StageError> {
+    let url = format!("http://{server}/");
     let words = [
         "wrk",
         "--threads",
@@ -170,7 +182,7 @@ fn wrk(stage: &mut Stage) -> Result<Said, StageError> {
         "1s",
         &url,
     ];
-    let printed = stage.run(stage.topology().client, command(&words))?;
+    let printed = stage.run(netns, command(&words))?;
     let requests = printed
         .lines()
         .find_map(|line| line.trim().split_once(" requests in")?.0.parse::<u64>().ok());
@@ -182,7 +194,5 @@ fn wrk(stage: &mut Stage) -> Result<Said, StageError> {
     };
     // What it prints as latency holds requests that it would have sent; each connection asks again at
     // once, so that this is the mean of those that it did send.
-    let mean_ns = f64::from(CONNECTIONS) / rate * 1e9;
-    // It connects once more, to see whether the server is there.
-    Ok(Said::counted(Kind::Connect, 3).and(Kind::Request, requests, Some(Clock::read(mean_ns))))
+    Ok((requests, f64::from(CONNECTIONS) / rate * 1e9))
 }

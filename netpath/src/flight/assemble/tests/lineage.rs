@@ -189,3 +189,58 @@ fn fragments_end_in_the_packet_that_they_make() {
         [(0xc0, End::Merged, true), (0xd0, End::Delivered, false), (0xb0, End::Merged, true)]
     );
 }
+
+/// A cloned sk_buff leaves the tunnel by the backlog, and not by GRO (`gro_cells_receive`).
+#[test]
+fn a_clone_leaves_a_tunnel_by_the_backlog() {
+    let out = at_hook(CLIENT_ETH0, Hook::Output, 0);
+    let ends = |dst| Some(tuple([198, 18, 0, 1], dst, 9, 4789));
+    let outer = Headers { tuple: ends([198, 18, 0, 2]), ..headers(77) };
+    let through = |inner: &Headers| {
+        let chunk = Chunk::new(0, 0, 1_000)
+            .skb(0xa0, Some(&headers(1)))
+            .event(out, 100)
+            .event(at_dev(NET_DEV_START, VETH0), 100)
+            .skb(0xa0, Some(&outer))
+            .event(out, 100)
+            .event(at_dev(NET_DEV_START, UP0), 100)
+            .event(at_dev(NETIF_RECEIVE, SERVER_ETH0), 100)
+            .event(at_hook(SERVER_ETH0, Hook::Input, 0), 100)
+            .skb(0xa0, Some(inner))
+            .event(at_dev(NETIF_RX, BR0), 100)
+            .event(at_dev(NETIF_RECEIVE, BR0), 100);
+        fly(&[chunk]).iter().map(|f| (f.marks.len(), f.in_tunnel)).collect::<Vec<_>>()
+    };
+    assert_eq!(through(&headers(1)), [(8, false)]);
+    assert_eq!(through(&headers(2)), [(6, true), (2, false)]);
+}
+
+/// Two halves of a fragment have the way through the first device in common, though neither is the one that
+/// becomes the packet: it counts there once.
+#[test]
+fn what_parts_have_in_common_counts_once() {
+    let fragment =
+        |at: u32| Headers { fragment: at > 0, fragment_at: at | MORE_FRAGMENTS, ..headers(9) };
+    let chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&headers(9)))
+        .event(at_hook(CLIENT_ETH0, Hook::Output, 0), 100)
+        // A fragment, of which another one is cut behind the next device; and one that arrives.
+        .skb(0xb0, Some(&fragment(0)))
+        .event(at_dev(NET_DEV_QUEUE, CLIENT_ETH0), 100)
+        .event(at_dev(NET_DEV_START, CLIENT_ETH0), 100)
+        .skb(0xc0, Some(&fragment(40)))
+        .event(at_dev(NETIF_RX, VETH0), 100)
+        .skb(0xd0, Some(&fragment(80)))
+        .event(at_dev(NET_DEV_QUEUE, CLIENT_ETH0), 100)
+        .event(at_dev(NET_DEV_START, CLIENT_ETH0), 100)
+        .event(at_dev(NETIF_RX, SERVER_ETH0), 100)
+        .event(at_dev(NETIF_RECEIVE, SERVER_ETH0), 100)
+        .event(at_hook(SERVER_ETH0, Hook::Input, 0), 100);
+    let flights = fly(&[chunk]);
+    let own = |skb: u64| flights.iter().find(|f| f.skb == skb).map(|f| f.marks.len() - f.shared);
+    let copies = flights.iter().filter(|f| f.copy_of.is_some()).count();
+    assert_eq!(copies, flights.len() - 1, "{flights:#?}");
+    // One of the two has the sending device to itself.
+    let halves = [own(0xb0), own(0xc0)].map(|n| n.unwrap_or_default());
+    assert_eq!(halves.iter().sum::<usize>(), 3, "{halves:?} {flights:#?}");
+}
