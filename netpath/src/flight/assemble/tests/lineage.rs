@@ -219,8 +219,11 @@ fn a_clone_leaves_a_tunnel_by_the_backlog() {
 /// becomes the packet: it counts there once.
 #[test]
 fn what_parts_have_in_common_counts_once() {
-    let fragment =
-        |at: u32| Headers { fragment: at > 0, fragment_at: at | MORE_FRAGMENTS, ..headers(9) };
+    let fragment = |at: u32| Headers {
+        fragment: at > 0,
+        fragment_at: if at < 80 { at | MORE_FRAGMENTS } else { at },
+        ..headers(9)
+    };
     let chunk = Chunk::new(0, 0, 1_000)
         .skb(0xa0, Some(&headers(9)))
         .event(at_hook(CLIENT_ETH0, Hook::Output, 0), 100)
@@ -241,6 +244,6 @@ fn what_parts_have_in_common_counts_once() {
     let copies = flights.iter().filter(|f| f.copy_of.is_some()).count();
     assert_eq!(copies, flights.len() - 1, "{flights:#?}");
     // One of the two has the sending device to itself.
-    let halves = [own(0xb0), own(0xc0)].map(|n| n.unwrap_or_default());
+    let halves = [own(0xb0), own(0xc0)].map(Option::unwrap_or_default);
     assert_eq!(halves.iter().sum::<usize>(), 3, "{halves:?} {flights:#?}");
 }
