@@ -84,12 +84,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::packet::{Bytes, Headers, Tuple};
 
-/// A flight that reached its transport, or was merged, is closed after this long without an event,
-/// ns.
-pub const REACHED_NS: u64 = 1_000_000_000;
 /// While a CPU has a packet at hand, its marks follow each other within this, and a copy turns up within
 /// this, ns. (Where an interrupt comes between, or the machine is emulated, that is longer than it takes.)
 const AT_HAND_NS: u64 = 1_000_000;
+/// A flight that reached its transport, or was merged, is closed after this long without an event,
+/// ns.
+pub const REACHED_NS: u64 = 1_000_000_000;
 /// Any other flight is closed after this long without an event, ns.
 pub const SILENT_NS: u64 = 10_000_000_000;
 /// One that lies in a queue, or whose data may wait in its socket for a reader, is after this, ns.

@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 
 use netpath_common::wire::MORE_FRAGMENTS;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{End, Flight, Mark};
 use crate::{decode::Event, packet::Headers};
@@ -85,24 +85,20 @@ impl Families {
 /// Says which of them is the packet, and of the others which part of their way each has to itself: what it
 /// has in common with one that got further is that one's.
 fn settle(ended: &mut [Box<Flight>]) {
-    let further = |f: &Flight| Reverse((rank(f), f.marks.len(), Reverse(f.seq)));
-    let mut order: Vec<usize> = (0..ended.len()).collect();
-    order.sort_by_key(|&i| further(&ended[i]));
-    let Some((&main, others)) = order.split_first() else { return };
-    let main = ended[main].seq;
-    for (before, &i) in others.iter().enumerate() {
-        let shared = order[..=before].iter().map(|&j| common(&ended[i], &ended[j])).max();
-        let flight = &mut ended[i];
-        flight.copy_of = Some(main);
-        flight.shared = shared.unwrap_or_default();
-        flight.absorbed = flight.marks.len() <= flight.shared && is_quiet(flight.end);
+    let mut order: Vec<&mut Box<Flight>> = ended.iter_mut().collect();
+    order.sort_by_key(|f| Reverse((rank(f), f.marks.len(), Reverse(f.seq))));
+    let mut main = None;
+    let mut taken: FxHashSet<(u64, u16)> = FxHashSet::default();
+    for flight in order {
+        let marks = || flight.marks.iter().map(|mark| (mark.at_ns, mark.point));
+        let shared = marks().take_while(|mark| taken.contains(mark)).count();
+        taken.extend(marks());
+        if main.is_some() {
+            (flight.copy_of, flight.shared) = (main, shared);
+            flight.absorbed = flight.marks.len() <= shared && is_quiet(flight.end);
+        }
+        main = main.or(Some(flight.seq));
     }
-}
-
-/// How many marks two flights have in common.
-fn common(a: &Flight, b: &Flight) -> usize {
-    let same = |(a, b): &(&Mark, &Mark)| (a.at_ns, a.point) == (b.at_ns, b.point);
-    a.marks.iter().zip(&b.marks).take_while(same).count()
 }
 
 fn is_quiet(end: End) -> bool {

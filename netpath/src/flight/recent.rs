@@ -36,13 +36,7 @@ impl Recent {
     pub(super) fn touch(&mut self, cpu: u16, flight: &Flight) {
         let Some(known) = &flight.known else { return };
         let touched = self.cpus.entry(cpu).or_default();
-        // Again with what it is known by now: in a tunnel that is the outer packet's.
-        if touched.back().is_some_and(|last| last.seq == flight.seq) {
-            touched.pop_back();
-        } else if touched.len() >= TOUCHED {
-            touched.pop_front();
-        }
-        touched.push_back(Touched {
+        let now = Touched {
             skb: flight.skb,
             seq: flight.seq,
             at_ns: flight.last_ns(),
@@ -50,7 +44,17 @@ impl Recent {
             proto: known.tuple.map_or(0, |t| t.proto),
             number: known.seq,
             gso: known.gso_segs > 1,
-        });
+        };
+        match touched.back_mut() {
+            // By what it is known now: in a tunnel, by the outer packet's headers.
+            Some(last) if last.seq == flight.seq => *last = now,
+            _ => {
+                if touched.len() >= TOUCHED {
+                    touched.pop_front();
+                }
+                touched.push_back(now);
+            }
+        }
     }
 
     /// Of which flight a packet with these headers, that turns up in `at` on this CPU, can be a copy or

@@ -52,6 +52,22 @@ impl World {
         Ok(device.and_then(|d| d.redirect).map(|to| (ns, to)))
     }
 
+    /// Those of these devices that are of a sort.
+    fn those(&self, nodes: &[Node], is: fn(&Device) -> bool) -> Vec<Node> {
+        nodes.iter().copied().filter(|node| self.device(*node).is_some_and(is)).collect()
+    }
+
+    /// The devices of a sort in all namespaces that can be read.
+    fn everywhere(&mut self, is: fn(&Device) -> bool) -> Vec<Node> {
+        let mut found = Vec::new();
+        for ns in 0..self.all.len() {
+            let Ok(dump) = self.dump(ns) else { continue };
+            let devices = dump.devices.values().filter(|device| is(device));
+            found.extend(devices.map(|device| (ns, device.ifindex)));
+        }
+        found
+    }
+
     /// Ports of a bridge or bond.
     fn ports(&mut self, (ns, master): Node) -> Result<Vec<Node>, TopoError> {
         let devices = self.dump(ns)?.devices.values();
@@ -208,9 +224,7 @@ pub(super) fn follow_uplink(
 /// Where the path has a tunnel: the way of its own packets, also where that is another namespace's, its
 /// other end wherever those lead to, and the bridge and the containers behind that.
 pub(super) fn follow_tunnels(world: &mut World, path: &mut Path) -> Result<(), TopoError> {
-    let near: Vec<Node> = path.nodes.clone();
-    let near = near.into_iter().filter(|node| world.device(*node).is_some_and(Device::is_tunnel));
-    let near: Vec<Node> = near.collect();
+    let near = world.those(&path.nodes, Device::is_tunnel);
     if near.is_empty() {
         return Ok(());
     }
@@ -222,16 +236,10 @@ pub(super) fn follow_tunnels(world: &mut World, path: &mut Path) -> Result<(), T
         }
     }
     let reached: BTreeSet<usize> = path.nodes.iter().map(|node| node.0).collect();
-    for ns in 0..world.all.len() {
-        // One that can't be read has no part in the path.
-        let Ok(dump) = world.dump(ns) else { continue };
-        let tunnels: Vec<Node> =
-            dump.devices.values().filter(|d| d.is_tunnel()).map(|d| (ns, d.ifindex)).collect();
-        for tunnel in tunnels {
-            let by = sender(world, tunnel)?.unwrap_or(ns);
-            if reached.contains(&by) {
-                push_tunnel(world, tunnel, path)?;
-            }
+    for tunnel in world.everywhere(Device::is_tunnel) {
+        let by = sender(world, tunnel)?.unwrap_or(tunnel.0);
+        if reached.contains(&by) {
+            push_tunnel(world, tunnel, path)?;
         }
     }
     Ok(())
@@ -240,26 +248,16 @@ pub(super) fn follow_tunnels(world: &mut World, path: &mut Path) -> Result<(), T
 /// Where the path has a macvlan or ipvlan: the others above the same device, with which it exchanges
 /// packets without leaving the machine.
 pub(super) fn follow_sharing(world: &mut World, path: &mut Path) -> Result<(), TopoError> {
-    let sharing = |world: &World, node: Node| world.device(node).is_some_and(Device::is_sharing);
     let mut shared = BTreeSet::new();
-    for node in path.nodes.clone() {
-        if sharing(world, node) {
-            shared.extend(world.peer(node)?);
-        }
+    for node in world.those(&path.nodes, Device::is_sharing) {
+        shared.extend(world.peer(node)?);
     }
     if shared.is_empty() {
         return Ok(());
     }
-    for ns in 0..world.all.len() {
-        // One that can't be read has no part in the path.
-        let Ok(dump) = world.dump(ns) else { continue };
-        let devices: Vec<Node> = dump.devices.keys().map(|ifindex| (ns, *ifindex)).collect();
-        for node in devices {
-            if sharing(world, node)
-                && world.peer(node)?.is_some_and(|below| shared.contains(&below))
-            {
-                path.push(node);
-            }
+    for node in world.everywhere(Device::is_sharing) {
+        if world.peer(node)?.is_some_and(|below| shared.contains(&below)) {
+            path.push(node);
         }
     }
     Ok(())

@@ -89,12 +89,12 @@ fn birth_at_a_known_address_closes_what_was_open() {
     assert_eq!(fly(&[chunk]).len(), 2);
 }
 
-#[test]
-fn a_packet_keeps_its_identity_inside_a_tunnel() {
+/// The packet of [`headers`] 1, up to where the other end of a tunnel has received the outer packet.
+fn in_a_tunnel() -> Chunk {
     let out = at_hook(CLIENT_ETH0, Hook::Output, 0);
     let outer =
         Headers { tuple: Some(tuple([198, 18, 0, 1], [198, 18, 0, 2], 9, 4789)), ..headers(77) };
-    let chunk = Chunk::new(0, 0, 1_000)
+    Chunk::new(0, 0, 1_000)
         .skb(0xa0, Some(&headers(1)))
         .event(out, 100)
         .event(at_dev(NET_DEV_START, VETH0), 100)
@@ -102,6 +102,12 @@ fn a_packet_keeps_its_identity_inside_a_tunnel() {
         .event(out, 100)
         .event(at_dev(NET_DEV_START, UP0), 100)
         .event(at_dev(NETIF_RECEIVE, SERVER_ETH0), 100)
+}
+
+#[test]
+fn a_packet_keeps_its_identity_inside_a_tunnel() {
+    let out = at_hook(CLIENT_ETH0, Hook::Output, 0);
+    let chunk = in_a_tunnel()
         .skb(0xa0, Some(&headers(1)))
         .event(at_dev(GRO_RECEIVE, BR0), 100)
         .event(at_dev(NETIF_RECEIVE, BR0), 100);

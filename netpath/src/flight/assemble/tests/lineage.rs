@@ -193,18 +193,8 @@ fn fragments_end_in_the_packet_that_they_make() {
 /// A cloned sk_buff leaves the tunnel by the backlog, and not by GRO (`gro_cells_receive`).
 #[test]
 fn a_clone_leaves_a_tunnel_by_the_backlog() {
-    let out = at_hook(CLIENT_ETH0, Hook::Output, 0);
-    let ends = |dst| Some(tuple([198, 18, 0, 1], dst, 9, 4789));
-    let outer = Headers { tuple: ends([198, 18, 0, 2]), ..headers(77) };
     let through = |inner: &Headers| {
-        let chunk = Chunk::new(0, 0, 1_000)
-            .skb(0xa0, Some(&headers(1)))
-            .event(out, 100)
-            .event(at_dev(NET_DEV_START, VETH0), 100)
-            .skb(0xa0, Some(&outer))
-            .event(out, 100)
-            .event(at_dev(NET_DEV_START, UP0), 100)
-            .event(at_dev(NETIF_RECEIVE, SERVER_ETH0), 100)
+        let chunk = in_a_tunnel()
             .event(at_hook(SERVER_ETH0, Hook::Input, 0), 100)
             .skb(0xa0, Some(inner))
             .event(at_dev(NETIF_RX, BR0), 100)
