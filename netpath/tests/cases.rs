@@ -8,13 +8,7 @@
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    clippy::needless_pass_by_value,
-    clippy::unused_self,
-    clippy::cmp_owned,
-    clippy::case_sensitive_file_extension_comparisons,
-    clippy::unnecessary_wraps,
-    clippy::struct_field_names,
-    reason = "tables of checks, with figures that scripts print"
+    reason = "counts that scripts print are read as all their figures are"
 )]
 
 #[path = "kernel/support.rs"]

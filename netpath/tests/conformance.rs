@@ -9,17 +9,6 @@
 //!
 //! `--needs` prints what the rows need (with `--core`, with `--selftests`: those), a program and Debian's
 //! package of it a line.
-#![allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::needless_pass_by_value,
-    clippy::unused_self,
-    clippy::cmp_owned,
-    clippy::case_sensitive_file_extension_comparisons,
-    clippy::unnecessary_wraps,
-    clippy::struct_field_names,
-    reason = "tables of checks, with figures that scripts print"
-)]
 
 mod conformance {
     pub(crate) mod bars;

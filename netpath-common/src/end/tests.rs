@@ -1,3 +1,5 @@
+//! The tables of ends: each reason once, and the sorts of packets that are exceptions.
+
 use super::*;
 
 const UNICAST: Kind = Kind {

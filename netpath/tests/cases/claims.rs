@@ -13,6 +13,7 @@ pub(crate) struct Claims {
     told: Vec<(String, Result<(), String>)>,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "most are made for the claim")]
 impl Claims {
     pub(crate) fn holds(&mut self, claim: &str, holds: bool, seen: impl Debug) {
         let came = if holds { Ok(()) } else { Err(format!("{seen:?}")) };

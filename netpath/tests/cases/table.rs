@@ -77,6 +77,7 @@ cases! {
 }
 
 #[test]
+#[expect(clippy::case_sensitive_file_extension_comparisons, reason = "they are ours")]
 fn every_script_is_in_the_table() {
     let files = std::fs::read_dir(folder()).expect("the scripts are there").flatten();
     for file in files.filter_map(|f| f.file_name().into_string().ok()) {

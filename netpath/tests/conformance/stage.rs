@@ -47,6 +47,7 @@ pub(crate) enum StageError {
 }
 
 impl StageError {
+    #[expect(clippy::needless_pass_by_value, reason = "errors are given away")]
     pub(crate) fn failed(what: impl Into<String>, why: impl ToString) -> Self {
         Self::Failed { what: what.into(), why: why.to_string() }
     }

@@ -1,3 +1,5 @@
+//! Rule sets, as nft and iptables list them.
+
 use serde_json::json;
 
 use serde_json::Value;

@@ -1,3 +1,5 @@
+//! What became of packets, by sort.
+
 use netpath_common::{
     end::{ACK, EndArg, FIN},
     hop::HopId,

@@ -1,3 +1,5 @@
+//! SYNs that a listener had no room for.
+
 use super::*;
 use crate::{flight::Mark, testing::headers};
 

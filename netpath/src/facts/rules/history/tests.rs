@@ -1,3 +1,5 @@
+//! Versions of a rule set, and what they have counted while tracing.
+
 use super::super::saved;
 use super::*;
 

@@ -1,3 +1,5 @@
+//! Which rules a packet can have ended at.
+
 use super::super::{RuleHistory, Rules, nft, reach, saved};
 use super::*;
 use crate::packet::{ICMPV6, TCP, Tuple, UDP};

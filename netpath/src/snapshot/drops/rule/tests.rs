@@ -1,3 +1,5 @@
+//! The rule that a drop names.
+
 use netpath_common::point::{Hook, KFREE_SKB, NETIF_RECEIVE};
 
 use super::*;
