@@ -12,7 +12,7 @@
 //! is busy is a hint: it can spare the rest, and is looked at again.
 
 use aya_ebpf::{
-    helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_ns},
+    helpers::generated::{bpf_get_current_task, bpf_get_smp_processor_id, bpf_ktime_get_ns},
     macros::map,
     maps::Array,
 };
@@ -26,7 +26,11 @@ use netpath_common::{
         QDISC_LOCKED, ReadyArg, SEND_BEGIN, SPAN_FIRST, TRANSPORT, situation as point_situation,
     },
     situation::{At, HANDED_OVER, Next, bits},
-    wire::{CELLS_PER_EVENT, CHUNK_CELLS, Cell, CpuBuffer, Event, KIND_SKB, SKB_AT_HAND, Skb},
+    span,
+    wire::{
+        CELLS_PER_EVENT, CHUNK_CELLS, Cell, CpuBuffer, Event, KIND_SKB, SKB_AT_HAND,
+        SKB_OTHER_TASK, Skb,
+    },
 };
 
 use crate::{
@@ -409,12 +413,20 @@ pub(crate) fn record(
             _ => None,
         };
         let elsewhere = (*cpu).fragment & CELLS_ELSEWHERE != 0;
-        if fresh || queued || elsewhere || n == 0 || look.is_some() || left_idle(cpu) != 0 {
+        let other_task = switched(cpu, point);
+        if fresh
+            || queued
+            || elsewhere
+            || other_task != 0
+            || n == 0
+            || look.is_some()
+            || left_idle(cpu) != 0
+        {
             (*cpu).fragment &= !CELLS_ELSEWHERE;
             let head = cells.add(n).cast::<Skb>();
             n += 1;
             let at_hand = if here.same && (*cpu).skb == skb && (*cpu).wanted == HAND_WANTED {
-                SKB_AT_HAND
+                SKB_AT_HAND | other_task
             } else {
                 0
             };
@@ -534,6 +546,21 @@ fn earlier(cpu: *mut CpuBuffer, cells: *mut Cell, dt_ns: u32, late: u64) -> u64 
         }
     }
     n as u64
+}
+
+/// [`SKB_OTHER_TASK`] where the last event was written in another task than this one is. A function returns
+/// in the task that called it.
+#[inline(always)]
+unsafe fn switched(cpu: *mut CpuBuffer, point: u16) -> u32 {
+    if matches!(span::of_point(point), Some((_, true))) {
+        return 0;
+    }
+    // SAFETY: this CPU's own buffer; no arguments.
+    unsafe {
+        let task = bpf_get_current_task();
+        let before = core::mem::replace(&mut (*cpu).task, task);
+        if before == task { 0 } else { SKB_OTHER_TASK }
+    }
 }
 
 /// When this CPU left idle, if no packet has said so yet. Read anew each time: the stack has no room

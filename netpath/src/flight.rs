@@ -62,7 +62,9 @@
 //!     which it can have been between two of its marks, before the first one if that is no packet's
 //!     beginning, or after the last one if more was to come; where probes were changed meanwhile;
 //!     where it has more than [`EVENTS_MAX`] events; where some of them arrive too late to be put in
-//!     order; and where more than [`OPEN_MAX`] packets are under way ([`Incomplete`]).
+//!     order; and where more than [`OPEN_MAX`] packets are under way ([`Incomplete`]). Where only probes
+//!     were changed, its beginning and its end are known all the same ([`Flight::ends_are_known`]): it
+//!     counts as a drop or in its round trip, and only its times within are left out.
 //!
 //! # What stays unknown
 //! - Which sk_buff GRO merged a segment into: the survivor carries `gso_segs`.
@@ -78,7 +80,11 @@ mod sockets;
 
 pub use assemble::{Assembler, Counters};
 pub use loss::Incomplete;
-use netpath_common::{point::LATE, situation::At};
+use identity::role;
+use netpath_common::{
+    point::LATE,
+    situation::{At, Role},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -159,6 +165,14 @@ impl Flight {
     /// Whether it was recorded only because it was late: it is no part of a sample.
     pub fn is_late(&self) -> bool {
         self.marks.first().is_some_and(|mark| mark.point == LATE)
+    }
+
+    /// Whether it is known when it began and what became of it, though marks within are missing: probes
+    /// that come and go while it is under way are none of those that show that.
+    pub fn ends_are_known(&self) -> bool {
+        let begins = self.marks.first().is_some_and(|m| role(m.point, m.aux) == Role::Birth);
+        let ended = self.end.is_arrival() || matches!(self.end, End::Dropped { .. });
+        self.incomplete.is_none_or(|why| why == Incomplete::ProbesChanged && begins && ended)
     }
 
     /// When it was last seen, ns.

@@ -387,9 +387,8 @@ impl Ledger {
         self.coverage.seen += 1;
         self.coverage.sampled += 1;
         match flight.end {
-            _ if let Some(why) = flight.incomplete => {
-                self.coverage.incomplete += 1;
-                self.coverage.incomplete_why.count(why);
+            _ if flight.incomplete.is_some() && !flight.ends_are_known() => {
+                self.is_incomplete(flight);
                 self.unsure(flight);
             }
             _ if flight.ambiguous => {
@@ -407,11 +406,34 @@ impl Ledger {
                 self.unsure(flight);
             }
             End::Delivered | End::Reached | End::Transmitted | End::Merged => {
-                self.coverage.complete += 1;
-                self.coverage.merged += u64::from(flight.end == End::Merged);
-                self.book(flight, direction, flight.end, PathEnds::arrived(flight.end));
+                self.arrived(flight, direction, flight.end, PathEnds::arrived(flight.end));
             }
         }
+    }
+
+    /// Counts a flight that lacks marks, where it does.
+    fn is_incomplete(&mut self, flight: &Flight) -> bool {
+        let why = flight.incomplete;
+        self.coverage.incomplete += u64::from(why.is_some());
+        why.into_iter().for_each(|why| self.coverage.incomplete_why.count(why));
+        why.is_some()
+    }
+
+    /// Books a flight that got to its end: where it lacks marks within, in its round trip alone.
+    fn arrived(&mut self, flight: &Flight, direction: Direction, end: End, how: usize) {
+        if self.is_incomplete(flight) {
+            self.key.follow(&self.scratch.steps, direction, end);
+            match self.by_key.get(&self.key) {
+                Some(&path) if self.is_trips(flight) && end != End::Merged => {
+                    self.transactions.add(flight, path, path::is_reply(flight));
+                }
+                _ => self.unsure(flight),
+            }
+            return;
+        }
+        self.coverage.complete += 1;
+        self.coverage.merged += u64::from(flight.end == End::Merged);
+        self.book(flight, direction, end, how);
     }
 
     /// Whether a flight belongs to a round trip: of a packet that went on as several, one does.
@@ -453,11 +475,12 @@ impl Ledger {
             }
             return;
         }
-        self.coverage.complete += 1;
         // What was for nobody is no part of what a path carries.
-        if key.sort != Sort::NotForUs {
+        if key.sort == Sort::NotForUs {
+            self.coverage.complete += 1;
+        } else {
             self.scratch.steps.pop();
-            self.book(flight, direction, End::Reached, PathEnds::ended(key.sort));
+            self.arrived(flight, direction, End::Reached, PathEnds::ended(key.sort));
         }
     }
 

@@ -26,6 +26,8 @@ pub(super) struct Seen {
     modules: BTreeSet<String>,
     /// By namespace; our own links are among them. `None` where it couldn't be read.
     hooks: Option<Vec<(u32, Vec<Listed>)>>,
+    /// Address of the function as which our links are registered (`nf_hook_run_bpf`), once known.
+    link_function: Option<u64>,
 }
 
 impl Seen {
@@ -38,16 +40,24 @@ impl Seen {
         own: impl Fn(HookKey) -> usize,
     ) -> Self {
         let namespaces: Vec<Netns> = planned.iter().map(|(netns, _)| netns.clone()).collect();
+        let mut link_function = None;
         let hooks = hooks::survey(object, &namespaces).ok().map(|now| {
             let both = planned.iter().zip(&now);
             both.map(|((netns, planned), (_, now))| {
-                let at = |list: &Listed| own(list.key(netns.cookie));
-                let lists = planned.iter().zip(now);
-                (netns.cookie, lists.map(|(was, is)| accounted(was, is, at(was))).collect())
+                let lists = planned.iter().zip(now).map(|(was, is)| {
+                    let own = own(was.key(netns.cookie));
+                    let known = accounted(was, is, own);
+                    if own > 0 && known == *is {
+                        let new = is.entries.iter().find(|entry| !was.entries.contains(entry));
+                        link_function = link_function.or(new.map(|(function, _)| *function));
+                    }
+                    known
+                });
+                (netns.cookie, lists.collect())
             })
             .collect()
         });
-        Self { modules, hooks }
+        Self { modules, hooks, link_function }
     }
 
     /// The hook points that are not what they were.
@@ -109,29 +119,26 @@ impl Tracer {
         let btf = KernelBtf::load()?;
         let choice = Choice::make(&btf, &self.options);
         let symbols = Symbols::read();
-        // What took longest is done: from here on, until all is attached, marks are missing.
-        let from_ns = now_ns();
         // Our own links must not be taken for others': they go, and come again where they belong.
-        let relinked = choice.links && !changed.is_empty();
-        let surveyed = if relinked {
-            for key in &changed {
-                self.links.release_point(*key);
-            }
-            hooks::survey(&mut self.object, &namespaces)?
-        } else {
-            surveyed
-        };
+        let relinked = if choice.links { changed.clone() } else { BTreeSet::new() };
+        let surveyed = self.without_links(surveyed, &relinked);
         let points = hooks::name(&surveyed, &symbols);
         let lacking = self.lacking(topology, Some(&points));
         let mut plan = Plan::new(&btf, &choice, &lacking, &symbols);
         plan.targets.retain(|target| !self.probes.has(target));
         let source = Source::new(&self.object, &btf.layout()?, &plan.positions, &self.options)?;
+        // What took longest is done: from here on, until all is attached, marks are missing.
+        let from_ns = now_ns();
         self.probes.attach(&source, &plan.targets);
+        relinked.iter().for_each(|key| self.links.release_point(*key));
         let mut notes = self.replan(&source, points, &changed, choice.links, topology);
+        let until_ns = now_ns();
         self.serve(&plan, choice.why_not());
-        let own = |key| if changed.contains(&key) { self.links.count(key) } else { 0 };
+        let own = |key| if relinked.contains(&key) { self.links.count(key) } else { 0 };
         let modules = std::mem::take(&mut self.seen.modules);
+        let link_function = self.seen.link_function;
         self.seen = Seen::after_attaching(&mut self.object, &surveyed, modules, own);
+        self.seen.link_function = self.seen.link_function.or(link_function);
 
         if !new.is_empty() {
             notes.insert(0, format!("loaded while tracing: {}", new.join(", ")));
@@ -140,7 +147,27 @@ impl Tracer {
         if !now.is_empty() {
             notes.push(format!("measured from now on: {}", now.join(", ")));
         }
-        Ok(Some(Refreshed { notes, unsure: (from_ns, now_ns()) }))
+        Ok(Some(Refreshed { notes, unsure: (from_ns, until_ns) }))
+    }
+
+    /// What is registered without our own links at these hook points.
+    fn without_links(
+        &self,
+        mut surveyed: Vec<(Netns, Vec<Listed>)>,
+        points: &BTreeSet<HookKey>,
+    ) -> Vec<(Netns, Vec<Listed>)> {
+        for (netns, lists) in &mut surveyed {
+            for list in lists {
+                let key = list.key(netns.cookie);
+                if points.contains(&key) {
+                    let own: BTreeSet<i32> = self.links.priorities(key).collect();
+                    list.entries.retain(|(function, priority)| {
+                        Some(*function) != self.seen.link_function || !own.contains(priority)
+                    });
+                }
+            }
+        }
+        surveyed
     }
 
     /// Plans changed hook points anew, and gives them their links.

@@ -38,20 +38,20 @@ pub(super) fn try_links() -> Result<(), String> {
     })
 }
 
-/// Attaches a link at this priority, or at the nearest in steps that is free: another netpath may
-/// have come to the same hook point meanwhile.
+/// Attaches a link at this priority, or at the nearest in steps that is free, and says at which: another
+/// netpath may have come to the same hook point meanwhile.
 fn link_beside(
     program: RawFd,
     family: Family,
     hook: Hook,
     priority: i32,
     step: i32,
-) -> io::Result<OwnedFd> {
+) -> io::Result<(OwnedFd, i32)> {
     /// Netpaths that can look at one hook point.
     const OTHERS: i32 = 8;
     let mut tried = Err(io::Error::from_raw_os_error(libc::EBUSY));
     for at in (0..OTHERS).map(|i| priority.saturating_add(i * step)) {
-        tried = raw::link_netfilter(program, family.nfproto(), hook as u8, at);
+        tried = raw::link_netfilter(program, family.nfproto(), hook as u8, at).map(|fd| (fd, at));
         if !matches!(&tried, Err(e) if e.raw_os_error() == Some(libc::EBUSY)) {
             break;
         }
@@ -87,6 +87,11 @@ impl Links {
     /// How many there are at a hook point.
     pub(super) fn count(&self, key: HookKey) -> usize {
         self.links.iter().filter(|link| link.at == key).count()
+    }
+
+    /// The priorities of those at a hook point.
+    pub(super) fn priorities(&self, key: HookKey) -> impl Iterator<Item = i32> {
+        self.links.iter().filter(move |link| link.at == key).map(|link| link.priority)
     }
 
     /// Descriptors of the programs.
@@ -182,14 +187,15 @@ fn enter_and_link(programs: &[OwnedFd], links: &mut [Link]) -> Result<(), Kernel
     netns
         .run(|| {
             links.iter_mut().filter(|link| link.fd.is_none()).try_for_each(|link| {
-                link.fd = Some(make(programs, link)?);
+                let (fd, priority) = make(programs, link)?;
+                (link.fd, link.priority) = (Some(fd), priority);
                 Ok(())
             })
         })
         .map_err(|e| KernelError::Object(e.to_string()))?
 }
 
-fn make(programs: &[OwnedFd], link: &Link) -> Result<OwnedFd, KernelError> {
+fn make(programs: &[OwnedFd], link: &Link) -> Result<(OwnedFd, i32), KernelError> {
     let Link { netns, family, hook, slot, priority, .. } = link;
     // Away from the hooks that it is to stand beside.
     let step = if *slot == 0 { -1 } else { 1 };

@@ -12,6 +12,7 @@ use netpath_common::{
 use proptest::prelude::*;
 
 use super::*;
+use crate::flight::Incomplete;
 use crate::testing::{
     BR0, CLIENT_ETH0, Chunk, HOST, SERVER_ETH0, UP0, VETH0, at_dev, at_hook, fly, headers, hooks,
     received, request, topology,
@@ -37,6 +38,46 @@ fn requests(n: u64) -> Ledger {
         })
         .collect();
     ledger_of(&chunks)
+}
+
+#[test]
+fn what_probes_were_changed_under_counts_in_its_round_trip_alone() {
+    let whole = Chunk::new(0, 0, 10_000)
+        .skb(0xa0, Some(&headers(0)))
+        .events(&request(), 100)
+        .skb(0x77, None)
+        .event(received(0x77, 100), 0);
+    let mut flight = fly(&[whole]).remove(0);
+    let mut ledger = Ledger::new(topology(), hooks());
+    ledger.add(&flight);
+    flight.incomplete = Some(Incomplete::ProbesChanged);
+    ledger.add(&flight);
+    // In FORWARD.
+    flight.marks.truncate(10);
+    flight.end = End::Dropped { reason: 2 };
+    ledger.add(&flight);
+    flight.incomplete = Some(Incomplete::Lost);
+    ledger.add(&flight);
+    ledger.settle();
+    let Coverage { complete, incomplete, dropped, .. } = ledger.coverage;
+    assert_eq!((complete, incomplete, dropped), (1, 2, 1));
+    assert_eq!(ledger.paths()[0].total.count(), 1);
+    assert_eq!(ledger.drops.values().map(|drop| drop.count).sum::<u64>(), 1);
+}
+
+#[test]
+fn what_another_task_goes_on_with_has_waited_for_it() {
+    let request = request();
+    // Between FORWARD's two links.
+    let (before, after) = request.split_at(10);
+    let held = |chunk: Chunk| {
+        let chunk = chunk.events(after, 100).skb(0x77, None).event(received(0x77, 100), 0);
+        let ledger = ledger_of(&[chunk]);
+        ledger.paths()[0].rows.iter().any(|row| row.key.hop == Some(HopId::QueuedToUser))
+    };
+    let begun = || Chunk::new(0, 0, 10_000).skb(0xa0, Some(&headers(0))).events(before, 100);
+    assert!(!held(begun()));
+    assert!(held(begun().taken_over(0xa0)));
 }
 
 #[test]

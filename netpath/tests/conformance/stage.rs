@@ -239,13 +239,15 @@ impl Stage {
     ) -> Result<(Said, Report, Seen), StageError> {
         let focus = self.topology().focus;
         let netns = self.lab.full_name(focus.0);
+        let first = Counters::focus(&self.lab)?;
         let trace = Trace::start(&netns, focus.1, &self.report)?;
         let before = Counters::read(&self.lab)?;
         let said = client(self)?;
         self.wait_until_quiet()?;
         let after = Counters::read(&self.lab)?;
         let report = trace.end()?;
-        Ok((said, report, after.since(&before)))
+        let around = Counters::focus(&self.lab)? - first;
+        Ok((said, report, after.since(&before, around)))
     }
 
     fn wait_until_quiet(&self) -> Result<(), StageError> {

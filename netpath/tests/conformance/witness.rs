@@ -60,8 +60,10 @@ pub(crate) struct Counters {
 /// What has grown.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
-    /// Packets that passed the interface that is traced.
+    /// Packets that passed the interface that is traced while it was, for certain.
     pub(crate) focus: u64,
+    /// Those, and what passed while netpath was starting and ending.
+    pub(crate) around: u64,
     /// By host and counter; only what has grown.
     pub(crate) grown: BTreeMap<(String, String), u64>,
 }
@@ -91,7 +93,8 @@ impl Counters {
         Ok(columns[RX_PACKETS] + columns[TX_PACKETS])
     }
 
-    pub(crate) fn since(&self, before: &Self) -> Seen {
+    /// What has grown since; on the interface also `around` that time.
+    pub(crate) fn since(&self, before: &Self, around: u64) -> Seen {
         let mut grown = BTreeMap::new();
         for (host, counters) in &self.hosts {
             for (name, now) in counters {
@@ -101,7 +104,7 @@ impl Counters {
                 }
             }
         }
-        Seen { focus: self.focus - before.focus, grown }
+        Seen { focus: self.focus - before.focus, around, grown }
     }
 }
 

@@ -168,13 +168,13 @@ impl<'a> Rulings<'a> {
             ruling.candidates = candidates(&open, &asked, Found::Dropped);
         }
         if queued && ruling.candidates.is_empty() {
+            // The rule only handed it over.
             ruling.queue = queue(&open, &asked);
-            ruling.candidates = candidates(&open, &asked, Found::Queued);
-            if ruling.candidates.is_empty() && !by_rule {
+            if ruling.queue.is_some() || !by_rule {
                 ruling.chains.clear();
             }
         }
-        if ruling.candidates.is_empty() && by_rule {
+        if ruling.candidates.is_empty() && ruling.queue.is_none() && by_rule {
             // No rule explains it with what is known of the packet: it may have changed on its way.
             let anyone = Asked {
                 tuple: None,
