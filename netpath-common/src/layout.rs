@@ -104,6 +104,8 @@ fields! {
     flow6_daddr: "flowi6"."daddr", 16;
     udp_reader_queue: "udp_sock"."reader_queue.qlen", 4;
     task_comm: "task_struct"."comm", 16;
+    task_nvcsw: "task_struct"."nvcsw", 8;
+    task_nivcsw: "task_struct"."nivcsw", 8;
     nf_conn_status: "nf_conn"."status", 8 optional;
     pktinfo_skb: "nft_pktinfo"."skb", 8 optional;
     pktinfo_state: "nft_pktinfo"."state", 8 optional;

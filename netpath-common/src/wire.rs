@@ -19,7 +19,7 @@
 pub const ABI: u16 = 4;
 /// What was written since this one can be read: 2 has brought [`KIND_BYTES`] and [`CHUNK_GAP`], 3 what
 /// tells datagrams and fragments apart in [`Segment`]; with 3, a CPU's chunks come in the order of their
-/// `seq`, also without cells where events were lost; 4 has brought [`SKB_OTHER_TASK`].
+/// `seq`, also without cells where events were lost; 4 has brought [`SKB_SWITCHED`].
 pub const ABI_OLDEST: u16 = 1;
 
 /// Cells that a chunk holds at most.
@@ -93,7 +93,7 @@ pub struct Skb {
     /// `skb_shinfo->gso_segs` where the packet was looked into, else 0.
     pub gso_segs: u16,
     /// Where the packet was looked into, its bytes from the network header on, else 0; with
-    /// [`SKB_AT_HAND`] and [`SKB_OTHER_TASK`].
+    /// [`SKB_AT_HAND`] and [`SKB_SWITCHED`].
     pub len: u32,
     /// The sk_buff's address.
     pub addr: u64,
@@ -102,8 +102,8 @@ pub struct Skb {
 /// In [`Skb::len`]: the CPU has had this sk_buff at hand without a break, and where it was not looked
 /// into, what comes next can follow what it was seen in last.
 pub const SKB_AT_HAND: u32 = 1 << 31;
-/// In [`Skb::len`]: another task of the CPU that has it at hand goes on with it.
-pub const SKB_OTHER_TASK: u32 = 1 << 30;
+/// In [`Skb::len`]: the CPU that has it at hand has switched tasks meanwhile.
+pub const SKB_SWITCHED: u32 = 1 << 30;
 
 /// IPv4 addresses and ports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -229,10 +229,12 @@ pub struct CpuBuffer {
     pub late_began_ns: u64,
     /// What `skb` waited for on its way into a qdisc.
     pub locks: Locks,
-    /// The task in which the last event was written, as its address.
+    /// The task that the last event was written in, as its address.
     pub task: u64,
+    /// How often that task had left its CPU by then.
+    pub task_left: u64,
     /// What is written most begins a cache line.
-    pub padding: [u64; 5],
+    pub padding: [u64; 4],
     pub header: ChunkHeader,
     pub cells: [Cell; CHUNK_CELLS],
 }

@@ -12,7 +12,7 @@
 //! is busy is a hint: it can spare the rest, and is looked at again.
 
 use aya_ebpf::{
-    helpers::generated::{bpf_get_current_task, bpf_get_smp_processor_id, bpf_ktime_get_ns},
+    helpers::generated::{bpf_get_current_task_btf, bpf_get_smp_processor_id, bpf_ktime_get_ns},
     macros::map,
     maps::Array,
 };
@@ -29,7 +29,7 @@ use netpath_common::{
     span,
     wire::{
         CELLS_PER_EVENT, CHUNK_CELLS, Cell, CpuBuffer, Event, KIND_SKB, SKB_AT_HAND,
-        SKB_OTHER_TASK, Skb,
+        SKB_SWITCHED, Skb,
     },
 };
 
@@ -413,11 +413,11 @@ pub(crate) fn record(
             _ => None,
         };
         let elsewhere = (*cpu).fragment & CELLS_ELSEWHERE != 0;
-        let other_task = switched(cpu, point);
+        let has_switched = switched(cpu, point);
         if fresh
             || queued
             || elsewhere
-            || other_task != 0
+            || has_switched != 0
             || n == 0
             || look.is_some()
             || left_idle(cpu) != 0
@@ -426,7 +426,7 @@ pub(crate) fn record(
             let head = cells.add(n).cast::<Skb>();
             n += 1;
             let at_hand = if here.same && (*cpu).skb == skb && (*cpu).wanted == HAND_WANTED {
-                SKB_AT_HAND | other_task
+                SKB_AT_HAND | has_switched
             } else {
                 0
             };
@@ -548,8 +548,8 @@ fn earlier(cpu: *mut CpuBuffer, cells: *mut Cell, dt_ns: u32, late: u64) -> u64 
     n as u64
 }
 
-/// [`SKB_OTHER_TASK`] where the last event was written in another task than this one is. A function returns
-/// in the task that called it.
+/// [`SKB_SWITCHED`] where this CPU has switched tasks since the last event. A function returns in the task
+/// that called it, but for a switch in between, which the next event will tell.
 #[inline(always)]
 unsafe fn switched(cpu: *mut CpuBuffer, point: u16) -> u32 {
     if matches!(span::of_point(point), Some((_, true))) {
@@ -557,9 +557,12 @@ unsafe fn switched(cpu: *mut CpuBuffer, point: u16) -> u32 {
     }
     // SAFETY: this CPU's own buffer; no arguments.
     unsafe {
-        let task = bpf_get_current_task();
-        let before = core::mem::replace(&mut (*cpu).task, task);
-        if before == task { 0 } else { SKB_OTHER_TASK }
+        let task = Ptr::typed(bpf_get_current_task_btf() as u64);
+        let left = task.load::<u64>(offset!(task_nvcsw)) + task.load::<u64>(offset!(task_nivcsw));
+        let same = (*cpu).task == task.address() && (*cpu).task_left == left;
+        (*cpu).task = task.address();
+        (*cpu).task_left = left;
+        if same { 0 } else { SKB_SWITCHED }
     }
 }
 

@@ -15,7 +15,7 @@ use netpath_common::point::{
 use netpath_common::wire::{
     ABI, ABI_OLDEST, CHUNK_ALONE, CHUNK_CELLS, CHUNK_GAP, CHUNK_MISSED, ChunkHeader, FRAGMENT,
     KIND_BYTES, KIND_FIRST, KIND_SEGMENT, KIND_SKB, KIND_TUPLE4, KIND_TUPLE6, SKB_AT_HAND,
-    SKB_OTHER_TASK,
+    SKB_SWITCHED,
     following,
 };
 use thiserror::Error;
@@ -55,8 +55,8 @@ pub struct Piece {
     pub left_idle_ns: Option<u64>,
     /// The CPU has had the packet at hand without a break.
     pub at_hand: bool,
-    /// Another task of that CPU goes on with it than had it before.
-    pub other_task: bool,
+    /// That CPU has switched tasks meanwhile.
+    pub switched: bool,
     /// It was recorded before [`Batch::watermark_ns`], and comes too late to be put in order.
     pub is_late: bool,
     /// Its program had interrupted another one.
@@ -234,7 +234,7 @@ impl Batch {
             bytes: None,
             left_idle_ns: None,
             at_hand: false,
-            other_task: false,
+            switched: false,
             open: false,
             backlog: None,
         }
@@ -253,7 +253,7 @@ struct Reader<'a> {
     bytes: Option<Box<Bytes>>,
     left_idle_ns: Option<u64>,
     at_hand: bool,
-    other_task: bool,
+    switched: bool,
     /// Whether the last piece of the batch takes further events.
     open: bool,
     /// The device on whose backlog, or into whose GRO, the packet was put last.
@@ -284,8 +284,8 @@ impl Reader<'_> {
                     // Older ones did not say, and events that are sent alone can't.
                     let alone = self.header.flags & CHUNK_ALONE != 0;
                     self.at_hand = len & SKB_AT_HAND != 0 || self.header.abi < 3 || alone;
-                    self.other_task = len & SKB_OTHER_TASK != 0;
-                    let len = len & !(SKB_AT_HAND | SKB_OTHER_TASK);
+                    self.switched = len & SKB_SWITCHED != 0;
+                    let len = len & !(SKB_AT_HAND | SKB_SWITCHED);
                     if len != 0 {
                         self.headers = Some(Headers { len, gso_segs: segs, ..Headers::default() });
                     }
@@ -374,7 +374,7 @@ impl Reader<'_> {
                 bytes: self.bytes.take(),
                 left_idle_ns: self.left_idle_ns.take(),
                 at_hand: std::mem::replace(&mut self.at_hand, true),
-                other_task: std::mem::take(&mut self.other_task),
+                switched: std::mem::take(&mut self.switched),
                 is_late: recorded_ns < self.batch.watermark_ns,
                 is_alone: self.header.flags & CHUNK_ALONE != 0,
             });

@@ -10,7 +10,7 @@ use netpath_common::{
     },
     wire::{
         ABI, CHUNK_ALONE, ChunkHeader, FRAGMENT, KIND_BYTES, KIND_SEGMENT, KIND_SKB, KIND_TUPLE4,
-        SKB_AT_HAND, SKB_OTHER_TASK,
+        SKB_AT_HAND, SKB_SWITCHED,
     },
 };
 
@@ -227,11 +227,11 @@ impl Chunk {
         self
     }
 
-    /// From here on, events are about the sk_buff at hand, with which another task goes on.
-    pub(crate) fn taken_over(mut self, addr: u64) -> Self {
+    /// From here on, events are about the sk_buff at hand; the CPU has switched tasks.
+    pub(crate) fn switched(mut self, addr: u64) -> Self {
         self = self.skb(addr, None);
         if let Some(cell) = self.cells.last_mut() {
-            cell[4..8].copy_from_slice(&(SKB_AT_HAND | SKB_OTHER_TASK).to_ne_bytes());
+            cell[4..8].copy_from_slice(&(SKB_AT_HAND | SKB_SWITCHED).to_ne_bytes());
         }
         self
     }

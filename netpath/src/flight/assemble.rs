@@ -550,8 +550,8 @@ pub(super) struct Here {
     cpu: u16,
     /// When it left idle, where that was since the piece before, ns.
     left_idle_ns: Option<u64>,
-    /// When it took the packet up, where it had something else at hand before, or a task other than this one
-    /// had it, ns.
+    /// When it took the packet up, where it had something else at hand before, or has switched tasks
+    /// since, ns.
     resumed_ns: Option<u64>,
     /// What happened there comes too late to be put in order.
     is_late: bool,
@@ -563,7 +563,7 @@ impl Here {
             cpu: piece.cpu,
             left_idle_ns: piece.left_idle_ns,
             is_late: piece.is_late,
-            resumed_ns: (!piece.at_hand || piece.other_task).then_some(piece.start_ns),
+            resumed_ns: (!piece.at_hand || piece.switched).then_some(piece.start_ns),
         }
     }
 }

@@ -66,7 +66,7 @@ fn what_probes_were_changed_under_counts_in_its_round_trip_alone() {
 }
 
 #[test]
-fn what_another_task_goes_on_with_has_waited_for_it() {
+fn what_goes_on_after_a_switch_of_tasks_has_waited() {
     let request = request();
     // Between FORWARD's two links.
     let (before, after) = request.split_at(10);
@@ -77,7 +77,7 @@ fn what_another_task_goes_on_with_has_waited_for_it() {
     };
     let begun = || Chunk::new(0, 0, 10_000).skb(0xa0, Some(&headers(0))).events(before, 100);
     assert!(!held(begun()));
-    assert!(held(begun().taken_over(0xa0)));
+    assert!(held(begun().switched(0xa0)));
 }
 
 #[test]

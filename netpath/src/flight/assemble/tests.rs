@@ -624,7 +624,7 @@ proptest! {
         let mut now = 0;
         for (skb, point, aux, arg, ns) in events {
             now += ns;
-            let piece = Piece { skb, cpu: 0, start_ns: now, first: 0, count: 1, headers: None, bytes: None, left_idle_ns: None, at_hand: false, other_task: false, is_late: false, is_alone: false };
+            let piece = Piece { skb, cpu: 0, start_ns: now, first: 0, count: 1, headers: None, bytes: None, left_idle_ns: None, at_hand: false, switched: false, is_late: false, is_alone: false };
             let event = Event { at_ns: now, point, aux, arg };
             assembler.piece(&piece, &[event], &mut |f: &Flight| {
                 ended += 1;
