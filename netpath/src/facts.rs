@@ -8,6 +8,7 @@ mod conntrack;
 mod counters;
 mod per_cpu;
 mod qdiscs;
+mod quotas;
 mod rules;
 mod sockets;
 mod softnet;
@@ -20,6 +21,8 @@ use serde::{Deserialize, Serialize};
 pub use conntrack::Conntrack;
 pub use counters::Counters;
 pub use qdiscs::{Limit, Qdisc};
+pub use quotas::CpuQuota;
+pub(crate) use quotas::read as read_quotas;
 #[cfg(test)]
 pub(crate) use rules::of_iptables as rules_of_iptables;
 pub(crate) use rules::{Asked, Ender, Found, Indexed, RuleHistory, Stamp, Verdict, Version};

@@ -419,15 +419,14 @@ impl Ledger {
         why.is_some()
     }
 
-    /// Books a flight that got to its end: where it lacks marks within, in its round trip alone.
+    /// Books a flight that got to its end: where it lacks marks within, its end and its round trip alone.
     fn arrived(&mut self, flight: &Flight, direction: Direction, end: End, how: usize) {
         if self.is_incomplete(flight) {
             self.key.follow(&self.scratch.steps, direction, end);
-            match self.by_key.get(&self.key) {
-                Some(&path) if self.is_trips(flight) && end != End::Merged => {
-                    self.transactions.add(flight, path, path::is_reply(flight));
-                }
-                _ => self.unsure(flight),
+            let Some(&path) = self.by_key.get(&self.key) else { return self.unsure(flight) };
+            self.paths[path].ends.count(how);
+            if self.is_trips(flight) && end != End::Merged {
+                self.transactions.add(flight, path, path::is_reply(flight));
             }
             return;
         }

@@ -6,7 +6,9 @@
 
 mod budget;
 mod engine;
+mod quotas;
 mod rules;
+mod settings;
 mod surroundings;
 
 use std::{

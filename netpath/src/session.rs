@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Moment,
-    facts::{Facts, RuleHistory},
+    facts::{CpuQuota, Facts, RuleHistory},
     filter::Filter,
     hooks::HookPlan,
     host::HostFacts,
@@ -130,6 +130,9 @@ pub struct Ending {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[expect(private_interfaces, reason = "nobody outside asks what is in it")]
     pub rule_sets: BTreeMap<u32, RuleHistory>,
+    /// By namespace, what the CPU quotas of its processes have cost.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub quotas: BTreeMap<u32, Vec<CpuQuota>>,
     /// Kernel functions that freed packets without a reason, by the address in them.
     pub functions: BTreeMap<u64, String>,
     pub notes: Vec<String>,

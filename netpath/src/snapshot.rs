@@ -148,7 +148,8 @@ pub struct PathReport {
     /// `delivered`, `reached` or `transmitted`.
     pub end: String,
     /// How many packets ended how: `delivered`, `reached`, `transmitted`, `merged`, or what became of
-    /// those that were thrown away there: `discarded`, `consumed`.
+    /// those that were thrown away there: `discarded`, `consumed`. With those in none of the times because
+    /// probes were changed while they were under way.
     #[serde(default)]
     pub ends: BTreeMap<String, u64>,
     pub from: NamedPlace,

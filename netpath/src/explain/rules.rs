@@ -196,6 +196,13 @@ pub const RULES: &[Rule] = &[
         check: Check::Path(handoff::reader_away),
     },
     Rule {
+        id: "cpu-quota",
+        title: "a reader has used up its CPU quota",
+        group: Group::Socket,
+        advice: "the cgroup stands still until its next period: raise the quota (cpu.max, a container's CPU limit), shorten the period, or let the program do less; the network has done its part",
+        check: Check::Run(run::cpu_quota),
+    },
+    Rule {
         id: "slow-tail",
         title: "a few packets are far slower than the rest",
         group: Group::Unattributed,

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    facts::{Chain, Conntrack, Rules},
+    facts::{Chain, Conntrack, CpuQuota, Rules},
     snapshot::{
         Compensated, CounterReport, DropReport, FlowExample, FlowReport, HopReport, NetnsReport,
         PathReport, QdiscReport, Summary, TransactionReport,
@@ -258,6 +258,16 @@ const CASES: &[Case] = &[
     ("reader-away", |s| {
         s.paths[0].hops.retain(|h| h.hop != "socket.wait");
         add(s, row("socket.wait", "eth0", 60_000_000.0));
+    }),
+    ("cpu-quota", |s| {
+        s.paths[0].to.netns = "host".to_owned();
+        host(s).cpu_quotas.push(CpuQuota {
+            cgroup: "/docker/1".to_owned(),
+            quota_us: 10_000,
+            period_us: 100_000,
+            throttled: 16,
+            stopped_ns: 1_200_000_000,
+        });
     }),
     ("slow-tail", |s| {
         s.paths[0].total.p99_ns = 500_000;

@@ -61,7 +61,9 @@ fn what_probes_were_changed_under_counts_in_its_round_trip_alone() {
     ledger.settle();
     let Coverage { complete, incomplete, dropped, .. } = ledger.coverage;
     assert_eq!((complete, incomplete, dropped), (1, 2, 1));
-    assert_eq!(ledger.paths()[0].total.count(), 1);
+    let path = &ledger.paths()[0];
+    assert_eq!(path.total.count(), 1);
+    assert_eq!(path.ends.named().collect::<Vec<_>>(), [("delivered", 2)]);
     assert_eq!(ledger.drops.values().map(|drop| drop.count).sum::<u64>(), 1);
 }
 

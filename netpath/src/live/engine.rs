@@ -14,7 +14,9 @@ use nix::time::{ClockId, clock_gettime};
 use super::{
     LiveError,
     budget::{Budgeted, DRAIN, Turn},
+    quotas::Quotas,
     rules::RuleWatch,
+    settings::{self, Settings},
     surroundings::Surroundings,
 };
 use crate::{
@@ -29,6 +31,7 @@ use crate::{
     sample::{Births, Share, Tail},
     session::{Ending, Session},
     snapshot::{self, Snapshot},
+    view::units::time,
 };
 
 /// Bounds of the time between polls.
@@ -120,6 +123,8 @@ pub(super) struct Engine {
     /// Where only some packets are drawn: which of the others are late.
     tail: Option<Tail>,
     rules: RuleWatch,
+    settings: Settings,
+    quotas: Quotas,
     /// What rules at these addresses were called, last.
     rule_names: BTreeMap<u64, String>,
 }
@@ -135,6 +140,8 @@ impl Engine {
         let now = Instant::now();
         let facts = session.facts.clone();
         let rules = RuleWatch::new(&facts);
+        let settings = Settings::of(surroundings.namespaces());
+        let quotas = Quotas::of(surroundings.namespaces());
         let (passed_over, looked_ns) = (tracer.passed_over(), session.since_ns);
         Self {
             alone: 0,
@@ -160,6 +167,8 @@ impl Engine {
             budgeted,
             tail,
             rules,
+            settings,
+            quotas,
             rule_names: BTreeMap::new(),
         }
     }
@@ -190,6 +199,7 @@ impl Engine {
             if self.rules.look(&self.session.hooks, &self.ledger.filtered, namespaces) {
                 self.ledger.names.forget();
             }
+            self.quotas.look(self.surroundings.namespaces());
             let enough = limits.count.is_some_and(|n| self.ledger.coverage.seen >= n);
             let left = limits.for_.map(|d| d.saturating_sub(self.started.elapsed()));
             if enough || (limits.interrupted)() || left == Some(Duration::ZERO) {
@@ -351,10 +361,34 @@ impl Engine {
                 self.note(note);
             }
         }
-        if news.followed || news.renamed {
+        if self.look_at_settings() || news.followed || news.renamed {
             self.know()?;
         }
         Ok(())
+    }
+
+    /// Notes which settings have changed; whether the topology has one of them.
+    fn look_at_settings(&mut self) -> bool {
+        let changes = self.settings.look(self.surroundings.namespaces());
+        if changes.is_empty() {
+            return false;
+        }
+        let after = time(self.started.elapsed().as_nanos() as f64);
+        let mut in_topology = false;
+        for change in changes {
+            let topology = &mut self.session.topology;
+            let note =
+                format!("{change} in {} after {after}", topology.netns_name(change.netns));
+            if change.name == settings::BRIDGE_NF
+                && let Some(host) = topology.hosts.get_mut(&change.netns)
+            {
+                host.bridge_nf = change.to.as_deref() == Some("1");
+                in_topology = true;
+            }
+            tracing::info!("{note}");
+            self.note(note);
+        }
+        in_topology
     }
 
     /// Keeps a note; of very many, the first ones.
@@ -385,6 +419,7 @@ impl Engine {
         self.read_facts();
         self.session.facts = self.facts.clone();
         self.rules.reset();
+        self.quotas.reset();
         for (netns, facts) in &mut self.session.facts.netns {
             facts.rules = self.rules.now(*netns);
         }
@@ -422,6 +457,7 @@ impl Engine {
             lost,
             rules: BTreeMap::new(),
             rule_sets: BTreeMap::new(),
+            quotas: self.quotas.so_far(),
             functions: self.ledger.functions.clone(),
             notes: self.notes.iter().cloned().chain(more).collect(),
         }
@@ -472,6 +508,7 @@ impl Engine {
         self.read_facts();
         let mut ending = self.ending();
         ending.until_ns = until_ns;
+        ending.quotas = self.quotas.end(self.surroundings.namespaces());
         self.pipeline.finish(&mut self.ledger);
         self.rules.end(&self.session.hooks, &self.ledger.filtered, self.surroundings.namespaces());
         ending.rule_sets = std::mem::take(&mut self.rules.histories);

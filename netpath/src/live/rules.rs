@@ -19,9 +19,11 @@ use crate::{
     priority,
 };
 
-/// How often to look whether rule sets have changed; and where packets were dropped just now.
-const EVERY: Duration = Duration::from_secs(1);
-const EVERY_DROPPING: Duration = Duration::from_millis(200);
+/// How often to look whether rule sets have changed: packets that were dropped between two looks can have
+/// met the old rules or the new ones. Where looking takes long, after it comes a pause of this many times
+/// its length.
+const EVERY: Duration = Duration::from_millis(100);
+const LOOKS_SHARE: u32 = 200;
 /// Rule sets that have not changed are listed again, for their counters, at most this often. Whatever it is
 /// for, after a listing comes a pause of this many times its length.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
@@ -32,9 +34,9 @@ const SHARE: u32 = 20;
 pub(super) struct RuleWatch {
     pub(super) histories: BTreeMap<u32, RuleHistory>,
     stamps: BTreeMap<u32, Stamp>,
-    /// When all of them were looked at, and when those where packets were dropped.
+    /// When they were looked at last, and what it took.
     looked: Instant,
-    glanced: Instant,
+    looking: Duration,
     /// When the last listing was over, and what it took.
     listed: Instant,
     took: Duration,
@@ -61,7 +63,7 @@ impl RuleWatch {
             histories: histories.collect(),
             stamps: BTreeMap::new(),
             looked: now,
-            glanced: now,
+            looking: Duration::ZERO,
             listed: now,
             took: Duration::ZERO,
             listing: None,
@@ -76,42 +78,29 @@ impl RuleWatch {
         namespaces: impl Iterator<Item = (u32, &'a Netns)>,
     ) -> bool {
         let changed = self.collect();
-        if self.listing.is_some() || self.glanced.elapsed() < EVERY_DROPPING {
+        if self.listing.is_some() || self.looked.elapsed() < EVERY.max(self.looking * LOOKS_SHARE) {
             return changed;
         }
-        if self.listed.elapsed() < self.took * SHARE {
-            return changed;
-        }
-        let regular = self.looked.elapsed() >= EVERY;
+        let begun = Instant::now();
+        let may_list = self.listed.elapsed() >= self.took * SHARE;
         let counts = self.listed.elapsed() >= COUNT_EVERY;
         for (cookie, netns) in namespaces.filter(|(cookie, _)| hooks.has_rules(*cookie)) {
             let history = self.histories.get_mut(&cookie);
             let counted_ns = history.as_ref().map_or(0, |history| history.counted_ns());
             let dropping = drops.latest_ns(cookie).is_some_and(|last_ns| last_ns > counted_ns);
-            if !regular && !dropping {
-                continue;
-            }
             let now_ns = facts::now_ns();
             let stamp = netns.run(Stamp::read).unwrap_or_default();
-            if self.stamps.get(&cookie) == Some(&stamp) {
-                if let Some(history) = history {
-                    history.unchanged(now_ns);
-                }
-                if dropping && counts {
-                    self.list(cookie, netns);
-                }
-            } else {
-                self.list(cookie, netns);
+            let same = self.stamps.get(&cookie) == Some(&stamp);
+            if same && let Some(history) = history {
+                history.unchanged(now_ns);
             }
-            if self.listing.is_some() {
+            if may_list && (!same || (dropping && counts)) {
+                self.list(cookie, netns);
                 // The others' turn comes when it is over.
                 return changed;
             }
         }
-        self.glanced = Instant::now();
-        if regular {
-            self.looked = self.glanced;
-        }
+        (self.looked, self.looking) = (Instant::now(), begun.elapsed());
         changed
     }
 

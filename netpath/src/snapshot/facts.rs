@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    facts::{Conntrack, Facts, Limit, NetnsFacts, RuleHistory, Rules, Softnet},
+    facts::{Conntrack, CpuQuota, Facts, Limit, NetnsFacts, RuleHistory, Rules, Softnet},
     session::Ending,
     topo::{Place, Topology},
 };
@@ -26,6 +26,9 @@ pub struct NetnsReport {
     pub rules: Option<Rules>,
     /// By device: the CPUs that RPS may choose, as its mask.
     pub rps: BTreeMap<String, String>,
+    /// CPU quotas of its processes' cgroups; not of the initial namespace.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cpu_quotas: Vec<CpuQuota>,
 }
 
 /// A queueing discipline on a device of the path.
@@ -69,6 +72,7 @@ pub(super) fn build(
             qdiscs: qdiscs(topology, host.netns, begin, end),
             rules: listed.or(begin.rules.as_ref()).map(Rules::summary),
             rps: begin.rps.clone(),
+            cpu_quotas: ending.quotas.get(&host.netns).cloned().unwrap_or_default(),
         }
     };
     topology.on_path().map(|host| (host.name.clone(), report(host))).collect()

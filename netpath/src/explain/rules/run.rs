@@ -49,6 +49,37 @@ pub(super) fn drops(snapshot: &Snapshot) -> Option<Hit> {
     Some(hit)
 }
 
+/// A quota that stopped a namespace's processes, where packets of a path are read.
+pub(super) fn cpu_quota(snapshot: &Snapshot) -> Option<Hit> {
+    let reads = |netns: &str| {
+        let paths = snapshot.paths.iter().filter(|path| path.to.netns == netns);
+        paths.map(|path| path.packets).sum::<u64>()
+    };
+    let all = snapshot.netns_facts.iter().filter(|(netns, _)| reads(netns) > 0);
+    let quotas = all.flat_map(|(netns, facts)| facts.cpu_quotas.iter().map(move |q| (netns, q)));
+    let (netns, q) =
+        quotas.filter(|(_, q)| q.throttled > 0).max_by_key(|(_, q)| (q.stopped_ns, q.throttled))?;
+    let text = format!(
+        "the processes in {netns} used up their quota in {} periods, and stood still for {} together: their \
+         cgroup {} may use {} of CPU time in {}",
+        count(q.throttled),
+        time(q.stopped_ns as f64),
+        q.cgroup,
+        time(q.quota_us as f64 * 1e3),
+        time(q.period_us as f64 * 1e3),
+    );
+    let cost_ns = q.stopped_ns as f64 / reads(netns) as f64;
+    Some(
+        Hit::new(cost_ns, text)
+            .with("netns", netns.as_str())
+            .with("cgroup", q.cgroup.as_str())
+            .with("throttled", q.throttled)
+            .with("stopped_ns", q.stopped_ns)
+            .with("quota_us", q.quota_us)
+            .with("period_us", q.period_us),
+    )
+}
+
 /// Not `retransmitted` alone: a needless copy makes nothing slower.
 pub(super) fn sent_again(snapshot: &Snapshot) -> Option<Hit> {
     let told: Vec<_> = snapshot.transactions.iter().filter(|t| t.sent_again > 0).collect();

@@ -1,0 +1,97 @@
+//! CPU quotas while tracing: those of processes that come and go in between are known as well.
+//!
+//! In: namespaces. Out: by namespace, what their cgroups' quotas have cost. Who has which is looked up on a
+//! thread of its own, since it takes a look at every process.
+
+use std::{
+    collections::BTreeMap,
+    os::unix::fs::MetadataExt as _,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    facts::{self, CpuQuota},
+    netns::Netns,
+    priority,
+};
+
+const EVERY: Duration = Duration::from_secs(1);
+/// After a look comes a pause of this many times its length.
+const SHARE: u32 = 100;
+
+#[derive(Debug)]
+pub(super) struct Quotas {
+    /// By namespace and cgroup, as they were when they were first seen, and last.
+    known: BTreeMap<(u32, String), (CpuQuota, CpuQuota)>,
+    looked: Instant,
+    took: Duration,
+    looking: Option<JoinHandle<Vec<(u32, CpuQuota)>>>,
+}
+
+impl Quotas {
+    pub(super) fn of<'a>(namespaces: impl Iterator<Item = (u32, &'a Netns)>) -> Self {
+        let now = Instant::now();
+        let mut this =
+            Self { known: BTreeMap::new(), looked: now, took: Duration::ZERO, looking: None };
+        this.begin(namespaces);
+        this
+    }
+
+    /// Looks, unless it was done a moment ago.
+    pub(super) fn look<'a>(&mut self, namespaces: impl Iterator<Item = (u32, &'a Netns)>) {
+        if self.looking.as_ref().is_some_and(JoinHandle::is_finished) {
+            self.collect();
+        }
+        if self.looking.is_none() && self.looked.elapsed() >= EVERY.max(self.took * SHARE) {
+            self.begin(namespaces);
+        }
+    }
+
+    fn begin<'a>(&mut self, namespaces: impl Iterator<Item = (u32, &'a Netns)>) {
+        let inode = |netns: &Netns| netns.file().metadata().ok().map(|m| m.ino());
+        let all = namespaces.filter_map(|(cookie, netns)| Some((inode(netns)?, cookie)));
+        let all: BTreeMap<u64, u32> = all.collect();
+        self.looked = Instant::now();
+        self.looking = Some(thread::spawn(move || {
+            priority::normal();
+            facts::read_quotas(&all)
+        }));
+    }
+
+    fn collect(&mut self) {
+        let Some(found) = self.looking.take().and_then(|thread| thread.join().ok()) else { return };
+        self.took = self.looked.elapsed();
+        for (netns, quota) in found {
+            let key = (netns, quota.cgroup.clone());
+            let first = self.known.get(&key).map_or_else(|| quota.clone(), |(first, _)| first.clone());
+            self.known.insert(key, (first, quota));
+        }
+    }
+
+    /// What they have come to by now; looks once more, and waits for it.
+    pub(super) fn end<'a>(
+        &mut self,
+        namespaces: impl Iterator<Item = (u32, &'a Netns)>,
+    ) -> BTreeMap<u32, Vec<CpuQuota>> {
+        self.collect();
+        self.begin(namespaces);
+        self.collect();
+        self.so_far()
+    }
+
+    /// What they have come to at the last look.
+    pub(super) fn so_far(&self) -> BTreeMap<u32, Vec<CpuQuota>> {
+        let mut grown: BTreeMap<u32, Vec<CpuQuota>> = BTreeMap::new();
+        for ((netns, _), (first, last)) in &self.known {
+            grown.entry(*netns).or_default().push(last.since(first));
+        }
+        grown
+    }
+
+    /// Begins anew: what was counted up to now counts no more.
+    pub(super) fn reset(&mut self) {
+        self.collect();
+        self.known.values_mut().for_each(|(first, last)| first.clone_from(last));
+    }
+}
