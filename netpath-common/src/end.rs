@@ -341,11 +341,25 @@ pub static UNANSWERED: Row = Row {
     what: "the listener did not answer it, and it came again: the listener's queue is full",
 };
 
+/// The ACK with which a client completes its connection, where the listener's queue has become full since it
+/// answered the SYN (`tcp_v4_syn_recv_sock`, `tcp_v6_syn_recv_sock`): some kernels say then that there is no
+/// socket, and the client takes itself for connected.
+pub static UNACCEPTED: Row = Row {
+    name: "unaccepted",
+    sort: Sort::Lost,
+    unless: &[],
+    whose: Whose::Socket,
+    what: "it completes a connection that the listener has no room for: its queue is full",
+};
+
+/// What a listener without room does to packets, where the kernel's reason does not say so.
+pub static LISTENERS: [&Row; 2] = [&UNANSWERED, &UNACCEPTED];
+
 /// Any row by its name.
 pub fn named(name: &str) -> Option<&'static Row> {
     let layers = || Layer::ALL.iter().map(|layer| layer.row()).find(|row| row.name == name);
-    let unanswered = || Some(&UNANSWERED).filter(|row| row.name == name);
-    reason(name).or_else(|| function(name)).or_else(layers).or_else(unanswered)
+    let listeners = || LISTENERS.into_iter().find(|row| row.name == name);
+    reason(name).or_else(|| function(name)).or_else(layers).or_else(listeners)
 }
 
 /// What a program writes down as the argument of a packet's end: the function that freed it, and the

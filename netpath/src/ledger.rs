@@ -347,7 +347,7 @@ impl Ledger {
     fn decided(&mut self, verdict: &Verdict) {
         match verdict {
             Verdict::Booked(flight) => self.take(flight, None),
-            Verdict::Lost(flight) => self.take(flight, Some(&end::UNANSWERED)),
+            Verdict::Lost(flight, why) => self.take(flight, Some(why)),
         }
     }
 

@@ -1,15 +1,16 @@
-//! SYNs that a listener had no room for.
+//! SYNs that a listener had no room for, and ACKs that were to complete a connection.
 //!
 //! In: flights in the order in which they end. Out: SYNs that were lost at their listener. The kernel
 //! frees a SYN as if it had been used, whatever became of it (`tcp_rcv_state_process`): a full queue is
 //! only counted (`ListenOverflows`, `ListenDrops`). But a SYN that a listener takes is answered at once. So
 //! one that has reached its transport is kept back until its SYN-ACK is seen; where the same SYN comes
-//! again before that, the one before it was lost.
+//! again before that, the one before it was lost. The queue can also become full after the answer: then the
+//! client's ACK is thrown away.
 
 use std::collections::VecDeque;
 
-use netpath_common::end::{ACK, RST, SYN};
-use rustc_hash::{FxHashMap, FxHashSet};
+use netpath_common::end::{self, ACK, FIN, RST, SYN};
+use rustc_hash::FxHashMap;
 
 use crate::{
     filter::Filter,
@@ -31,8 +32,8 @@ type Key = (Tuple, u32);
 pub(super) enum Verdict {
     /// It got where it was going.
     Booked(Box<Flight>),
-    /// Its listener did not take it.
-    Lost(Box<Flight>),
+    /// Its listener did not take it, and why.
+    Lost(Box<Flight>, &'static end::Row),
 }
 
 /// A SYN that waits for its answer.
@@ -52,7 +53,8 @@ pub(super) struct Listeners {
     waiting: FxHashMap<Key, Waiting>,
     /// In the order in which they came, with the time.
     line: VecDeque<(u64, Key)>,
-    answered: FxHashSet<Key>,
+    /// With the answer's sequence number.
+    answered: FxHashMap<Key, u32>,
     answers: VecDeque<Key>,
 }
 
@@ -65,21 +67,28 @@ impl Listeners {
     /// Looks at a flight before it is booked; whether it is kept back. `out` gets those that no longer
     /// are.
     pub(super) fn keeps(&mut self, flight: &Flight, out: &mut Vec<Verdict>) -> bool {
-        let Some(headers) = flight.headers.filter(|h| h.flags & SYN != 0 && h.flags & RST == 0)
-        else {
-            return false;
-        };
+        let dropped = matches!(flight.end, End::Dropped { .. });
+        let concerns = |h: &Headers| (h.flags & SYN != 0 || dropped) && h.flags & RST == 0;
+        let Some(headers) = flight.headers.filter(concerns) else { return false };
         let Some(tuple) = headers.tuple.filter(|tuple| tuple.proto == TCP) else { return false };
         if self.blind || flight.is_late() || flight.ambiguous || flight.copy_of.is_some() {
             return false;
         }
+        if headers.flags & SYN == 0 {
+            let unaccepted = self.completes(flight.translated.unwrap_or(tuple), &headers);
+            if unaccepted {
+                out.push(Verdict::Lost(Box::new(flight.clone()), &end::UNACCEPTED));
+            }
+            return unaccepted;
+        }
         if headers.flags & ACK != 0 {
-            self.answer((tuple.reversed(), headers.ack.wrapping_sub(1)), out);
+            let syn = (tuple.reversed(), headers.ack.wrapping_sub(1));
+            self.answer(syn, headers.seq, out);
             return false;
         }
         let reached = flight.end == End::Reached && flight.incomplete.is_none();
         let key = (flight.translated.unwrap_or(tuple), headers.seq);
-        if !reached || self.answered.contains(&key) || !self.sees_answer(&headers, key.0) {
+        if !reached || self.answered.contains_key(&key) || !self.sees_answer(&headers, key.0) {
             return false;
         }
         let now_ns = flight.marks.last().map_or(0, |mark| mark.at_ns);
@@ -87,7 +96,7 @@ impl Listeners {
         let flight = Waiting { flight: Box::new(flight.clone()), again: false };
         if let Some(before) = self.waiting.get_mut(&key) {
             let before = std::mem::replace(before, Waiting { again: true, ..flight });
-            out.push(Verdict::Lost(before.flight));
+            out.push(Verdict::Lost(before.flight, &end::UNANSWERED));
             return true;
         }
         if self.waiting.len() >= MOST {
@@ -98,11 +107,20 @@ impl Listeners {
         true
     }
 
-    fn answer(&mut self, key: Key, out: &mut Vec<Verdict>) {
+    /// Whether a packet only completes a connection whose SYN was answered.
+    fn completes(&self, tuple: Tuple, headers: &Headers) -> bool {
+        let syn = (tuple, headers.seq.wrapping_sub(1));
+        headers.flags & (ACK | FIN) == ACK
+            && headers.payload == 0
+            && self.answered.get(&syn) == Some(&headers.ack.wrapping_sub(1))
+    }
+
+    /// An answer with this sequence number.
+    fn answer(&mut self, key: Key, seq: u32, out: &mut Vec<Verdict>) {
         if let Some(waiting) = self.waiting.remove(&key) {
             out.push(Verdict::Booked(waiting.flight));
         }
-        if self.answered.insert(key) {
+        if self.answered.insert(key, seq).is_none() {
             self.answers.push_back(key);
             if self.answers.len() > MOST
                 && let Some(old) = self.answers.pop_front()
@@ -138,7 +156,11 @@ impl Listeners {
 impl Waiting {
     /// What becomes of one that was never answered: where others were lost before it, it was too.
     fn over(self) -> Verdict {
-        if self.again { Verdict::Lost(self.flight) } else { Verdict::Booked(self.flight) }
+        if self.again {
+            Verdict::Lost(self.flight, &end::UNANSWERED)
+        } else {
+            Verdict::Booked(self.flight)
+        }
     }
 }
 

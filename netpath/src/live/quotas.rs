@@ -16,7 +16,7 @@ use crate::{
     priority,
 };
 
-const EVERY: Duration = Duration::from_secs(1);
+const EVERY: Duration = Duration::from_millis(250);
 /// After a look comes a pause of this many times its length.
 const SHARE: u32 = 100;
 
@@ -26,7 +26,14 @@ pub(super) struct Quotas {
     known: BTreeMap<(u32, String), (CpuQuota, CpuQuota)>,
     looked: Instant,
     took: Duration,
-    looking: Option<JoinHandle<Vec<(u32, CpuQuota)>>>,
+    looking: Option<JoinHandle<Look>>,
+}
+
+/// What a look has found, and how long it took.
+#[derive(Debug)]
+struct Look {
+    found: Vec<(u32, CpuQuota)>,
+    took: Duration,
 }
 
 impl Quotas {
@@ -55,14 +62,15 @@ impl Quotas {
         self.looked = Instant::now();
         self.looking = Some(thread::spawn(move || {
             priority::normal();
-            facts::read_quotas(&all)
+            let begun = Instant::now();
+            Look { found: facts::read_quotas(&all), took: begun.elapsed() }
         }));
     }
 
     fn collect(&mut self) {
-        let Some(found) = self.looking.take().and_then(|thread| thread.join().ok()) else { return };
-        self.took = self.looked.elapsed();
-        for (netns, quota) in found {
+        let Some(look) = self.looking.take().and_then(|thread| thread.join().ok()) else { return };
+        self.took = look.took;
+        for (netns, quota) in look.found {
             let key = (netns, quota.cgroup.clone());
             let first = self.known.get(&key).map_or_else(|| quota.clone(), |(first, _)| first.clone());
             self.known.insert(key, (first, quota));

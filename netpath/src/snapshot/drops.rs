@@ -183,7 +183,7 @@ fn report(
     };
     DropReport {
         sort: key.sort.key().to_owned(),
-        reason: if key.row == end::UNANSWERED.name {
+        reason: if end::LISTENERS.iter().any(|row| row.name == key.row) {
             // What the kernel calls it where it does call it anything.
             "TCP_LISTEN_OVERFLOW".to_owned()
         } else {

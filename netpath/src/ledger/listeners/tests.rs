@@ -29,7 +29,7 @@ fn syn_ack(seq: u64, at_ns: u64) -> Flight {
 fn told(out: &[Verdict]) -> Vec<(u64, bool)> {
     let each = out.iter().map(|verdict| match verdict {
         Verdict::Booked(flight) => (flight.seq, false),
-        Verdict::Lost(flight) => (flight.seq, true),
+        Verdict::Lost(flight, _) => (flight.seq, true),
     });
     each.collect()
 }
@@ -43,6 +43,24 @@ fn a_syn_that_is_answered_got_there() {
     // The answer can be seen first, and a SYN that comes again after it was taken.
     assert!(!listeners.keeps(&syn(3, 20), &mut out));
     assert!(listeners.finish().is_empty());
+}
+
+#[test]
+fn an_ack_that_completes_nothing_is_lost_unless_data_has_passed() {
+    let (mut listeners, mut out) = (Listeners::default(), Vec::new());
+    assert!(listeners.keeps(&syn(1, 0), &mut out));
+    assert!(!listeners.keeps(&syn_ack(2, 10), &mut out));
+    let dropped = |seq_nr: u32, ack_nr: u32| {
+        let mut flight = packet(3, 20, ACK, false);
+        flight.end = End::Dropped { reason: 3 };
+        flight.headers = flight.headers.map(|h| Headers { seq: seq_nr, ack: ack_nr, ..h });
+        flight
+    };
+    assert!(!listeners.keeps(&dropped(1001, 90), &mut out));
+    assert!(!listeners.keeps(&dropped(1050, 78), &mut out));
+    assert!(!listeners.keeps(&packet(3, 20, ACK, false), &mut out));
+    assert!(listeners.keeps(&dropped(1001, 78), &mut out));
+    assert!(matches!(&out[1..], [Verdict::Lost(_, why)] if why.name == end::UNACCEPTED.name));
 }
 
 #[test]

@@ -23,6 +23,8 @@ impl Transactions {
         match packet.seen {
             // The connection is over for its sender, whoever took notice.
             Seen::Close => self.close(packet),
+            // Its sender has connected.
+            Seen::Ack { ack } => self.acknowledge(packet, ack),
             seen => {
                 let answers = packet.says.unwrap_or(false);
                 let start_ns = packet.leg.start_ns;
