@@ -28,8 +28,8 @@ use netpath_common::{
     situation::{At, HANDED_OVER, Next, bits},
     span,
     wire::{
-        CELLS_PER_EVENT, CHUNK_CELLS, Cell, CpuBuffer, Event, KIND_SKB, SKB_AT_HAND,
-        SKB_SWITCHED, Skb,
+        CELLS_PER_EVENT, CHUNK_CELLS, Cell, CpuBuffer, Event, KIND_SKB, SKB_AT_HAND, SKB_SWITCHED,
+        Skb,
     },
 };
 

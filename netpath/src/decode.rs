@@ -15,8 +15,7 @@ use netpath_common::point::{
 use netpath_common::wire::{
     ABI, ABI_OLDEST, CHUNK_ALONE, CHUNK_CELLS, CHUNK_GAP, CHUNK_MISSED, ChunkHeader, FRAGMENT,
     KIND_BYTES, KIND_FIRST, KIND_SEGMENT, KIND_SKB, KIND_TUPLE4, KIND_TUPLE6, SKB_AT_HAND,
-    SKB_SWITCHED,
-    following,
+    SKB_SWITCHED, following,
 };
 use thiserror::Error;
 

@@ -79,8 +79,8 @@ mod recent;
 mod sockets;
 
 pub use assemble::{Assembler, Counters};
-pub use loss::Incomplete;
 use identity::role;
+pub use loss::Incomplete;
 use netpath_common::{
     point::LATE,
     situation::{At, Role},

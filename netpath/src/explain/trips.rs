@@ -27,10 +27,10 @@ pub(crate) fn sent_again(t: &TransactionReport) -> Option<String> {
         }
         _ => format!(": the first was dropped at {}", lost.join(", ")),
     };
-    let what = if waits {
-        "waited until a packet was sent again, after"
-    } else {
-        "were sent again, after"
+    let what = match (waits, t.sent_again) {
+        (true, _) => "waited until a packet was sent again, after",
+        (false, 1) => "was sent again, after",
+        (false, _) => "were sent again, after",
     };
     let many = if t.sent_again == 1 { "" } else { "s" };
     Some(format!("{} {}{many} {what} {after}{place}", count(t.sent_again), noun(t)))

@@ -57,7 +57,10 @@ pub(crate) fn read(namespaces: &BTreeMap<u64, u32>) -> Vec<(u32, CpuQuota)> {
             cgroups.extend(above.map(|path| (*netns, root.to_owned(), path.to_owned())));
         }
     }
-    cgroups.into_iter().filter_map(|(netns, root, path)| Some((netns, quota(&root, &path)?))).collect()
+    cgroups
+        .into_iter()
+        .filter_map(|(netns, root, path)| Some((netns, quota(&root, &path)?)))
+        .collect()
 }
 
 /// Where cgroups are mounted that can have quotas.

@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 
 use crate::{
     filter::Filter,
-    flight::{End, Flight},
+    flight::{End, Flight, REACHED_NS},
     packet::{Headers, TCP, Tuple},
     session::Session,
 };
@@ -23,6 +23,10 @@ use crate::{
 const MOST: usize = 4096;
 /// A client that has not sent its SYN again by then has given up, ns: the longest of its timers.
 const OVER_NS: u64 = 130_000_000_000;
+
+/// An ACK that was thrown away belongs to no answer that has not come by then, ns: what reaches its transport
+/// ends in silence.
+const ANSWER_NS: u64 = 3 * REACHED_NS;
 
 /// A SYN: its addresses as its listener sees them, and its sequence number.
 type Key = (Tuple, u32);
@@ -56,6 +60,9 @@ pub(super) struct Listeners {
     /// With the answer's sequence number.
     answered: FxHashMap<Key, u32>,
     answers: VecDeque<Key>,
+    /// ACKs that were thrown away, with the SYN whose connection they can have been to complete, and the
+    /// sequence number of its answer, until that is known to be one; in the order in which they came.
+    completing: VecDeque<(Key, u32, Box<Flight>)>,
 }
 
 impl Listeners {
@@ -75,11 +82,8 @@ impl Listeners {
             return false;
         }
         if headers.flags & SYN == 0 {
-            let unaccepted = self.completes(flight.translated.unwrap_or(tuple), &headers);
-            if unaccepted {
-                out.push(Verdict::Lost(Box::new(flight.clone()), &end::UNACCEPTED));
-            }
-            return unaccepted;
+            let to = flight.translated.unwrap_or(tuple);
+            return completes(&headers) && self.completing(to, &headers, flight, out);
         }
         if headers.flags & ACK != 0 {
             let syn = (tuple.reversed(), headers.ack.wrapping_sub(1));
@@ -107,18 +111,44 @@ impl Listeners {
         true
     }
 
-    /// Whether a packet only completes a connection whose SYN was answered.
-    fn completes(&self, tuple: Tuple, headers: &Headers) -> bool {
-        let syn = (tuple, headers.seq.wrapping_sub(1));
-        headers.flags & (ACK | FIN) == ACK
-            && headers.payload == 0
-            && self.answered.get(&syn) == Some(&headers.ack.wrapping_sub(1))
+    /// Takes an ACK that was thrown away, and says whether it keeps it.
+    fn completing(
+        &mut self,
+        to: Tuple,
+        headers: &Headers,
+        flight: &Flight,
+        out: &mut Vec<Verdict>,
+    ) -> bool {
+        let now_ns = flight.last_ns();
+        self.forget_old(now_ns, out);
+        let (syn, answer) = ((to, headers.seq.wrapping_sub(1)), headers.ack.wrapping_sub(1));
+        match self.answered.get(&syn) {
+            Some(known) if *known != answer => false,
+            Some(_) => {
+                out.push(Verdict::Lost(Box::new(flight.clone()), &end::UNACCEPTED));
+                true
+            }
+            None if self.completing.len() >= MOST => false,
+            None => {
+                self.completing.push_back((syn, answer, Box::new(flight.clone())));
+                true
+            }
+        }
     }
 
     /// An answer with this sequence number.
     fn answer(&mut self, key: Key, seq: u32, out: &mut Vec<Verdict>) {
         if let Some(waiting) = self.waiting.remove(&key) {
             out.push(Verdict::Booked(waiting.flight));
+        }
+        if let Some(at) = self.completing.iter().position(|(syn, ..)| *syn == key)
+            && let Some((_, answer, flight)) = self.completing.remove(at)
+        {
+            out.push(if answer == seq {
+                Verdict::Lost(flight, &end::UNACCEPTED)
+            } else {
+                Verdict::Booked(flight)
+            });
         }
         if self.answered.insert(key, seq).is_none() {
             self.answers.push_back(key);
@@ -143,13 +173,19 @@ impl Listeners {
                 out.push(waiting.over());
             }
         }
+        let is_old =
+            |(_, _, flight): &mut (Key, u32, Box<Flight>)| flight.last_ns() + ANSWER_NS < now_ns;
+        while let Some((.., flight)) = self.completing.pop_front_if(is_old) {
+            out.push(Verdict::Booked(flight));
+        }
     }
 
     /// Nothing more comes.
     pub(super) fn finish(&mut self) -> Vec<Verdict> {
         let mut left: Vec<Waiting> = self.waiting.drain().map(|(_, waiting)| waiting).collect();
         left.sort_by_key(|waiting| waiting.flight.seq);
-        left.into_iter().map(Waiting::over).collect()
+        let completing = self.completing.drain(..).map(|(.., flight)| Verdict::Booked(flight));
+        left.into_iter().map(Waiting::over).chain(completing).collect()
     }
 }
 
@@ -162,6 +198,11 @@ impl Waiting {
             Verdict::Booked(self.flight)
         }
     }
+}
+
+/// Whether a packet can do no more than complete a connection.
+fn completes(headers: &Headers) -> bool {
+    headers.flags & (ACK | FIN) == ACK && headers.payload == 0
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! The loop of a trace: poll, decode, book, and publish when asked.
 
+mod ending;
+mod news;
+
 use std::{
     collections::BTreeMap,
     sync::{
@@ -16,22 +19,21 @@ use super::{
     budget::{Budgeted, DRAIN, Turn},
     quotas::Quotas,
     rules::RuleWatch,
-    settings::{self, Settings},
+    settings::Settings,
     surroundings::Surroundings,
 };
 use crate::{
     clock::Moment,
     decode::{Gap, Missed},
-    facts::{self, Facts},
+    facts::Facts,
     kernel::Tracer,
     ledger::Ledger,
     pipeline::Pipeline,
     priority::Raised,
     recording::Writer,
     sample::{Births, Share, Tail},
-    session::{Ending, Session},
-    snapshot::{self, Snapshot},
-    view::units::time,
+    session::Session,
+    snapshot::Snapshot,
 };
 
 /// Bounds of the time between polls.
@@ -42,9 +44,6 @@ const FILL_HIGH: f64 = 0.2;
 const FILL_LOW: f64 = 0.05;
 /// How often to look for what can be attached to by now.
 const REFRESH_EVERY: Duration = Duration::from_secs(1);
-/// The namespaces' counters are entered and read at most this often while tracing.
-const FACTS_EVERY: Duration = Duration::from_secs(5);
-
 /// Notes of what came and went that are kept.
 const NOTES_MAX: usize = 200;
 
@@ -302,113 +301,6 @@ impl Engine {
         }
     }
 
-    /// Attaches to what has come since the last look, and says what is late now; about once a second.
-    fn refresh(&mut self) -> Result<(), LiveError> {
-        let listening = self.budgeted.as_ref().is_none_or(Budgeted::is_listening);
-        if !listening || self.refreshed.elapsed() < REFRESH_EVERY {
-            return Ok(());
-        }
-        if let Some(tail) = &mut self.tail {
-            self.tracer.take_late(tail.follow(self.ledger.late.p99_lately()))?;
-        }
-        self.attach_news()
-    }
-
-    fn attach_news(&mut self) -> Result<(), LiveError> {
-        self.refreshed = Instant::now();
-        let namespaces = self.surroundings.namespaces().map(|(_, netns)| netns);
-        // A namespace can go away while it is looked at; the next look is without it.
-        let news = match self.tracer.refresh(&self.session.topology, namespaces) {
-            Ok(Some(news)) => news,
-            Ok(None) => return Ok(()),
-            Err(error) => {
-                tracing::debug!("what is new can't be seen: {error}");
-                return Ok(());
-            }
-        };
-        for note in news.notes {
-            tracing::info!("{note}");
-            self.note(note);
-        }
-        self.session.refreshed(self.tracer.plan(), self.tracer.serving(), news.unsure);
-        if let Some(writer) = &mut self.writer {
-            writer.session(&self.session)?;
-        }
-        self.pipeline.unsure(news.unsure);
-        // Addresses may be others' now.
-        self.ledger.names.forget();
-        self.ledger.hooks.clone_from(&self.session.hooks);
-        Ok(())
-    }
-
-    /// Keeps the path true: names, what went away, what has come.
-    fn look(&mut self) -> Result<(), LiveError> {
-        let Self { surroundings, session, ledger, .. } = self;
-        let strangers = || ledger.strangers();
-        let news = surroundings.look(&mut session.topology, strangers, self.started.elapsed());
-        for netns in news.released {
-            self.tracer.release(netns);
-        }
-        for note in news.notes {
-            tracing::warn!("{note}; tracing goes on");
-            self.note(note);
-        }
-        if news.followed {
-            self.attach_news()?;
-            if let Err(error) = self.tracer.follow(&self.session.topology) {
-                let note = format!("what is new on the path is not traced: {error}");
-                tracing::warn!("{note}");
-                self.note(note);
-            }
-        }
-        if self.look_at_settings() || news.followed || news.renamed {
-            self.know()?;
-        }
-        Ok(())
-    }
-
-    /// Notes which settings have changed; whether the topology has one of them.
-    fn look_at_settings(&mut self) -> bool {
-        let changes = self.settings.look(self.surroundings.namespaces());
-        if changes.is_empty() {
-            return false;
-        }
-        let after = time(self.started.elapsed().as_nanos() as f64);
-        let mut in_topology = false;
-        for change in changes {
-            let topology = &mut self.session.topology;
-            let note =
-                format!("{change} in {} after {after}", topology.netns_name(change.netns));
-            if change.name == settings::BRIDGE_NF
-                && let Some(host) = topology.hosts.get_mut(&change.netns)
-            {
-                host.bridge_nf = change.to.as_deref() == Some("1");
-                in_topology = true;
-            }
-            tracing::info!("{note}");
-            self.note(note);
-        }
-        in_topology
-    }
-
-    /// Keeps a note; of very many, the first ones.
-    fn note(&mut self, note: String) {
-        if self.notes.len() < NOTES_MAX {
-            self.notes.push(note);
-        } else {
-            self.unkept_notes += 1;
-        }
-    }
-
-    /// Tells everybody what is known of the path by now.
-    fn know(&mut self) -> Result<(), LiveError> {
-        self.ledger.know(&self.session.topology);
-        if let Some(writer) = &mut self.writer {
-            writer.session(&self.session)?;
-        }
-        Ok(())
-    }
-
     /// Begins anew with an empty ledger. Packets under way stay known.
     fn reset(&mut self) {
         self.ledger = Ledger::of(&self.session);
@@ -432,102 +324,6 @@ impl Engine {
     /// For how long nothing was attached, to keep to the budget.
     fn paused(&self) -> Duration {
         self.budgeted.as_ref().map_or(Duration::ZERO, Budgeted::paused)
-    }
-
-    /// What an ending now would say.
-    fn ending(&self) -> Ending {
-        let mut lost = self.tracer.lost();
-        for (point, before) in &self.lost_before {
-            if let Some(n) = lost.get_mut(point) {
-                *n = n.saturating_sub(*before);
-            }
-        }
-        lost.retain(|_, n| *n > 0);
-        let more = (self.unkept_notes > 0)
-            .then(|| format!("{} more notes of this sort were not kept", self.unkept_notes));
-        Ending {
-            paused_ns: u64::try_from(self.paused().saturating_sub(self.paused_before).as_nanos())
-                .unwrap_or(u64::MAX),
-            duration_ns: u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX),
-            until_ns: 0,
-            own_cpu_ns: own_cpu_ns().saturating_sub(self.cpu_before_ns),
-            facts: self.facts.clone(),
-            births: self.tracer.births().since(self.births_before),
-            late_after_ns: self.tail.map_or(0, |tail| tail.after_ns()),
-            lost,
-            rules: BTreeMap::new(),
-            rule_sets: BTreeMap::new(),
-            quotas: self.quotas.so_far(),
-            functions: self.ledger.functions.clone(),
-            notes: self.notes.iter().cloned().chain(more).collect(),
-        }
-    }
-
-    /// Reads what the namespaces' counters say now.
-    fn read_facts(&mut self) {
-        let begun = Instant::now();
-        self.facts = facts::read(self.surroundings.namespaces());
-        self.facts_at = Instant::now();
-        tracing::debug!("facts read in {:?}", begun.elapsed());
-    }
-
-    /// Names the functions that have freed packets without a reason.
-    fn name_functions(&mut self) {
-        let asked = self.ledger.locations();
-        self.ledger.functions.clone_from(self.tracer.functions(asked));
-    }
-
-    fn snapshot(&mut self) -> Snapshot {
-        if self.facts_at.elapsed() >= FACTS_EVERY {
-            self.read_facts();
-        }
-        self.name_functions();
-        let mut ending = self.ending();
-        ending.notes.extend(self.pipeline.notes());
-        self.ledger.accounting = self.pipeline.accounting();
-        let begun = Instant::now();
-        // Lent: they can be large.
-        ending.rule_sets = std::mem::take(&mut self.rules.histories);
-        let snapshot = snapshot::build(&mut self.ledger, &self.session, &ending);
-        self.rules.histories = ending.rule_sets;
-        tracing::debug!("snapshot built in {:?}", begun.elapsed());
-        snapshot
-    }
-
-    fn end(mut self) -> Result<Done, LiveError> {
-        self.tracer.end()?;
-        let until_ns = self.tracer.now_ns();
-        std::thread::sleep(DRAIN);
-        self.poll()?;
-        let strangers = self.ledger.strangers();
-        if !strangers.is_empty() {
-            self.surroundings.meet(&mut self.session.topology, &strangers);
-            self.know()?;
-        }
-        self.notes.extend(self.tracer.notes());
-        self.read_facts();
-        let mut ending = self.ending();
-        ending.until_ns = until_ns;
-        ending.quotas = self.quotas.end(self.surroundings.namespaces());
-        self.pipeline.finish(&mut self.ledger);
-        self.rules.end(&self.session.hooks, &self.ledger.filtered, self.surroundings.namespaces());
-        ending.rule_sets = std::mem::take(&mut self.rules.histories);
-        self.name_rules();
-        ending.rules = std::mem::take(&mut self.rule_names);
-        self.name_functions();
-        ending.functions.clone_from(&self.ledger.functions);
-        let recorded_bytes = match self.writer.take() {
-            Some(writer) => writer.end(&ending)?,
-            None => 0,
-        };
-        ending.notes.extend(self.ledger.notes().into_iter().chain(self.pipeline.notes()));
-        self.ledger.accounting = self.pipeline.accounting();
-        let snapshot = snapshot::build(&mut self.ledger, &self.session, &ending);
-        Ok(Done {
-            snapshot: Some(Arc::new(snapshot)),
-            events: self.pipeline.events,
-            recorded_bytes,
-        })
     }
 }
 

@@ -72,7 +72,8 @@ impl Quotas {
         self.took = look.took;
         for (netns, quota) in look.found {
             let key = (netns, quota.cgroup.clone());
-            let first = self.known.get(&key).map_or_else(|| quota.clone(), |(first, _)| first.clone());
+            let first =
+                self.known.get(&key).map_or_else(|| quota.clone(), |(first, _)| first.clone());
             self.known.insert(key, (first, quota));
         }
     }

@@ -1,0 +1,117 @@
+//! What changes while tracing: hooks, modules, devices, namespaces, settings. Each is followed, and noted with its
+//! time.
+
+use super::{Engine, NOTES_MAX, REFRESH_EVERY};
+use crate::{
+    live::{LiveError, budget::Budgeted, settings},
+    view::units::time,
+};
+use std::time::Instant;
+
+impl Engine {
+    /// Attaches to what has come since the last look, and says what is late now; about once a second.
+    pub(super) fn refresh(&mut self) -> Result<(), LiveError> {
+        let listening = self.budgeted.as_ref().is_none_or(Budgeted::is_listening);
+        if !listening || self.refreshed.elapsed() < REFRESH_EVERY {
+            return Ok(());
+        }
+        if let Some(tail) = &mut self.tail {
+            self.tracer.take_late(tail.follow(self.ledger.late.p99_lately()))?;
+        }
+        self.attach_news()
+    }
+
+    pub(super) fn attach_news(&mut self) -> Result<(), LiveError> {
+        self.refreshed = Instant::now();
+        let namespaces = self.surroundings.namespaces().map(|(_, netns)| netns);
+        // A namespace can go away while it is looked at; the next look is without it.
+        let news = match self.tracer.refresh(&self.session.topology, namespaces) {
+            Ok(Some(news)) => news,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                tracing::debug!("what is new can't be seen: {error}");
+                return Ok(());
+            }
+        };
+        for note in news.notes {
+            tracing::info!("{note}");
+            self.note(note);
+        }
+        self.session.refreshed(self.tracer.plan(), self.tracer.serving(), news.unsure);
+        if let Some(writer) = &mut self.writer {
+            writer.session(&self.session)?;
+        }
+        self.pipeline.unsure(news.unsure);
+        // Addresses may be others' now.
+        self.ledger.names.forget();
+        self.ledger.hooks.clone_from(&self.session.hooks);
+        Ok(())
+    }
+
+    /// Keeps the path true: names, what went away, what has come.
+    pub(super) fn look(&mut self) -> Result<(), LiveError> {
+        let Self { surroundings, session, ledger, .. } = self;
+        let strangers = || ledger.strangers();
+        let news = surroundings.look(&mut session.topology, strangers, self.started.elapsed());
+        for netns in news.released {
+            self.tracer.release(netns);
+        }
+        for note in news.notes {
+            tracing::warn!("{note}; tracing goes on");
+            self.note(note);
+        }
+        if news.followed {
+            self.attach_news()?;
+            if let Err(error) = self.tracer.follow(&self.session.topology) {
+                let note = format!("what is new on the path is not traced: {error}");
+                tracing::warn!("{note}");
+                self.note(note);
+            }
+        }
+        if self.look_at_settings() || news.followed || news.renamed {
+            self.know()?;
+        }
+        Ok(())
+    }
+
+    /// Notes which settings have changed; whether the topology has one of them.
+    fn look_at_settings(&mut self) -> bool {
+        let changes = self.settings.look(self.surroundings.namespaces());
+        if changes.is_empty() {
+            return false;
+        }
+        let after = time(self.started.elapsed().as_nanos() as f64);
+        let mut in_topology = false;
+        for change in changes {
+            let topology = &mut self.session.topology;
+            let note = format!("{change} in {} after {after}", topology.netns_name(change.netns));
+            if change.name == settings::BRIDGE_NF
+                && let Some(host) = topology.hosts.get_mut(&change.netns)
+            {
+                host.bridge_nf = change.to.as_deref() == Some("1");
+                in_topology = true;
+            }
+            tracing::info!("{note}");
+            self.note(note);
+        }
+        in_topology
+    }
+
+    /// Keeps a note; of very many, the first ones.
+    pub(super) fn note(&mut self, note: String) {
+        if self.notes.len() < NOTES_MAX {
+            self.notes.push(note);
+        } else {
+            self.unkept_notes += 1;
+        }
+    }
+
+    /// Tells everybody what is known of the path by now.
+    pub(super) fn know(&mut self) -> Result<(), LiveError> {
+        self.ledger.know(&self.session.topology);
+        if let Some(writer) = &mut self.writer {
+            writer.session(&self.session)?;
+        }
+        Ok(())
+    }
+}
