@@ -218,6 +218,7 @@ situations! {
     BrFlood { what: "the bridge floods", after: &[RxPort, Rx, BrNf, BrPre, StartBridge, Start] }
     Pre {
         what: "a link in PREROUTING", role: Role::Passage, quiet: Quiet::Vanished,
+        side: Some(Side::Receiving),
         after: &[Rx, RxPort, BrNf, Pre, Gro, NetifRx],
         copied: &[Rx, RxPort, Gro],
     }
