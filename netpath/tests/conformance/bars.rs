@@ -43,7 +43,11 @@ pub(crate) fn judge(
     let packets = &report.packets;
     // A device counts ARP and the bridge's own frames as well.
     let others = seen.focus.saturating_sub(packets.seen);
-    let note = if others > 0 { format!("{others} of them are not IP") } else { String::new() };
+    let note = match others {
+        0 => String::new(),
+        n if n <= packets.not_ip => format!("{n} of them are not IP"),
+        n => format!("{} of them netpath has not seen", n - packets.not_ip),
+    };
     let passed = packets.seen <= seen.focus && others <= packets.not_ip;
     let mut checks = vec![Check { passed, note, ..count(PACKETS, packets.seen, seen.focus) }];
     checks.push(drops(LOST, Sort::Lost, report, seen));
