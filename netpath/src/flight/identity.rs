@@ -109,8 +109,10 @@ pub(super) fn fate(
         if at_hand && is_back(flight, event) {
             return Fate::TurnedBack;
         }
-        let cut_again = grammar == Next::GoesOn && known.is_cut_again(headers);
-        return if cut_again { Fate::GoesOn } else { Fate::Over };
+        // Out of the stack, on the same CPU.
+        let renumbered = at_hand && at == Some(At::Queue) && known.is_renumbered(headers);
+        let changed = renumbered || known.is_cut_again(headers);
+        return if grammar == Next::GoesOn && changed { Fate::GoesOn } else { Fate::Over };
     }
     match grammar {
         Next::GoesOn => Fate::GoesOn,

@@ -4,7 +4,8 @@
 //! frees a SYN as if it had been used, whatever became of it (`tcp_rcv_state_process`): a full queue is
 //! only counted (`ListenOverflows`, `ListenDrops`). But a SYN that a listener takes is answered at once. So
 //! one that has reached its transport is kept back until its SYN-ACK is seen; where the same SYN comes
-//! again before that, the one before it was lost.
+//! there again before that, the one before it was lost. (A proxy that has taken it sends the same one to
+//! another host.)
 
 use std::collections::VecDeque;
 
@@ -86,8 +87,9 @@ impl Listeners {
         self.forget_old(now_ns, out);
         let flight = Waiting { flight: Box::new(flight.clone()), again: false };
         if let Some(before) = self.waiting.get_mut(&key) {
-            let before = std::mem::replace(before, Waiting { again: true, ..flight });
-            out.push(Verdict::Lost(before.flight));
+            let again = before.flight.netns == flight.flight.netns;
+            let before = std::mem::replace(before, Waiting { again, ..flight }).flight;
+            out.push(if again { Verdict::Lost(before) } else { Verdict::Booked(before) });
             return true;
         }
         if self.waiting.len() >= MOST {

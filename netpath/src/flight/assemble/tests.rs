@@ -116,6 +116,30 @@ fn what_a_shared_device_hands_on_is_the_packet_that_the_cpu_has_at_hand() {
 }
 
 #[test]
+fn a_segment_that_connection_tracking_has_renumbered_is_the_same() {
+    let segment = Headers {
+        tuple: headers(1).tuple.map(|t| Tuple { proto: TCP, ..t }),
+        flags: ACK,
+        seq: 1_000,
+        ack: 2_000,
+        ..headers(1)
+    };
+    let forwarded = |later: &Headers| {
+        let chunk = Chunk::new(0, 0, 1_000)
+            .skb(0xa0, Some(&segment))
+            .event(at_dev(NETIF_RECEIVE, UP0), 100)
+            .event(at_hook(VETH0, Hook::Postrouting, 0), 100)
+            .again(0xa0, later)
+            .event(at_dev(NET_DEV_QUEUE, VETH0), 100);
+        fly(&[chunk]).len()
+    };
+    assert_eq!(forwarded(&Headers { seq: 1_000 + 77, ..segment }), 1);
+    assert_eq!(forwarded(&Headers { ack: 2_000 + 77, ..segment }), 1);
+    // Another one has another identification.
+    assert_eq!(forwarded(&Headers { seq: 1_000 + 77, ip_id: 2, ..segment }), 2);
+}
+
+#[test]
 fn a_device_that_sends_the_answer_back_has_dropped_the_packet() {
     let answer = Headers {
         tuple: headers(1).tuple.map(|t| Tuple { proto: ICMP, ..t.reversed() }),
