@@ -90,7 +90,6 @@ pub(crate) struct Mean {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-#[expect(clippy::struct_field_names, reason = "as in the report")]
 pub(crate) struct Part {
     pub(crate) part: String,
     pub(crate) path: Option<String>,
