@@ -95,6 +95,8 @@ pub struct Situation {
     /// For how long is known by nobody: it has not vanished, however long nothing is seen of it.
     pub waits: bool,
     pub side: Option<Side>,
+    /// The same of a device that shares the one below it with others (macvlan): it is passed there first.
+    pub shared_side: Option<Side>,
     /// The device is one that the packet's path leads through.
     pub on_path: bool,
     /// The device's own statistics count the packet here, on this side.
@@ -121,6 +123,7 @@ impl Situation {
             queued: false,
             waits: false,
             side: None,
+            shared_side: None,
             on_path: false,
             counted: false,
             bridged: None,
@@ -218,6 +221,7 @@ situations! {
     BrFlood { what: "the bridge floods", after: &[RxPort, Rx, BrNf, BrPre, StartBridge, Start] }
     Pre {
         what: "a link in PREROUTING", role: Role::Passage, quiet: Quiet::Vanished,
+        shared_side: Some(Side::Receiving),
         after: &[Rx, RxPort, BrNf, Pre, Gro, NetifRx],
         copied: &[Rx, RxPort, Gro],
     }

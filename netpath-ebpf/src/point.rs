@@ -88,7 +88,10 @@ pub(crate) fn backlogged<A: Args, const POINT: u16>(ctx: *const u64) {
     let skb = skb::<A>(ctx, POINT as usize);
     let Some(here) = recorder::enter(skb, POINT) else { return };
     let dev = dev_id(skb.follow(offset!(skb_dev)));
-    let look = Look { network: Network::Data, again: false };
+    // A tunnel's device makes the answer to a packet that is too large for it of the packet itself, and
+    // receives that.
+    let again = here.is_back(dev);
+    let look = Look { network: Network::Data, again };
     let cpu = number::<A>(ctx, POINT as usize, 1) as u16;
     record(here, skb, POINT, Known::ByDevice(dev, look), cpu, dev.to_arg());
 }

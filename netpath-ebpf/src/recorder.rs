@@ -722,6 +722,14 @@ impl Here {
         self.same && unsafe { (*self.cpu).last_point } == point
     }
 
+    /// Whether a driver was given this packet in the namespace of the device that receives it now: another
+    /// namespace's is the other end of a veth pair.
+    #[inline(always)]
+    pub(crate) fn is_back(self, dev: DevId) -> bool {
+        // SAFETY: this CPU's own buffer.
+        self.last_was(NET_DEV_START) && unsafe { (*self.cpu).netns } == dev.netns
+    }
+
     /// What this packet has waited for the qdisc's locks.
     #[inline(always)]
     pub(crate) fn waited(self, packet: Ptr, qdisc: Ptr) -> Waited {

@@ -15,8 +15,8 @@
 //! 2. **Headers** are compared by all that tells packets apart and that neither NAT, GRO, segmentation
 //!    nor reassembly changes ([`Headers::same_packet`]): protocol, TCP's sequence and acknowledgment
 //!    number and flags, a datagram's first bytes, ICMP's type and sequence number, IP's identification,
-//!    the length. Where they are equal and tell nothing (a pure ACK of IPv6 that is repeated), the flight
-//!    is *ambiguous*: counted, and in no figure.
+//!    the length. Where they are equal and tell nothing (a pure ACK of IPv6 that is repeated), and the
+//!    CPU has had something else at hand since, the flight is *ambiguous*: counted, and in no figure.
 //! 3. **Birth.** A packet that a local socket sends is born where it leaves the socket
 //!    (`__ip_local_out`, `ip6_xmit`, or the first link of OUTPUT), and its flight begins with the
 //!    system call that sends it, where that is seen; one from a NIC at GRO's entry. Elsewhere a packet is
@@ -25,7 +25,10 @@
 //! 4. **Tunnels.** A tunnel sends the packet that it has encapsulated through OUTPUT again: there the
 //!    flight's last event is the tunnel device's transmit, the headers are the outer packet's, and the
 //!    flight is known by those until it is received with its own again: GRO gets it, or the backlog where it
-//!    is a clone (`gro_cells_receive`). Fragments of the outer packet are parts of the flight.
+//!    is a clone (`gro_cells_receive`). Fragments of the outer packet are parts of the flight. What is too
+//!    large for a tunnel below a bridge is answered by its device, which makes the answer of the packet's
+//!    own memory and receives that (`skb_tunnel_check_pmtu`): the packet is dropped there, and the answer is
+//!    another one.
 //! 5. **NAT.** The tuple at birth stays with the flight. A different one that is read later is the
 //!    translated tuple. Both are known from then on; the flight is the same.
 //! 6. **Ends.** Copied to user space: *delivered*. Freed or silent after INPUT, or after receive

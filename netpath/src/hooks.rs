@@ -3,7 +3,7 @@
 //! In: the hooks that are registered in a namespace. Out: a [`HookPlan`], which says at what
 //! priorities links go and what the ledger calls the time between them. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use netpath_common::{
     hop::{HopId, Owner, of_owner},
@@ -56,6 +56,10 @@ pub struct HookPoint {
 pub struct HookPlan {
     #[serde(with = "points")]
     pub points: BTreeMap<HookKey, HookPoint>,
+    /// Namespaces in which packets are met in PREROUTING: what their devices receive passes no probe point
+    /// there.
+    #[serde(default)]
+    pub met_in_prerouting: BTreeSet<u32>,
 }
 
 /// Symbol of the function that runs netfilter BPF links.
@@ -124,8 +128,9 @@ pub fn priority_name(priority: i32) -> String {
 /// A link goes before the first hook and after each further one, so that every hook has a stage of
 /// its own; hooks of equal priority share one. Hooks at the outermost priorities can't be
 /// bracketed: `nf_confirm`, which is last, is part of what follows the hook. Where nothing is
-/// registered, one link marks the passage of local packets, and none that of forwarded ones.
-pub fn plan_point(hook: Hook, registered: &[Registered]) -> HookPoint {
+/// registered, one link marks the passage of local packets, and none that of forwarded ones; one in
+/// PREROUTING where packets are `met` there.
+pub fn plan_point(hook: Hook, registered: &[Registered], met: bool) -> HookPoint {
     let mut own: Vec<Registered> =
         registered.iter().filter(|r| r.function != BPF_LINK).cloned().collect();
     own.sort_by_key(|r| r.priority);
@@ -148,7 +153,7 @@ pub fn plan_point(hook: Hook, registered: &[Registered]) -> HookPoint {
             let next = groups.get(i + 1).map_or(LINK_LAST, |g| g[0].priority);
             links.push(free(group[0].priority + 1, 1, &taken).min(next));
         }
-    } else if matches!(hook, Hook::Input | Hook::Output) {
+    } else if matches!(hook, Hook::Input | Hook::Output) || (met && hook == Hook::Prerouting) {
         links.push(free(0, 1, &taken));
     }
     let stages = groups.into_iter().map(stage).collect();
@@ -184,7 +189,8 @@ impl HookPlan {
     /// Plans the links of a namespace from what is registered there.
     pub fn add(&mut self, netns: u32, family: Family, hook: Hook, registered: &[Registered]) {
         let key = HookKey { netns, family: family as u8, hook: hook as u8 };
-        self.points.insert(key, plan_point(hook, registered));
+        let met = self.met_in_prerouting.contains(&netns);
+        self.points.insert(key, plan_point(hook, registered, met));
     }
 
     /// What lies between two slots of a hook: the stage, where they are neighbours.
@@ -266,6 +272,7 @@ mod tests {
                 hook("ipv4_conntrack_in", -200),
                 hook("nf_nat_ipv4_pre_routing", -100),
             ],
+            false,
         );
         assert_eq!(point.links, [-401, -399, -199, -99]);
         let hops: Vec<_> = point.stages.iter().map(|s| s.hop).collect();
@@ -276,7 +283,7 @@ mod tests {
     #[test]
     fn neighbouring_priorities_and_equal_ones() {
         let rules = [hook("nft_do_chain_ipv4", 0), hook("nft_do_chain_inet", 0), hook("x", 1)];
-        let point = plan_point(Hook::Forward, &rules);
+        let point = plan_point(Hook::Forward, &rules, false);
         assert_eq!(point.links, [-1, 1, 2]);
         assert_eq!(point.stages[0].functions.len(), 2);
         assert_eq!(point.stages[0].hop, HopId::Rules);
@@ -284,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_link_of_somebody_else_is_stepped_aside_for() {
-        let point = plan_point(Hook::Output, &[hook(BPF_LINK, 0), hook(BPF_LINK, 1)]);
+        let point = plan_point(Hook::Output, &[hook(BPF_LINK, 0), hook(BPF_LINK, 1)], false);
         assert_eq!(point.links, [2]);
         assert!(point.stages.is_empty());
     }
@@ -298,6 +305,7 @@ mod tests {
                 hook("ipv6_helper", i32::MAX - 1),
                 hook("nf_confirm", i32::MAX),
             ],
+            false,
         );
         assert_eq!(point.links, [99, 101]);
         assert_eq!(point.stages.len(), 1);
@@ -306,13 +314,26 @@ mod tests {
     #[test]
     fn confirm_alone_needs_no_links_in_postrouting_but_input_has_one() {
         let confirm = [hook("nf_confirm", i32::MAX)];
-        assert!(plan_point(Hook::Postrouting, &confirm).links.is_empty());
-        assert_eq!(plan_point(Hook::Input, &confirm).links, [0]);
+        assert!(plan_point(Hook::Postrouting, &confirm, false).links.is_empty());
+        assert_eq!(plan_point(Hook::Input, &confirm, false).links, [0]);
+    }
+
+    #[test]
+    fn where_packets_are_met_in_prerouting_a_link_stands_there() {
+        let mut plan = HookPlan { met_in_prerouting: [7].into(), ..HookPlan::default() };
+        let links = |plan: &mut HookPlan, netns, hook| {
+            plan.add(netns, Family::V4, hook, &[]);
+            let key = HookKey { netns, family: Family::V4 as u8, hook: hook as u8 };
+            plan.points[&key].links.len()
+        };
+        assert_eq!(links(&mut plan, 7, Hook::Prerouting), 1);
+        assert_eq!(links(&mut plan, 7, Hook::Forward), 0);
+        assert_eq!(links(&mut plan, 8, Hook::Prerouting), 0);
     }
 
     #[test]
     fn a_plan_survives_json() {
-        let mut plan = HookPlan::default();
+        let mut plan = HookPlan { met_in_prerouting: [7].into(), ..HookPlan::default() };
         plan.add(7, Family::V6, Hook::Forward, &[hook("ip6t_do_table", 0)]);
         let text = serde_json::to_string(&plan).unwrap();
         assert_eq!(serde_json::from_str::<HookPlan>(&text).unwrap(), plan);

@@ -241,6 +241,7 @@ impl Tracer {
         for point in points.iter_mut().filter(|p| Some(p.key().netns) == bench) {
             point.registered.push(calibrate::pretended());
         }
+        this.plan.met_in_prerouting = topology.sharing();
         for point in &points {
             this.plan.add(point.key().netns, point.family, point.hook, &point.registered);
         }

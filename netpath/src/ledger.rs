@@ -123,6 +123,10 @@ pub struct Coverage {
     pub incomplete_why: IncompleteWhy,
     /// Lost or refused: somebody misses them.
     pub dropped: u64,
+    /// Of these, how many had not reached the interface: they were on their way to the container behind
+    /// it, and are not in `seen`.
+    #[serde(default)]
+    pub dropped_before: u64,
     /// What became of the packets that the kernel threw away, dropped ones and others. The others are
     /// complete.
     #[serde(default)]
@@ -366,7 +370,9 @@ impl Ledger {
                 shared_ns >= Some(at_ns)
                     && path::direction(&scratch.steps[own..], &self.devices).is_none()
             });
-        let on_path = is_ip && passed.is_some() && !is_copy;
+        let before = passed.is_none() && self.falls_short(flight);
+        let on_path = is_ip && (before || passed.is_some()) && !is_copy;
+        let scratch = &self.scratch;
         self.witness.add(flight, &scratch.steps, (&self.devices, &self.hooks), on_path);
         if !is_ip {
             self.coverage.not_ip += 1;
@@ -377,7 +383,9 @@ impl Ledger {
             return;
         }
         let Some((direction, _)) = passed else {
-            self.coverage.elsewhere += 1;
+            if !before || !self.thrown_away_before(flight) {
+                self.coverage.elsewhere += 1;
+            }
             return;
         };
         if is_copy {
@@ -447,6 +455,28 @@ impl Ledger {
         }
     }
 
+    /// Whether the kernel threw it away on its way to the container behind the interface: that is where it
+    /// was going when its addresses were last read, and only that way leads there.
+    fn falls_short(&self, flight: &Flight) -> bool {
+        let to = flight.translated.or(flight.headers.and_then(|h| h.tuple)).map(|t| t.dst);
+        matches!(flight.end, End::Dropped { .. })
+            && flight.incomplete.is_none()
+            && !flight.ambiguous
+            && flight.copy_of.is_none()
+            && to.is_some_and(|to| self.devices.leads_inside(to))
+    }
+
+    /// Counts a flight that was thrown away before it reached the interface, whose steps are at hand, if
+    /// somebody misses it; says whether.
+    fn thrown_away_before(&mut self, flight: &Flight) -> bool {
+        let key = DropKey { before: true, ..self.key_of_end(flight, None) };
+        if key.sort.is_drop() {
+            self.coverage.dropped_before += 1;
+            self.end_as(key, flight);
+        }
+        key.sort.is_drop()
+    }
+
     /// Books a flight that the kernel threw away, whose steps are at hand: what nobody misses has come
     /// to its end as others have.
     fn thrown_away(
@@ -455,10 +485,30 @@ impl Ledger {
         direction: Direction,
         lost: Option<&'static end::Row>,
     ) {
+        let key = self.key_of_end(flight, lost);
+        self.end_as(key, flight);
+        if key.sort.is_drop() {
+            return;
+        }
+        // What was for nobody is no part of what a path carries.
+        if key.sort == Sort::NotForUs {
+            self.coverage.complete += 1;
+        } else {
+            self.scratch.steps.pop();
+            self.arrived(flight, direction, End::Reached, PathEnds::ended(key.sort));
+        }
+    }
+
+    fn key_of_end(&self, flight: &Flight, lost: Option<&'static end::Row>) -> DropKey {
         let mut key = self.ends.key(flight, &self.scratch.steps, &self.hooks, &self.flows, lost);
         if let Some((_, rules)) = key.within.as_mut().and_then(|w| w.rules.as_mut()) {
             *rules = self.names.key(*rules);
         }
+        key
+    }
+
+    /// Counts a flight, whose steps are at hand, among those that ended so.
+    fn end_as(&mut self, key: DropKey, flight: &Flight) {
         key.within.and_then(|w| w.rules).into_iter().for_each(|rules| self.names.met(rules));
         let ended = self.drops.entry(key).or_default();
         ended.count += 1;
@@ -472,14 +522,6 @@ impl Ledger {
             if self.is_trips(flight) {
                 self.transactions.add_lost(flight, &key);
             }
-            return;
-        }
-        // What was for nobody is no part of what a path carries.
-        if key.sort == Sort::NotForUs {
-            self.coverage.complete += 1;
-        } else {
-            self.scratch.steps.pop();
-            self.arrived(flight, direction, End::Reached, PathEnds::ended(key.sort));
         }
     }
 

@@ -218,6 +218,13 @@ impl Headers {
             && shares_an_end(a, b)
     }
 
+    /// Whether connection tracking can have made these of them by other sequence numbers, as it does behind
+    /// SYNPROXY and where a helper has changed what the packets carry (`nf_ct_seq_adjust`).
+    pub fn is_renumbered(&self, other: &Self) -> bool {
+        self.tuple.is_some_and(|t| t.proto == TCP)
+            && self.same_packet(&Self { seq: self.seq, ack: self.ack, ..*other })
+    }
+
     /// Whether it is a fragment.
     pub fn is_fragment(&self) -> bool {
         self.fragment || self.fragment_at != 0

@@ -78,6 +78,8 @@ impl Pipeline {
         };
         let lost = session.drop_reasons.iter().filter(|(_, name)| by_itself(name));
         this.assembler.fragments_lost(lost.map(|(number, _)| *number));
+        let too_large = session.drop_reasons.iter().find(|(_, name)| *name == "PKT_TOO_BIG");
+        this.assembler.too_large(too_large.map_or(0, |(number, _)| *number));
         this.assembler.exact_reads(seen(UDP_READ));
         this.assembler.seen_returns(seen(SOCK_RECV));
         this

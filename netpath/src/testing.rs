@@ -218,6 +218,14 @@ impl Chunk {
         self
     }
 
+    /// The same, though the CPU has it at hand: its headers are read again.
+    pub(crate) fn again(mut self, addr: u64, headers: &Headers) -> Self {
+        let at = self.cells.len();
+        self = self.skb(addr, Some(headers));
+        self.cells[at][4..8].copy_from_slice(&(headers.len | SKB_AT_HAND).to_ne_bytes());
+        self
+    }
+
     /// From here on, events are about this sk_buff, which the CPU had left.
     pub(crate) fn resumed(mut self, addr: u64) -> Self {
         self = self.skb(addr, None);

@@ -14,7 +14,10 @@ mod sides;
 mod strangers;
 mod watch;
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use netpath_common::place::DevId;
 use serde::{Deserialize, Serialize};
@@ -199,6 +202,12 @@ impl Topology {
     /// The namespaces that the path leads to.
     pub fn on_path(&self) -> impl Iterator<Item = &Host> {
         self.hosts.values().filter(|host| !host.met)
+    }
+
+    /// Namespaces with devices that share the one below them: it gives them what they receive.
+    pub fn sharing(&self) -> BTreeSet<u32> {
+        let sharing = self.devices().filter(|(_, device)| device.is_sharing());
+        sharing.map(|(place, _)| place.netns).collect()
     }
 
     /// Every device that is known.

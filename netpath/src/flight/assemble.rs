@@ -16,7 +16,7 @@ use super::{
     Captured, EVENTS_MAX, End, Flight, Incomplete, Mark, OPEN_MAX, REACHED_NS, SILENT_NS,
     WAITING_NS,
     family::Families,
-    identity::{Fate, fate, is_in_reassembly, namespace, quiet_end, role},
+    identity::{Asked, Fate, fate, is_in_reassembly, namespace, quiet_end, role},
     loss::Losses,
     recent::{self, Recent},
     sockets::{self, Sockets},
@@ -83,6 +83,8 @@ pub struct Assembler {
     losses: Losses,
     /// Reasons for which a fragment is dropped by itself.
     fragments_lost: FxHashSet<u16>,
+    /// What the kernel calls a packet that is too large for its next device, as a reason.
+    too_large: u16,
     /// Whether the reading of a datagram names its sk_buff, so that no lines are needed.
     exact_reads: bool,
     /// Whether a receiving call's return is seen, so that a packet that was copied waits for it.
@@ -109,6 +111,11 @@ impl Assembler {
     /// Says for which reasons fragments are dropped that have not become a whole packet.
     pub fn fragments_lost(&mut self, reasons: impl Iterator<Item = u16>) {
         self.fragments_lost = reasons.collect();
+    }
+
+    /// Says for which reason a packet is dropped that is too large for its next device.
+    pub fn too_large(&mut self, reason: u16) {
+        self.too_large = reason;
     }
 
     /// Says whether the reading of a datagram names its sk_buff (`skb_consume_udp` is probed).
@@ -241,7 +248,10 @@ impl Assembler {
         let mut headers = piece.headers;
         let mut bytes = piece.bytes.as_deref();
         for (i, event) in events.iter().enumerate() {
-            let judged = i > 0 || (piece.at_hand && piece.headers.is_none());
+            let asked = Asked {
+                judged: i > 0 || (piece.at_hand && piece.headers.is_none()),
+                at_hand: i > 0 || piece.at_hand,
+            };
             if event.point == MOVED {
                 self.moved(flight.take(), event.arg, done);
                 continue;
@@ -249,11 +259,12 @@ impl Assembler {
             let role = role(event.point, event.aux);
             let mut wrapped = false;
             if let Some(open) = &mut flight {
-                match fate(open, event, headers.as_ref(), judged) {
+                match fate(open, event, headers.as_ref(), asked) {
                     Fate::GoesOn => {}
                     Fate::Perhaps => open.ambiguous = true,
                     Fate::Wrapped => (open.in_tunnel, wrapped) = (true, true),
                     Fate::Unwrapped => open.in_tunnel = false,
+                    Fate::TurnedBack => self.turn_back(flight.take(), event, here, done),
                     Fate::Over => self.finish(flight.take(), done),
                 }
             }
@@ -326,6 +337,22 @@ impl Assembler {
                 self.evict(done);
             }
         }
+    }
+
+    /// A packet was too large for its device, which has made the answer to it of its memory: nothing tells
+    /// of its end.
+    fn turn_back(
+        &mut self,
+        flight: Option<Box<Flight>>,
+        answer: &Event,
+        here: Here,
+        done: &mut impl FnMut(&Flight),
+    ) {
+        let Some(mut flight) = flight else { return };
+        let end = Event { at_ns: answer.at_ns, point: KFREE_SKB, aux: self.too_large, arg: 0 };
+        flight.end = End::Dropped { reason: self.too_large };
+        push(&mut flight, &end, here, &self.losses);
+        self.close(Some(flight), done);
     }
 
     /// Whether a drop for this reason is not this fragment's, but the reassembled packet's that holds it.

@@ -30,6 +30,9 @@ pub(super) enum Fate {
     Wrapped,
     /// It has come out of the tunnel.
     Unwrapped,
+    /// It is over: its device has made the answer out of it that it is too large for it (a tunnel's, for a
+    /// bridge: `skb_tunnel_check_pmtu`), and the event is that one's.
+    TurnedBack,
     /// It is over: the event is another packet's.
     Over,
 }
@@ -55,17 +58,26 @@ pub(super) fn namespace(event: &Event) -> Option<u32> {
     (named && netns != 0).then_some(netns)
 }
 
-/// What `event` says of `flight`, whose headers were read with it, or not. `judged` says that the
-/// recorder has looked at it already, and let it go on.
+/// How the recorder came to give an event to the flight's address.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Asked {
+    /// It has looked at the event already, and let the packet go on.
+    pub(super) judged: bool,
+    /// The CPU has had the packet at hand since the event before.
+    pub(super) at_hand: bool,
+}
+
+/// What `event` says of `flight`, whose headers were read with it, or not.
 pub(super) fn fate(
     flight: &Flight,
     event: &Event,
     headers: Option<&Headers>,
-    judged: bool,
+    asked: Asked,
 ) -> Fate {
     if event.point == LATE {
         return Fate::Over;
     }
+    let Asked { judged, at_hand } = asked;
     let grammar = if strays(flight, event, judged) { Next::Other } else { grammar(flight, event) };
     if is_refragmented(flight, event) {
         return Fate::Over;
@@ -94,12 +106,19 @@ pub(super) fn fate(
         return Fate::Unwrapped;
     }
     if !known.same_packet(headers) {
-        let cut_again = grammar == Next::GoesOn && known.is_cut_again(headers);
-        return if cut_again { Fate::GoesOn } else { Fate::Over };
+        if at_hand && is_back(flight, event) {
+            return Fate::TurnedBack;
+        }
+        // Out of the stack, on the same CPU.
+        let renumbered = at_hand && at == Some(At::Queue) && known.is_renumbered(headers);
+        let changed = renumbered || known.is_cut_again(headers);
+        return if grammar == Next::GoesOn && changed { Fate::GoesOn } else { Fate::Over };
     }
     match grammar {
         Next::GoesOn => Fate::GoesOn,
-        Next::IfSame if headers.are_telling() => Fate::GoesOn,
+        Next::IfSame if headers.are_telling() || (at_hand && is_handed_on(flight, event)) => {
+            Fate::GoesOn
+        }
         Next::IfSame => Fate::Perhaps,
         // A mark between is missing.
         Next::Other if !births(event) && headers.are_telling() && !is_taken(flight) => Fate::GoesOn,
@@ -142,6 +161,23 @@ fn births(event: &Event) -> bool {
     role(event.point, event.aux) == Role::Birth
 }
 
+/// Whether a device received it on the spot that it was given to: what it sends, it receives itself.
+fn is_back(flight: &Flight, event: &Event) -> bool {
+    let device = DevId::from_arg(event.arg);
+    situation(event.point, event.aux) == Some(At::NetifRx)
+        && flight.at.is_some_and(|last| last.general() == At::Start)
+        && flight.marks.last().is_some_and(|mark| DevId::from_arg(mark.arg) == device)
+}
+
+/// Whether it goes on for certain but for the namespace: a device that others share gives them what is
+/// theirs without a probe point (macvlan), while the CPU has it at hand.
+fn is_handed_on(flight: &Flight, event: &Event) -> bool {
+    let at = situation(event.point, event.aux);
+    let goes_on = flight.at.zip(at).is_some_and(|(last, at)| next(last, at) == Next::GoesOn);
+    let moved = namespace(event).is_some_and(|netns| flight.netns != 0 && netns != flight.netns);
+    goes_on && moved
+}
+
 /// What the table of situations says.
 fn grammar(flight: &Flight, event: &Event) -> Next {
     let (Some(last), Some(at)) = (flight.at, situation(event.point, event.aux)) else {
@@ -156,8 +192,10 @@ fn grammar(flight: &Flight, event: &Event) -> Next {
         return if last == at { Next::GoesOn } else { next(last, at) };
     }
     let next = if at == At::Out && last == At::Out { Next::IfSame } else { next(last, at) };
-    let moved = namespace(event).is_some_and(|netns| flight.netns != 0 && netns != flight.netns);
-    if next == Next::GoesOn && moved && HANDED_OVER >> last.general() as u8 & 1 == 0 {
+    if is_handed_on(flight, event)
+        && next == Next::GoesOn
+        && HANDED_OVER >> last.general() as u8 & 1 == 0
+    {
         return Next::IfSame;
     }
     // A copy to a process has payload; what carries none is never read.

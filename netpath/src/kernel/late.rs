@@ -182,6 +182,7 @@ impl Tracer {
         let points: Vec<Named> =
             points.into_iter().filter(|point| changed.contains(&point.key())).collect();
         let mut notes = Vec::new();
+        self.plan.met_in_prerouting = topology.sharing();
         for point in &points {
             let key = point.key();
             self.plan.add(key.netns, point.family, point.hook, &point.registered);

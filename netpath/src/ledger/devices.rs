@@ -1,7 +1,9 @@
 //! What is asked of a device while packets are booked. In: the topology. Out: one look a device,
 //! whatever the topology's size; names and addresses stay where they are.
 
-use rustc_hash::FxHashMap;
+use std::net::IpAddr;
+
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::topo::{Device, Outwards, Place, Topology};
 
@@ -22,7 +24,11 @@ pub(super) struct Traits {
 
 /// All devices of a topology.
 #[derive(Debug, Default)]
-pub(super) struct Devices(FxHashMap<Place, Traits>);
+pub(super) struct Devices {
+    all: FxHashMap<Place, Traits>,
+    /// The addresses of the container behind the interface.
+    inside: FxHashSet<IpAddr>,
+}
 
 impl Devices {
     pub(super) fn of(topology: &Topology) -> Self {
@@ -36,15 +42,22 @@ impl Devices {
     pub(super) fn follow(&mut self, topology: &Topology) {
         for (place, device) in topology.devices() {
             let outwards = self.get(place).outwards;
-            self.0.insert(place, Traits { outwards, ..traits(device) });
+            self.all.insert(place, Traits { outwards, ..traits(device) });
         }
+        let inside = topology.inside.and_then(|place| topology.device(place));
+        self.inside.extend(inside.into_iter().flat_map(|d| &d.addresses).map(|(ip, _)| *ip));
         for (place, outwards) in topology.sides() {
-            self.0.entry(place).or_default().outwards = Some(outwards);
+            self.all.entry(place).or_default().outwards = Some(outwards);
         }
     }
 
     pub(super) fn get(&self, place: Place) -> Traits {
-        self.0.get(&place).copied().unwrap_or_default()
+        self.all.get(&place).copied().unwrap_or_default()
+    }
+
+    /// Whether what goes to this address goes to the container behind the interface, and there alone.
+    pub(super) fn leads_inside(&self, to: IpAddr) -> bool {
+        self.inside.contains(&to)
     }
 }
 

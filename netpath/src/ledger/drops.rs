@@ -34,6 +34,8 @@ pub struct DropKey {
     /// The last situation; none where it was seen in functions only.
     pub after: Option<At>,
     pub within: Option<Within>,
+    /// It had not reached the interface: it was on its way to the container behind it.
+    pub before: bool,
 }
 
 impl DropKey {

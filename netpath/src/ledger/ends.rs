@@ -185,7 +185,7 @@ impl Ends {
         let row = end::row(known, function, layer);
         let location = if known.is_none() { location } else { 0 };
         let sort = row.sort(kind, layer);
-        DropKey { sort, reason, location, row: row.name, place, after, within }
+        DropKey { sort, reason, location, row: row.name, place, after, within, before: false }
     }
 
     /// The row of the function that an address lies in. It is where a call returns to.

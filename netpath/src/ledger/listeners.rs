@@ -4,8 +4,8 @@
 //! frees a SYN as if it had been used, whatever became of it (`tcp_rcv_state_process`): a full queue is
 //! only counted (`ListenOverflows`, `ListenDrops`). But a SYN that a listener takes is answered at once. So
 //! one that has reached its transport is kept back until its SYN-ACK is seen; where the same SYN comes
-//! again before that, the one before it was lost. The queue can also become full after the answer: then the
-//! client's ACK is thrown away.
+//! there again before that, the one before it was lost. (A proxy that has taken it sends the same one to
+//! another host.) The queue can also become full after the answer: then the client's ACK is thrown away.
 
 use std::collections::VecDeque;
 
@@ -99,8 +99,13 @@ impl Listeners {
         self.forget_old(now_ns, out);
         let flight = Waiting { flight: Box::new(flight.clone()), again: false };
         if let Some(before) = self.waiting.get_mut(&key) {
-            let before = std::mem::replace(before, Waiting { again: true, ..flight });
-            out.push(Verdict::Lost(before.flight, &end::UNANSWERED));
+            let again = before.flight.netns == flight.flight.netns;
+            let before = std::mem::replace(before, Waiting { again, ..flight }).flight;
+            out.push(if again {
+                Verdict::Lost(before, &end::UNANSWERED)
+            } else {
+                Verdict::Booked(before)
+            });
             return true;
         }
         if self.waiting.len() >= MOST {

@@ -117,8 +117,9 @@ pub struct Path {
 /// The direction of a flight, if it passed the focus, and when it did, ns.
 pub(super) fn direction(steps: &[Step], devices: &Devices) -> Option<(Direction, u64)> {
     steps.iter().find_map(|step| {
-        let side = step.at()?.row().side?;
-        let direction = match (devices.get(step.place).outwards?, side) {
+        let (row, device) = (step.at()?.row(), devices.get(step.place));
+        let side = row.side.or(row.shared_side.filter(|_| device.shares.is_some()))?;
+        let direction = match (device.outwards?, side) {
             (Outwards::Sent, Side::Sending) | (Outwards::Received, Side::Receiving) => {
                 Direction::Outbound
             }

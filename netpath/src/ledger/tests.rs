@@ -13,9 +13,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::flight::Incomplete;
+use crate::packet::Headers;
 use crate::testing::{
     BR0, CLIENT_ETH0, Chunk, HOST, SERVER_ETH0, UP0, VETH0, at_dev, at_hook, fly, headers, hooks,
-    received, request, topology,
+    received, request, topology, tuple,
 };
 
 fn ledger_of(chunks: &[Chunk]) -> Ledger {
@@ -400,6 +401,33 @@ fn packets_that_pass_elsewhere_are_not_seen() {
         .event(at_hook(UP0, Hook::Input, 0), 100);
     let ledger = ledger_of(&[chunk]);
     assert_eq!((ledger.coverage.seen, ledger.coverage.elsewhere), (0, 1));
+}
+
+#[test]
+fn what_is_thrown_away_on_its_way_to_the_container_is_a_drop_of_it() {
+    let mut known = topology();
+    let host = known.hosts.get_mut(&CLIENT_ETH0.netns).unwrap();
+    let eth0 = host.devices.get_mut(&CLIENT_ETH0.ifindex).unwrap();
+    eth0.addresses.push(([172, 31, 0, 2].into(), 24));
+    let dropped = |to: [u8; 4]| {
+        let incoming = Headers { tuple: Some(tuple([198, 18, 0, 2], to, 1, 2)), ..headers(1) };
+        let chunk = Chunk::new(0, 0, 1_000)
+            .skb(0xa0, Some(&incoming))
+            .event(at_dev(NETIF_RECEIVE, UP0), 100)
+            .event((KFREE_SKB, 8, 0xffff_0000), 0);
+        let mut ledger = Ledger::new(known.clone(), hooks());
+        fly(&[chunk]).iter().for_each(|flight| ledger.add(flight));
+        ledger
+    };
+    let ledger = dropped([172, 31, 0, 2]);
+    let Coverage { seen, dropped: lost, dropped_before, elsewhere, .. } = ledger.coverage;
+    assert_eq!((seen, lost, dropped_before, elsewhere), (0, 1, 1, 0));
+    let (key, ended) = ledger.drops.iter().next().unwrap();
+    assert_eq!((key.before, key.place, ended.count), (true, UP0, 1));
+    // Another container's is none of this one's.
+    let ledger = dropped([172, 31, 0, 9]);
+    assert_eq!((ledger.coverage.dropped, ledger.coverage.elsewhere), (0, 1));
+    assert!(ledger.drops.is_empty());
 }
 
 #[test]

@@ -37,6 +37,9 @@ pub struct DropReport {
     /// The device that it was seen at last.
     pub dev: String,
     pub count: u64,
+    /// They had not reached the interface: they were on their way to the container behind it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub before: bool,
     /// What had happened to it last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
@@ -196,6 +199,7 @@ fn report(
         dev: ledger.topology.dev_name(key.place),
         netns: ledger.topology.netns_name(key.place.netns),
         count,
+        before: key.before,
         after: key.after.map(|at| at.name().to_owned()),
         hook: key.within.and_then(|w| w.hook).map(|hook| hook.name().to_owned()).or(hook),
         bridged: key.is_bridged(),
@@ -270,6 +274,9 @@ impl DropReport {
                 }
             }
             (.., chains) => text += &format!(" in {}", chains.join(" or ")),
+        }
+        if self.before {
+            text += ", before the interface";
         }
         text
     }

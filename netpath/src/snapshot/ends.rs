@@ -12,7 +12,15 @@ pub(crate) fn dropped(p: &Coverage) -> String {
     match (some.is_empty(), p.dropped) {
         (true, 0) => "none lost or refused".to_owned(),
         (true, n) => format!("{} dropped", count(n)),
-        _ => some.join(", "),
+        _ => some.join(", ") + &before(p),
+    }
+}
+
+/// ` (2 of them before they reached the interface)`.
+fn before(p: &Coverage) -> String {
+    match p.dropped_before {
+        0 => String::new(),
+        n => format!(" ({} of them before they reached the interface)", count(n)),
     }
 }
 

@@ -43,9 +43,13 @@ pub(crate) fn judge(
     let packets = &report.packets;
     // A device counts ARP and the bridge's own frames as well.
     let others = seen.focus.saturating_sub(packets.seen);
-    let note = if others > 0 { format!("{others} of them are not IP") } else { String::new() };
+    let note = match others {
+        0 => String::new(),
+        n if n <= packets.not_ip => format!("{n} of them are not IP"),
+        n => format!("{} of them netpath has not seen", n - packets.not_ip),
+    };
     let passed = packets.seen <= seen.around && others <= packets.not_ip;
-    // A router solicitation can come while netpath attaches, or has yet to end.
+    // A router solicitation can come while netpath has yet to end.
     let counted = packets.seen.clamp(seen.focus, seen.around);
     let mut checks = vec![Check { passed, note, ..count(PACKETS, packets.seen, counted) }];
     checks.push(drops(LOST, Sort::Lost, report, seen));

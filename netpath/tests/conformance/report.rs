@@ -90,11 +90,9 @@ pub(crate) struct Mean {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-#[expect(clippy::struct_field_names, reason = "as in the report")]
 pub(crate) struct Part {
     pub(crate) part: String,
     pub(crate) path: Option<String>,
-    pub(crate) end: Option<String>,
 }
 
 /// What became of a packet, for whom sent it.
@@ -150,6 +148,9 @@ impl fmt::Display for Counter {
     }
 }
 
+/// The end of packets that went on in another one.
+const MERGED: &str = "merged";
+
 impl Trips {
     fn kind(&self) -> Kind {
         let icmp = self.protocol.starts_with("icmp");
@@ -173,12 +174,15 @@ impl Report {
         let count: u64 = of_kind().map(|trips| trips.count).sum();
         let of_reply = |trips: &Trips| {
             let reply = trips.parts.iter().find(|part| part.part == "reply")?;
-            let path = self.paths.iter().find(|path| {
-                Some(&path.name) == reply.path.as_ref() && Some(&path.end) == reply.end.as_ref()
-            })?;
-            let there = path.hops.iter().filter(|hop| hop.netns == client);
+            // The same way in other ends is its fragments', which nobody reads.
+            let paths = || {
+                let way = self.paths.iter().filter(|path| Some(&path.name) == reply.path.as_ref());
+                way.filter(|path| path.end != MERGED)
+            };
+            let there = paths().flat_map(|path| &path.hops).filter(|hop| hop.netns == client);
             let sum: f64 = there.map(|hop| hop.mean_ns * hop.count as f64).sum();
-            Some(sum / path.packets.max(1) as f64 * trips.count as f64)
+            let packets: u64 = paths().map(|path| path.packets).sum();
+            Some(sum / packets.max(1) as f64 * trips.count as f64)
         };
         of_kind().filter_map(of_reply).sum::<f64>() / count.max(1) as f64
     }

@@ -44,8 +44,11 @@ pub(crate) const SELFTESTS: &[Selftest] = &[
     Selftest { name: "nft_nat", loses: &[] },
     Selftest { name: "nft_nat_zones", loses: &[] },
     Selftest { name: "conntrack_icmp_related", loses: &["PKT_TOO_BIG"] },
-    Selftest { name: "conntrack_tcp_unreplied", loses: &[] },
-    Selftest { name: "nft_fib", loses: &[] },
+    // SYNs to an address that nobody has come back to a host that does not forward; the router says so, and
+    // NAT takes no redirect of a connection that it changes.
+    Selftest { name: "conntrack_tcp_unreplied", loses: &["IP_INADDRERRORS", "NETFILTER_DROP"] },
+    // It gives its hosts other addresses, while neighbours still ask for those that they had.
+    Selftest { name: "nft_fib", loses: &["IP_INADDRERRORS"] },
     Selftest { name: "nft_synproxy", loses: &[] },
     Selftest { name: "nf_nat_edemux", loses: &[] },
 ];

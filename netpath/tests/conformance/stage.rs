@@ -34,6 +34,8 @@ use super::{
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The interface is quiet once it has carried nothing for so long.
 const QUIET: Duration = Duration::from_millis(300);
+/// How often netpath is started at most, until nothing passes meanwhile.
+const STARTS: usize = 5;
 /// How long that may take.
 const PATIENCE_QUIET: Duration = Duration::from_secs(10);
 
@@ -239,15 +241,32 @@ impl Stage {
     ) -> Result<(Said, Report, Seen), StageError> {
         let focus = self.topology().focus;
         let netns = self.lab.full_name(focus.0);
-        let first = Counters::focus(&self.lab)?;
-        let trace = Trace::start(&netns, focus.1, &self.report)?;
-        let before = Counters::read(&self.lab)?;
+        let (trace, before) = self.trace_from_counters(&netns, focus.1)?;
         let said = client(self)?;
         self.wait_until_quiet()?;
         let after = Counters::read(&self.lab)?;
         let report = trace.end()?;
-        let around = Counters::focus(&self.lab)? - first;
+        let around = Counters::focus(&self.lab)? - before.passed();
         Ok((said, report, after.since(&before, around)))
+    }
+
+    /// Starts tracing, and reads the counters, with nothing that passed the interface in between: hosts say
+    /// by themselves which groups they have joined.
+    fn trace_from_counters(
+        &self,
+        netns: &str,
+        iface: &str,
+    ) -> Result<(Trace, Counters), StageError> {
+        for _ in 0..STARTS {
+            let untraced = Counters::focus(&self.lab)?;
+            let trace = Trace::start(netns, iface, &self.report)?;
+            let before = Counters::read(&self.lab)?;
+            if before.passed() == untraced {
+                return Ok((trace, before));
+            }
+            trace.end()?;
+        }
+        Err(StageError::failed("the interface", "packets pass it while nobody sends"))
     }
 
     fn wait_until_quiet(&self) -> Result<(), StageError> {

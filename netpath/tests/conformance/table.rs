@@ -32,7 +32,13 @@ conntrack's, devices' and qdiscs'). Equal.
 - **incomplete**: none, unless events were lost.
 - **round trips**: what the client, or its server, says that it made. Equal within 0.1 %, below 1,000 \
 within one.
-- **mean**: of netpath's round trips, and by the program's own clock, where it has one. Within 5 %.
+- **mean**: of netpath's round trips, and by the program's own clock, where it has one. Within 5 %; a \
+program's clock may also be ahead by what the program itself takes, before its packet is there and after it \
+has the reply. That is bounded by what the same program measures over its own loopback device, which has the \
+loopback's way in it (curl: by what it notes between being connected and having asked); where nothing bounds \
+it, there is no more than the 5 %.
+- **lost** counts what a tunnel's device sends back as too large, too, of which the kernel has no counter: \
+packets that the device was given and the host did not send.
 ";
 
 pub(crate) fn markdown(outcomes: &[Outcome]) -> String {

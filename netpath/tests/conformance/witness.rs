@@ -47,7 +47,16 @@ pub(crate) const LOSSES: &[(&str, Sort)] = &[
     ("conntrack.insert_failed", Sort::Lost),
     ("dev.dropped", Sort::Lost),
     ("qdisc.dropped", Sort::Lost),
+    (TUNNEL_RETURNED, Sort::Lost),
 ];
+
+/// Packets that a host's tunnels sent back as the answer that they are too large: the kernel counts no loss.
+/// A tunnel's device counts such a packet as sent, and no outer packet leaves the host's stack for it
+/// (`vxlan_encap_bypass`); the lab's hosts with tunnels send nothing else.
+const TUNNEL_RETURNED: &str = "tunnel.returned";
+
+/// What a host's tunnels were given to send.
+const TUNNEL_SENT: &str = "tunnel.sent";
 
 /// Each host's counters at one moment.
 #[derive(Debug)]
@@ -78,9 +87,17 @@ impl Counters {
                 .map_err(|e| StageError::failed(format!("counters of {host}"), e))?;
             let qdiscs = lab.command(host, &["tc", "-s", "-j", "qdisc", "show"])?;
             counters.insert("qdisc.dropped".to_owned(), qdisc_drops(&qdiscs));
+            let tunnels =
+                lab.command(host, &["ip", "-s", "-j", "link", "show", "type", "vxlan"])?;
+            counters.insert(TUNNEL_SENT.to_owned(), packets_sent(&tunnels));
             hosts.insert(*host, counters);
         }
         Ok(Self { hosts, focus: Self::focus(lab)? })
+    }
+
+    /// Packets that the traced interface had carried.
+    pub(crate) fn passed(&self) -> u64 {
+        self.focus
     }
 
     /// Packets that the traced interface has carried.
@@ -101,6 +118,13 @@ impl Counters {
                 let was = before.hosts.get(host).and_then(|c| c.get(name)).copied().unwrap_or(0);
                 if *now > was {
                     grown.insert(((*host).to_owned(), name.clone()), now - was);
+                }
+            }
+            let of = |name: &str| grown.get(&((*host).to_owned(), name.to_owned())).copied();
+            if let Some(given) = of(TUNNEL_SENT) {
+                let returned = given.saturating_sub(of("Ip.OutRequests").unwrap_or(0));
+                if returned > 0 {
+                    grown.insert(((*host).to_owned(), TUNNEL_RETURNED.to_owned()), returned);
                 }
             }
         }
@@ -190,6 +214,13 @@ fn device_lines(text: &str) -> impl Iterator<Item = (&str, [u64; COLUMNS])> {
         let numbers: Vec<u64> = numbers.split_whitespace().flat_map(str::parse).collect();
         Some((name.trim(), numbers.try_into().ok()?))
     })
+}
+
+/// What these devices were given to send.
+fn packets_sent(json: &str) -> u64 {
+    let devices: Vec<serde_json::Value> = serde_json::from_str(json).unwrap_or_default();
+    let sent = |device: &serde_json::Value| device["stats64"]["tx"]["packets"].as_u64();
+    devices.iter().filter_map(sent).sum()
 }
 
 /// What all of a namespace's qdiscs have dropped.

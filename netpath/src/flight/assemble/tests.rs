@@ -15,7 +15,7 @@ use super::*;
 mod lineage;
 
 use crate::{
-    packet::{Headers, TCP},
+    packet::{ACK, Headers, ICMP, TCP, Tuple},
     pipeline::Pipeline,
     testing::{
         BR0, CLIENT_ETH0, Chunk, SERVER_ETH0, UP0, VETH0, at_dev, at_hook, fly, headers, points,
@@ -87,6 +87,85 @@ fn birth_at_a_known_address_closes_what_was_open() {
         .skb(0xa0, Some(&headers(2)))
         .event(at_dev(GRO_RECEIVE, UP0), 100);
     assert_eq!(fly(&[chunk]).len(), 2);
+}
+
+#[test]
+fn what_a_shared_device_hands_on_is_the_packet_that_the_cpu_has_at_hand() {
+    // A socket in TIME_WAIT acknowledges without an identification: headers tell nothing.
+    let bare = Headers { ip_id: 0, payload: 0, flags: ACK, ..headers(0) };
+    let tcp = bare.tuple.map(|t| Tuple { proto: TCP, ..t });
+    let bare = Headers { tuple: tcp, ..bare };
+    let until_shared = || {
+        Chunk::new(0, 0, 1_000)
+            .skb(0xa0, Some(&bare))
+            .event(at_hook(CLIENT_ETH0, Hook::Output, 0), 100)
+            .event(at_dev(NET_DEV_START, CLIENT_ETH0), 100)
+            .event(at_dev(NETIF_RX, UP0), 100)
+            .event(at_dev(NETIF_RECEIVE, UP0), 100)
+    };
+    let input = at_hook(SERVER_ETH0, Hook::Input, 0);
+    let [flight] = &fly(&[until_shared().again(0xa0, &bare).event(input, 0)])[..] else {
+        panic!("one flight");
+    };
+    assert_eq!((flight.ambiguous, flight.end), (false, End::Reached));
+    // Where the CPU has had something else at hand since, it can be another one.
+    let [flight] = &fly(&[until_shared().skb(0xa0, Some(&bare)).event(input, 0)])[..] else {
+        panic!("one flight");
+    };
+    assert!(flight.ambiguous);
+}
+
+#[test]
+fn a_segment_that_connection_tracking_has_renumbered_is_the_same() {
+    let segment = Headers {
+        tuple: headers(1).tuple.map(|t| Tuple { proto: TCP, ..t }),
+        flags: ACK,
+        seq: 1_000,
+        ack: 2_000,
+        ..headers(1)
+    };
+    let forwarded = |later: &Headers| {
+        let chunk = Chunk::new(0, 0, 1_000)
+            .skb(0xa0, Some(&segment))
+            .event(at_dev(NETIF_RECEIVE, UP0), 100)
+            .event(at_hook(VETH0, Hook::Postrouting, 0), 100)
+            .again(0xa0, later)
+            .event(at_dev(NET_DEV_QUEUE, VETH0), 100);
+        fly(&[chunk]).len()
+    };
+    assert_eq!(forwarded(&Headers { seq: 1_000 + 77, ..segment }), 1);
+    assert_eq!(forwarded(&Headers { ack: 2_000 + 77, ..segment }), 1);
+    // Another one has another identification.
+    assert_eq!(forwarded(&Headers { seq: 1_000 + 77, ip_id: 2, ..segment }), 2);
+}
+
+#[test]
+fn a_device_that_sends_the_answer_back_has_dropped_the_packet() {
+    let answer = Headers {
+        tuple: headers(1).tuple.map(|t| Tuple { proto: ICMP, ..t.reversed() }),
+        flags: 3,
+        payload: 548,
+        ..headers(0)
+    };
+    let given = || {
+        Chunk::new(0, 0, 1_000)
+            .skb(0xa0, Some(&headers(1)))
+            .event(at_dev(NETIF_RECEIVE, VETH0), 100)
+            .event(at_dev(NET_DEV_START, BR0), 100)
+    };
+    let chunk = given()
+        .again(0xa0, &answer)
+        .event(at_dev(NETIF_RX, BR0), 100)
+        .event(at_dev(NETIF_RECEIVE, BR0), 100)
+        .event(at_dev(NET_DEV_START, VETH0), 100);
+    let [dropped, back] = &fly(&[chunk])[..] else { panic!("two flights") };
+    assert_eq!(dropped.end, End::Dropped { reason: 0 });
+    assert_eq!(points(dropped), [NETIF_RECEIVE, NET_DEV_START, KFREE_SKB]);
+    assert_eq!(back.headers.and_then(|h| h.tuple), answer.tuple);
+    assert_eq!(points(back), [NETIF_RX, NETIF_RECEIVE, NET_DEV_START]);
+    // What it hands on is the packet itself.
+    let chunk = given().again(0xa0, &headers(1)).event(at_dev(NETIF_RX, BR0), 100);
+    assert_eq!(fly(&[chunk]).len(), 1);
 }
 
 /// The packet of [`headers`] 1, up to where the other end of a tunnel has received the outer packet.

@@ -79,6 +79,15 @@ fn one_that_comes_again_unanswered_was_lost() {
 }
 
 #[test]
+fn one_that_a_proxy_sends_on_was_taken_by_it() {
+    let (mut listeners, mut out) = (Listeners::default(), Vec::new());
+    listeners.keeps(&Flight { netns: 7, ..syn(1, 0) }, &mut out);
+    listeners.keeps(&Flight { netns: 8, ..syn(2, 1_000) }, &mut out);
+    assert_eq!(told(&out), [(1, false)]);
+    assert_eq!(told(&listeners.finish()), [(2, false)]);
+}
+
+#[test]
 fn at_the_end_only_what_came_again_is_known_to_be_lost() {
     let (mut listeners, mut out) = (Listeners::default(), Vec::new());
     listeners.keeps(&syn(1, 0), &mut out);

@@ -46,6 +46,7 @@ fn drop_key() -> DropKey {
         place: testing::UP0,
         after: None,
         within: None,
+        before: false,
     }
 }
 
