@@ -72,6 +72,7 @@
 mod assemble;
 mod family;
 mod identity;
+mod limbo;
 mod loss;
 mod reassembly;
 mod recent;

@@ -17,6 +17,7 @@ use super::{
     WAITING_NS,
     family::Families,
     identity::{Fate, awaits_parts, fate, is_in_reassembly, namespace, quiet_end, role},
+    limbo::Limbo,
     loss::Losses,
     reassembly::Reassembly,
     recent::{self, Recent},
@@ -35,8 +36,6 @@ const SPARE_MARKS: usize = 256;
 const EVICTED_AT_ONCE: usize = OPEN_MAX / 16;
 /// After a gap, packets that began in it are met in mid-path for this long, ns.
 const RESUMED_NS: u64 = 50_000_000;
-/// What a freed packet goes on as turns up within this, ns.
-const LIMBO_NS: u64 = 1_000_000;
 /// Packets whose data TCP has put into another's, and that are read with it, at most.
 const JOINED_MAX: usize = 256;
 
@@ -74,11 +73,7 @@ pub struct Assembler {
     recent: Recent,
     families: Families,
     reassembly: Reassembly,
-    /// By CPU: what it freed last where packets are rebuilt or cut up, and, apart from that, of what was made
-    /// of others.
-    limbo: FxHashMap<(u16, bool), Box<Flight>>,
-    /// Since when the one that is there longest is, ns; or earlier.
-    limbo_since_ns: u64,
+    limbo: Limbo,
     /// Flights that began before are left out, ns.
     since_ns: u64,
     /// Gaps that are still ahead.
@@ -326,7 +321,7 @@ impl Assembler {
                 if event.point != CONSUME_SKB {
                     push(open, event, here, &self.losses);
                 } else if can_go_on_as_another(open) {
-                    self.keep_in_limbo(piece.cpu, flight.take(), done);
+                    self.keep_in_limbo(piece.cpu, event.at_ns, flight.take(), done);
                     continue;
                 }
                 if self.returns && end == End::Delivered {
@@ -377,16 +372,14 @@ impl Assembler {
     fn keep_in_limbo(
         &mut self,
         cpu: u16,
+        at_ns: u64,
         flight: Option<Box<Flight>>,
         done: &mut impl FnMut(&Flight),
     ) {
         let Some(flight) = flight else { return };
         self.recent.touch(cpu, &flight);
-        let made = flight.family != 0;
-        self.limbo_since_ns = self.limbo_since_ns.min(flight.last_ns());
-        if let Some(before) = self.limbo.insert((cpu, made), flight) {
-            self.close(Some(before), done);
-        }
+        let before = self.limbo.keep(cpu, at_ns, flight);
+        self.close(before, done);
     }
 
     /// What this CPU freed as it made of it the packet that ends here, of which nothing else was seen.
@@ -396,32 +389,14 @@ impl Assembler {
         event: &Event,
         headers: Option<&Headers>,
     ) -> Option<Box<Flight>> {
-        let freed = self.freed(cpu, situation(event.point, event.aux)?, headers?)?;
-        self.limbo.remove(&freed)
-    }
-
-    /// What this CPU has freed last of that which a packet with these headers, that turns up in `at`, can be
-    /// a copy or a part of.
-    fn freed(&self, cpu: u16, at: At, headers: &Headers) -> Option<(u16, bool)> {
-        let of = |key: &(u16, bool)| {
-            self.limbo.get(key).filter(|known| recent::is_of(known, at, headers))
-        };
-        let both = [(cpu, false), (cpu, true)].into_iter();
-        both.filter_map(|key| Some((of(&key)?.last_ns(), key))).max().map(|(_, key)| key)
+        let freed = self.limbo.find(cpu, situation(event.point, event.aux)?, headers?)?;
+        self.limbo.remove(freed)
     }
 
     /// Gives up on what was freed so long ago that nothing more comes of it.
     fn release_limbo(&mut self, now_ns: u64, done: &mut impl FnMut(&Flight)) {
-        if now_ns.saturating_sub(self.limbo_since_ns) <= LIMBO_NS {
-            return;
-        }
-        let over = |f: &Box<Flight>| now_ns.saturating_sub(f.last_ns()) > LIMBO_NS;
-        let mut freed: Vec<_> = self.limbo.extract_if(|_, f| over(f)).map(|(_, f)| f).collect();
-        freed.sort_by_key(|f| f.seq);
-        let rest = self.limbo.values().map(|f| f.last_ns());
-        self.limbo_since_ns = rest.min().unwrap_or(u64::MAX);
-        for flight in freed {
-            self.close(Some(flight), done);
+        for freed in self.limbo.release(now_ns) {
+            self.close(Some(freed), done);
         }
     }
 
@@ -429,7 +404,7 @@ impl Assembler {
     pub fn finish_all(&mut self, mut done: impl FnMut(&Flight)) {
         self.pass_gaps(u64::MAX, &mut done);
         self.close_copied(u64::MAX, &mut done);
-        for (_, freed) in std::mem::take(&mut self.limbo) {
+        for freed in self.limbo.take() {
             self.close(Some(freed), &mut done);
         }
         let now_ns = self.now_ns;
@@ -480,27 +455,31 @@ impl Assembler {
         event: &Event,
         headers: &Headers,
     ) -> Option<Box<Flight>> {
-        let freed = self.freed(cpu, at, headers);
-        let freed_ns = freed.and_then(|key| Some(self.limbo.get(&key)?.last_ns()));
-        let is_of = |known: &&Box<Flight>| recent::is_of(known, at, headers);
-        let open = &self.open;
-        let alive = self
-            .recent
-            .candidates(cpu, event.at_ns, headers)
-            .find_map(|(skb, seq)| open.get(&skb).filter(|known| known.seq == seq).filter(is_of));
-        let alive = alive.map(|known| (known.last_ns(), known.skb));
-        // Of those that were made of one another, the last.
-        let freed = freed.filter(|_| alive.is_none_or(|(at_ns, _)| freed_ns >= Some(at_ns)));
+        let mut freed = self.limbo.find(cpu, at, headers);
+        let alive = self.recent.candidates(cpu, event.at_ns, headers).find_map(|(skb, seq)| {
+            let known = self.open.get(&skb)?;
+            (known.seq == seq && recent::is_of(known, at, headers)).then_some(known)
+        });
+        // What has just been freed; but what was made of that, and got further, comes before it.
+        let made_of = |alive: &Flight, freed: &Flight| {
+            alive.family != 0 && alive.family == freed.family && alive.last_ns() > freed.last_ns()
+        };
+        if let (Some(alive), Some(before)) = (alive, freed.and_then(|key| self.limbo.get(key)))
+            && made_of(alive, before)
+        {
+            freed = None;
+        }
+        let alive = alive.map(|known| known.skb);
         let parent = match (freed, alive) {
-            (Some(freed), _) => self.limbo.get_mut(&freed)?,
-            (None, Some((_, skb))) => self.open.get_mut(&skb)?,
+            (Some(freed), _) => self.limbo.get_mut(freed)?,
+            (None, Some(skb)) => self.open.get_mut(&skb)?,
             (None, None) => return None,
         };
         self.families.join(parent, flight, (event, headers));
         flight.known = Some(*headers);
         // What was cut up stays there: other parts may follow.
         let whole = parent.known.as_ref().is_some_and(|known| known.is_as_long(headers));
-        freed.filter(|_| whole).and_then(|freed| self.limbo.remove(&freed))
+        freed.filter(|_| whole).and_then(|freed| self.limbo.remove(freed))
     }
 
     /// Ends a flight that nothing has ended.

@@ -82,6 +82,6 @@ fn place(flight: &Flight) -> Option<((u8, u16), Spot)> {
     let is_place = |m: &&Mark| situation(m.point, m.aux).is_some();
     let last = flight.marks.iter().rev().find(is_place)?;
     let slot = if last.point == HOOK_SLOT { HookAux::unpack(last.aux).slot } else { 0 };
-    let spot = Spot { at: situation(last.point, last.aux)?, slot, arg: last.arg };
-    Some(((known.tuple?.proto, known.ip_id), spot))
+    let at = situation(last.point, last.aux)?;
+    Some(((known.tuple?.proto, known.ip_id), Spot { at, slot, arg: last.arg }))
 }

@@ -267,7 +267,8 @@ fn what_was_rebuilt_is_over_when_it_ends() {
     let chunk = Chunk::new(0, 0, 1_000)
         .skb(0xa0, Some(&packet))
         .event(at_dev(NET_DEV_QUEUE, VETH0), 100)
-        .event(at_dev(NET_DEV_START, VETH0), 100)
+        // It waits in a ring.
+        .event(at_dev(NET_DEV_START, VETH0), 5_000_000)
         .event((CONSUME_SKB, 0, 0), 100)
         .skb(0xb0, Some(&packet))
         .event(at_dev(GRO_RECEIVE, CLIENT_ETH0), 100)
@@ -278,6 +279,29 @@ fn what_was_rebuilt_is_over_when_it_ends() {
         .event((KFREE_SKB, 2, 0), 0);
     let told: Vec<_> = fly(&[chunk]).iter().map(|f| (f.skb, f.end, f.marks.len())).collect();
     assert_eq!(told, [(0xb0, End::Delivered, 5), (0xc0, End::Dropped { reason: 2 }, 2)]);
+}
+
+/// Two packets that nothing tells apart wait in one ring: each goes on as what it was made into.
+#[test]
+fn what_is_rebuilt_is_not_taken_for_one_that_still_waits() {
+    let same = of(ICMP, 1);
+    let mut chunk = Chunk::new(0, 0, 1_000);
+    for skb in [0xa0, 0xb0] {
+        chunk = chunk
+            .skb(skb, Some(&same))
+            .event(at_hook(VETH0, Hook::Output, 0), 100)
+            .event(at_dev(NET_DEV_QUEUE, VETH0), 100)
+            .event(at_dev(NET_DEV_START, VETH0), 100);
+    }
+    for (skb, rebuilt) in [(0xa0, 0xc0), (0xb0, 0xd0)] {
+        chunk = chunk
+            .skb(skb, None)
+            .event((CONSUME_SKB, 0, 0), 100)
+            .skb(rebuilt, Some(&same))
+            .event(at_dev(GRO_RECEIVE, CLIENT_ETH0), 100)
+            .event(at_dev(NETIF_RECEIVE, CLIENT_ETH0), 100);
+    }
+    assert_eq!(ends(chunk), [(End::Reached, 5), (End::Reached, 5)]);
 }
 
 const TIMED_OUT: u16 = 77;
