@@ -133,6 +133,10 @@ pub(crate) fn napi_thread(c: &mut Claims, r: &Report, said: &Said) {
     let ring =
         r.hops(&[("netns", "b32-srv"), ("dev", "eth0"), ("kind", "wait"), ("group", "handoff")]);
     let longest = ring.map(max_ns).fold(0.0, f64::max);
-    c.between("the slowest waits for the NAPI thread", longest, 0.5 * slowest, slowest);
+    // The server's process may share that CPU: what it waits for is no packet's wait in the ring.
+    let server = r.hops(&[("netns", "b32-srv"), ("hop", "socket.wait")]);
+    let server = server.map(max_ns).fold(0.0, f64::max);
+    let least = 0.5 * (slowest - server);
+    c.between("the slowest waits for the NAPI thread", longest, least, slowest);
     only(c, r, 0);
 }
