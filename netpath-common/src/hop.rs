@@ -95,6 +95,9 @@ pub enum Measure {
     /// Where another hop's time would be, and the CPU had left the packet in between: see
     /// [`when_resumed`].
     Resumed,
+    /// Between two points, where another hop's time would be, and a filter of the receiving device's ingress
+    /// sends packets out of the device that follows: see [`can_be_redirected`].
+    Redirected(&'static Edge),
 }
 
 /// Declares [`HopId`] and [`HOPS`] from one list.
@@ -141,6 +144,9 @@ impl HopId {
 
 /// What can follow once a received packet has been routed.
 const ROUTED: &[At] = &[At::In, At::Fwd, At::Forwarding, At::Transport];
+
+/// From where to where a packet goes that is redirected on receive.
+const REDIRECTED: Edge = Edge { after: &[At::Rx, At::RxPort], before: &[At::Queue] };
 
 hops! {
     SocketSend {
@@ -394,6 +400,11 @@ hops! {
             Edge { after: &[At::Queue], before: &[At::Start, At::StartBridge] },
         ])],
     }
+    Redirect {
+        key: "tc.redirect", label: "redirect", group: Group::Qdisc, kind: Kind::Span, place: Where::Device,
+        what: "from receive to the transmit side of another device, to which a filter of this one's ingress redirects (tc's mirred), past bridge and IP",
+        measures: &[Measure::Redirected(&REDIRECTED)],
+    }
     GsoSegment {
         key: "gso.segment", label: "segment", group: Group::GroGso, kind: Kind::Span, place: Where::Device,
         what: "cutting a large packet into segments in software (__skb_gso_segment)",
@@ -519,6 +530,11 @@ pub const fn inside(hop: HopId, group: Group) -> HopId {
         h += 1;
     }
     hop
+}
+
+/// Whether a packet that was redirected on receive goes from the one to the other.
+pub fn can_be_redirected(after: At, before: At) -> bool {
+    REDIRECTED.after.contains(&after) && REDIRECTED.before.contains(&before)
 }
 
 /// Whose the time is that would be `hop`'s, when the CPU had left the packet before it came to `before`.

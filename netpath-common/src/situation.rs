@@ -289,7 +289,8 @@ situations! {
     }
     Recv { what: "the process has it", after: &[At::Copy, Ready] }
     Consume { what: "freed after use", role: Role::Last, after: At::ALL }
-    Drop { what: "dropped", role: Role::Last, after: At::ALL }
+    // XDP throws away what it has made of a packet: a copy that nothing else is seen of.
+    Drop { what: "dropped", role: Role::Last, after: At::ALL, copied: &[Start, Xmit] }
     LeftIdle { what: "a CPU leaves idle", after: At::ALL }
     Late { what: "found to be late", role: Role::Birth }
 }

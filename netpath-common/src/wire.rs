@@ -18,8 +18,8 @@
 /// Changes whenever anything in this module does.
 pub const ABI: u16 = 4;
 /// What was written since this one can be read: 2 has brought [`KIND_BYTES`] and [`CHUNK_GAP`], 3 what
-/// tells datagrams and fragments apart in [`Segment`]; with 3, a CPU's chunks come in the order of their
-/// `seq`, also without cells where events were lost; 4 has brought [`SKB_SWITCHED`].
+/// tells datagrams and fragments apart in [`Segment`], 4 [`ZEROS`] and [`SKB_SWITCHED`]; with 3, a CPU's chunks
+/// come in the order of their `seq`, also without cells where events were lost.
 pub const ABI_OLDEST: u16 = 1;
 
 /// Cells that a chunk holds at most.
@@ -144,10 +144,10 @@ pub struct Segment {
     pub kind: u16,
     /// IPv4 identification; the low half of an IPv6 fragment's, else 0 for IPv6.
     pub ip_id: u16,
-    /// Bytes after the transport header, by the packet's own length fields; with [`FRAGMENT`].
+    /// Bytes after the transport header, by the packet's own length fields; with [`FRAGMENT`] and [`ZEROS`].
     pub payload: u32,
     /// TCP sequence number, host byte order. Of a UDP datagram the first four bytes of its payload, as
-    /// one would read them, or 0 where they can't be read.
+    /// one would read them, or 0 where they can't be read: see [`ZEROS`].
     pub seq: u32,
     /// TCP acknowledgment number, host byte order. Of other packets that are fragments: where its data
     /// begins in the whole packet's, bytes, with [`MORE_FRAGMENTS`].
@@ -186,6 +186,8 @@ pub fn following(cell: &[u8; 16]) -> usize {
 
 /// In [`Segment::payload`]: the transport header is in another fragment.
 pub const FRAGMENT: u32 = 1 << 31;
+/// In [`Segment::payload`]: the first four bytes of the datagram's payload were read, and are 0.
+pub const ZEROS: u32 = 1 << 30;
 
 /// Any 16 bytes of a chunk.
 pub type Cell = [u8; 16];
@@ -208,7 +210,8 @@ pub struct CpuBuffer {
     pub netns: u32,
     /// Bit 0: `skb` was a fragment when its headers were read. Bit 1: the last cells are about another.
     pub fragment: u32,
-    pub reserved: u32,
+    /// The point of the last event here, whichever packet it was about.
+    pub written: u32,
     /// The sk_buff that the last event was about; 0 when it has ended.
     pub skb: u64,
     /// Packets that began here while a filter or sampling was on.

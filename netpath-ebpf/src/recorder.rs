@@ -21,9 +21,10 @@ use netpath_common::{
     netfilter::{Hook, HookAux},
     place::{Bucket, DevId, WANTED_BUCKETS},
     point::{
-        HOOK_SLOT, IP_FINISH, IP_OUTPUT, IP6_XMIT, LATE, LEFT_IDLE, LOCAL_OUT, MOVED, NEIGH_QUEUE,
-        NET_DEV_QUEUE, NET_DEV_START, NETIF_RECEIVE, NETIF_RX, QDISC_ENQUEUE, QDISC_LOCK,
-        QDISC_LOCKED, ReadyArg, SEND_BEGIN, SPAN_FIRST, TRANSPORT, situation as point_situation,
+        CONSUME_SKB, HOOK_SLOT, IP_FINISH, IP_OUTPUT, IP6_XMIT, KFREE_SKB, LATE, LEFT_IDLE,
+        LOCAL_OUT, MOVED, NEIGH_QUEUE, NET_DEV_QUEUE, NET_DEV_START, NETIF_RECEIVE, NETIF_RX,
+        QDISC_ENQUEUE, QDISC_LOCK, QDISC_LOCKED, ReadyArg, SEND_BEGIN, SPAN_FIRST, TRANSPORT,
+        situation as point_situation,
     },
     situation::{At, HANDED_OVER, Next, bits},
     span,
@@ -325,11 +326,14 @@ unsafe fn judge(
                 }
             }
             Known::Followed | Known::Held(_) | Known::Ended(_) => {
-                if !memory::knows(skb) {
+                // XDP drops what it has made of a packet: user space compares the headers.
+                let remade = point == KFREE_SKB && is_own && (*cpu).written == CONSUME_SKB.into();
+                let known = memory::knows(skb);
+                if !known && !remade {
                     return Verdict::No;
                 }
                 *now = bpf_ktime_get_ns();
-                if memory::recall(skb, *now) == Memory::Followed {
+                if !known || memory::recall(skb, *now) == Memory::Followed {
                     Verdict::TakenUp
                 } else {
                     (*cpu).checked = (*cpu).checked.wrapping_add(1);
@@ -493,6 +497,7 @@ pub(crate) fn record(
         };
         cells.add(n).cast::<Event>().write(Event { point, aux, dt_ns: dt as u32, arg });
         n += 1;
+        (*cpu).written = point.into();
         publish(cpu, number, n);
 
         if point == NET_DEV_QUEUE {

@@ -10,7 +10,7 @@ use netpath_common::{
     place::DevId,
     wire::{
         Addr, Cell, FRAGMENT, KIND_SEGMENT, KIND_TUPLE4, KIND_TUPLE6, MORE_FRAGMENTS, Segment,
-        Tuple4, Tuple6,
+        Tuple4, Tuple6, ZEROS,
     },
 };
 
@@ -200,11 +200,21 @@ struct Transport {
     header_len: u32,
     seq: u32,
     ack: u32,
+    /// [`ZEROS`], or 0.
+    zeros: u32,
 }
 
 #[inline(always)]
 fn transport(proto: u8, l4: &[u8]) -> Transport {
-    let mut t = Transport { sport: [0; 2], dport: [0; 2], flags: 0, header_len: 0, seq: 0, ack: 0 };
+    let mut t = Transport {
+        sport: [0; 2],
+        dport: [0; 2],
+        flags: 0,
+        header_len: 0,
+        seq: 0,
+        ack: 0,
+        zeros: 0,
+    };
     match proto {
         TCP => {
             t.sport = [l4[0], l4[1]];
@@ -350,7 +360,9 @@ fn describe_v4(l3: u64, len: u32, tail: u64, cells: *mut Cell) -> u64 {
         0 => len,
         total => u32::from(total),
     };
-    finish(&mut t, proto, l3 + u64::from(header_len), tail, total.wrapping_sub(header_len));
+    if first_fragment {
+        finish(&mut t, proto, l3 + u64::from(header_len), tail, total.wrapping_sub(header_len));
+    }
     if proto != TCP || !first_fragment {
         t.ack = fragment_at(u32::from(frag & 0x1fff) * 8, frag & 0x2000 != 0);
     }
@@ -367,7 +379,7 @@ fn describe_v4(l3: u64, len: u32, tail: u64, cells: *mut Cell) -> u64 {
         kind: KIND_SEGMENT,
         ip_id: u16::from_be_bytes([h[4], h[5]]),
         payload: total.saturating_sub(header_len + t.header_len)
-            | if first_fragment { 0 } else { FRAGMENT },
+            | if first_fragment { t.zeros } else { FRAGMENT },
         seq: t.seq,
         ack: t.ack,
     };
@@ -379,12 +391,17 @@ fn describe_v4(l3: u64, len: u32, tail: u64, cells: *mut Cell) -> u64 {
     2
 }
 
-/// Takes back what was read of a datagram's payload where that is not all there: `l4` is where its header
-/// is, which has `length` bytes with its payload.
+/// Takes back what was read of a datagram's payload where that is not all there, and says where it was and
+/// is 0: `l4` is where its header is, which has `length` bytes with its payload.
 #[inline(always)]
 fn finish(t: &mut Transport, proto: u8, l4: u64, tail: u64, length: u32) {
-    if proto == UDP && (length < 12 || l4 + 12 > tail) {
+    if proto != UDP {
+        return;
+    }
+    if length < 12 || l4 + 12 > tail {
         t.seq = 0;
+    } else if t.seq == 0 {
+        t.zeros = ZEROS;
     }
 }
 
@@ -422,7 +439,9 @@ fn describe_v6(l3: u64, len: u32, tail: u64, cells: *mut Cell) -> u64 {
         transport(0, &l4)
     };
     let whole = length.saturating_sub(FRAGMENT_BYTES);
-    finish(&mut t, proto, below + u64::from(FRAGMENT_BYTES), tail, whole);
+    if offset == 0 {
+        finish(&mut t, proto, below + u64::from(FRAGMENT_BYTES), tail, whole);
+    }
     if proto != TCP || offset != 0 {
         t.ack = fragment_at(offset, more);
     }
@@ -474,7 +493,7 @@ fn write_v6(
     let segment = Segment {
         kind: KIND_SEGMENT,
         ip_id,
-        payload: length.saturating_sub(t.header_len) | fragment,
+        payload: length.saturating_sub(t.header_len) | fragment | t.zeros,
         seq: t.seq,
         ack: t.ack,
     };

@@ -15,7 +15,7 @@ use netpath_common::point::{
 use netpath_common::wire::{
     ABI, ABI_OLDEST, CHUNK_ALONE, CHUNK_CELLS, CHUNK_GAP, CHUNK_MISSED, ChunkHeader, FRAGMENT,
     KIND_BYTES, KIND_FIRST, KIND_SEGMENT, KIND_SKB, KIND_TUPLE4, KIND_TUPLE6, SKB_AT_HAND,
-    SKB_SWITCHED, following,
+    SKB_SWITCHED, ZEROS, following,
 };
 use thiserror::Error;
 
@@ -313,7 +313,8 @@ impl Reader<'_> {
                     let headers = self.headers.get_or_insert_default();
                     headers.ip_id = u16_at(cell, 2);
                     let payload = u32_at(cell, 4);
-                    headers.payload = payload & !FRAGMENT;
+                    headers.payload = payload & !(FRAGMENT | ZEROS);
+                    headers.zeros = payload & ZEROS != 0;
                     headers.fragment = payload & FRAGMENT != 0;
                     headers.seq = u32_at(cell, 8);
                     let last = u32_at(cell, 12);

@@ -35,8 +35,8 @@
 //!    on a host that has no links: *reached* its transport (an ACK, an ICMP message). Freed or
 //!    silent after the driver returned: *transmitted*. Freed or silent right after it entered GRO, or
 //!    as a fragment where fragments are put together: *merged*. `kfree_skb`: *dropped*, with the reason
-//!    (a fragment that is freed with the whole packet is merged). Still in a queue, or seen lately, when
-//!    the trace ends: *under way*. Anything else that ends or falls silent has *vanished*.
+//!    (a fragment that is freed with the whole packet is merged). Still in a queue, waiting for other
+//!    fragments, or seen lately, when the trace ends: *under way*. Anything else that ends or falls silent has *vanished*.
 //! 7. **Readers.** UDP copies small datagrams without a tracepoint that names the
 //!    sk_buff, and newer kernels free them later, elsewhere. But datagrams leave a socket's queue
 //!    in the order in which they entered it, and both ends name the socket. A datagram that was
@@ -51,13 +51,13 @@
 //!    CPU had at hand just now, in a situation in which copies of that one turn up
 //!    ([`netpath_common::situation::copies`]), it is its copy (a flooded frame, TEE, a mirror, a
 //!    packet socket's), a fragment, a segment, or what XDP rebuilt. It begins with the marks that both
-//!    have in common. All of them are a family, and are held until the last has ended: then the one that
+//!    have in common. (What XDP rebuilt and drops at once is the packet itself, which ends there.) All of them are a family, and are held until the last has ended: then the one that
 //!    got furthest is the packet; the others are copies, counted apart where they passed the interface
 //!    together with it, and what only went on as others is left out. What two of them have in common counts
 //!    once: it is that one's which got further.
 //! 9. **Silence.** A flight that reached its transport without data, or was merged, is closed after
-//!    [`REACHED_NS`] without an event; one that lies in a queue, or whose data may wait for its reader,
-//!    after [`WAITING_NS`]; any other after [`SILENT_NS`].
+//!    [`REACHED_NS`] without an event; one that lies in a queue, a fragment that waits for the others, or
+//!    whose data may wait for its reader, after [`WAITING_NS`]; any other after [`SILENT_NS`].
 //! 10. **Late.** A packet that was not drawn, and is found to be late ([`crate::sample::Tail`]), begins
 //!     with a mark of its own ([`LATE`]) at the time at which it was refused; what happened between
 //!     that and the next mark was not recorded.
@@ -77,7 +77,9 @@
 mod assemble;
 mod family;
 mod identity;
+mod limbo;
 mod loss;
+mod reassembly;
 mod recent;
 mod sockets;
 
@@ -223,6 +225,8 @@ pub struct Flight {
     pub copy_of: Option<u64>,
     /// It only went on as others.
     pub absorbed: bool,
+    /// A fragment, and what it waited for others in has gone on as the packet that they make.
+    pub put_together: bool,
     /// Flights whose data TCP has put into this one's sk_buff.
     pub joined: Vec<Box<Flight>>,
     /// It lacks marks, or may.

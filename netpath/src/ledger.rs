@@ -500,7 +500,13 @@ impl Ledger {
     }
 
     fn key_of_end(&self, flight: &Flight, lost: Option<&'static end::Row>) -> DropKey {
-        let mut key = self.ends.key(flight, &self.scratch.steps, &self.hooks, &self.flows, lost);
+        let mut key = self.ends.key(
+            flight,
+            &self.scratch.steps,
+            (&self.hooks, &self.devices),
+            &self.flows,
+            lost,
+        );
         if let Some((_, rules)) = key.within.as_mut().and_then(|w| w.rules.as_mut()) {
             *rules = self.names.key(*rules);
         }
@@ -545,7 +551,9 @@ impl Ledger {
         Some(Cutting {
             direction,
             sort: thrown_away.then(|| {
-                self.ends.key(flight, &scratch.steps, &self.hooks, &self.flows, None).sort
+                self.ends
+                    .key(flight, &scratch.steps, (&self.hooks, &self.devices), &self.flows, None)
+                    .sort
             }),
             places: self.key.places.clone(),
             specimen: shown::specimen(&scratch.steps, &scratch.cuts, total_ns),

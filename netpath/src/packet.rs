@@ -107,8 +107,12 @@ pub struct Headers {
     pub ip_id: u16,
     /// Bytes after the transport header.
     pub payload: u32,
-    /// TCP sequence number; the first four bytes of a UDP datagram's payload, 0 where they are not known.
+    /// TCP sequence number; the first four bytes of a UDP datagram's payload, 0 where they are not known: see
+    /// [`Self::zeros`].
     pub seq: u32,
+    /// A datagram's payload begins with four bytes of 0: `seq` is known.
+    #[serde(default)]
+    pub zeros: bool,
     /// TCP acknowledgment number.
     pub ack: u32,
     /// Bytes from the network header on; of the whole sk_buff where the packet is not IP.
@@ -170,7 +174,7 @@ impl Headers {
             }
             UDP => {
                 sized
-                    && (self.seq == other.seq || self.seq == 0 || other.seq == 0)
+                    && (self.seq == other.seq || !self.begins_known() || !other.begins_known())
                     && !answers(a, b)
             }
             ICMP | ICMPV6 => sized && self.flags == other.flags && a.dport == b.dport,
@@ -184,7 +188,7 @@ impl Headers {
         self.ip_id != 0
             || match tuple.proto {
                 TCP => self.payload > 0 || self.flags & (SYN | RST) != 0,
-                UDP => self.seq != 0,
+                UDP => self.begins_known(),
                 ICMP | ICMPV6 => true,
                 _ => false,
             }
@@ -223,6 +227,16 @@ impl Headers {
     pub fn is_renumbered(&self, other: &Self) -> bool {
         self.tuple.is_some_and(|t| t.proto == TCP)
             && self.same_packet(&Self { seq: self.seq, ack: self.ack, ..*other })
+    }
+
+    /// Whether a copy with these headers holds all of the packet, and is no part of it.
+    pub fn is_as_long(&self, copy: &Self) -> bool {
+        (self.payload, self.is_fragment()) == (copy.payload, copy.is_fragment())
+    }
+
+    /// Whether the first bytes of a datagram's payload are known.
+    pub fn begins_known(&self) -> bool {
+        self.seq != 0 || self.zeros
     }
 
     /// Whether it is a fragment.

@@ -110,7 +110,9 @@ impl Serving {
             Measure::Inside { hop, .. } => self.of(hop.info()),
             Measure::Hooks(_) => self.links(),
             // Seen by whatever sees the packet before and after.
-            Measure::Resumed => self.at(At::Queue).map(|backend| vec![backend]),
+            Measure::Resumed | Measure::Redirected(_) => {
+                self.at(At::Queue).map(|backend| vec![backend])
+            }
             Measure::Between(edges) => {
                 let mut why = String::new();
                 for edge in *edges {

@@ -10,7 +10,7 @@ use netpath_common::{
     },
     wire::{
         ABI, CHUNK_ALONE, ChunkHeader, FRAGMENT, KIND_BYTES, KIND_SEGMENT, KIND_SKB, KIND_TUPLE4,
-        SKB_AT_HAND, SKB_SWITCHED,
+        SKB_AT_HAND, SKB_SWITCHED, ZEROS,
     },
 };
 
@@ -258,7 +258,8 @@ impl Chunk {
         let mut cell = [0; 16];
         cell[0..2].copy_from_slice(&KIND_SEGMENT.to_ne_bytes());
         cell[2..4].copy_from_slice(&h.ip_id.to_ne_bytes());
-        let payload = h.payload | if h.fragment { FRAGMENT } else { 0 };
+        let payload =
+            h.payload | if h.fragment { FRAGMENT } else { 0 } | if h.zeros { ZEROS } else { 0 };
         cell[4..8].copy_from_slice(&payload.to_ne_bytes());
         cell[8..12].copy_from_slice(&h.seq.to_ne_bytes());
         cell[12..16].copy_from_slice(&(h.ack | h.fragment_at).to_ne_bytes());
@@ -306,7 +307,11 @@ impl Chunk {
 
 /// All flights that chunks hold, in the order in which they end.
 pub(crate) fn fly(chunks: &[Chunk]) -> Vec<Flight> {
-    let mut pipeline = Pipeline::default();
+    fly_through(Pipeline::default(), chunks)
+}
+
+/// The same, through a pipeline that knows of a session.
+pub(crate) fn fly_through(mut pipeline: Pipeline, chunks: &[Chunk]) -> Vec<Flight> {
     for chunk in chunks {
         pipeline.chunk(&chunk.bytes());
     }

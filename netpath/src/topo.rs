@@ -153,6 +153,12 @@ impl Device {
         SHARING.contains(&self.kind.as_str())
     }
 
+    /// The other end of a veth.
+    pub fn other_end(&self) -> Option<Place> {
+        let (netns, ifindex) = self.peer.filter(|_| self.kind == "veth")?;
+        Some(Place { netns, ifindex })
+    }
+
     /// The device below, where others of its kind share it.
     pub fn shared(&self) -> Option<Place> {
         let (netns, ifindex) = self.peer.filter(|_| self.is_sharing())?;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use netpath_common::hop::{HOPS, Measure};
+use netpath_common::hop::{Edge, HOPS, Measure};
 use serde_json::json;
 
 use super::{args, exit::Status, output::print};
@@ -39,20 +39,16 @@ pub(super) fn run(args: &args::Hops) -> anyhow::Result<ExitCode> {
 /// How a hop is measured, a line each.
 fn measure(measure: &Measure) -> Vec<String> {
     match measure {
-        Measure::Between(edges) => edges
-            .iter()
-            .map(|edge| {
-                let before: Vec<&str> = edge.before.iter().map(|at| at.name()).collect();
-                let after: Vec<&str> = edge.after.iter().map(|at| at.name()).collect();
-                format!("from {} to {}", after.join(" or "), before.join(" or "))
-            })
-            .collect(),
+        Measure::Between(edges) => edges.iter().map(between).collect(),
         Measure::Span(span) => {
             let names: Vec<String> = span.functions.iter().map(|n| n.join(" or ")).collect();
             vec![format!("inside {}", names.join(", "))]
         }
         Measure::Inside { hop, group } => {
             vec![format!("as {}, inside functions of {}", hop.info().key, group.key())]
+        }
+        Measure::Redirected(edge) => {
+            vec![format!("{}, where a filter redirects", between(edge))]
         }
         Measure::Resumed => {
             vec!["where the CPU had something else at hand in between".to_owned()]
@@ -63,4 +59,10 @@ fn measure(measure: &Measure) -> Vec<String> {
             ]
         }
     }
+}
+
+fn between(edge: &Edge) -> String {
+    let before: Vec<&str> = edge.before.iter().map(|at| at.name()).collect();
+    let after: Vec<&str> = edge.after.iter().map(|at| at.name()).collect();
+    format!("from {} to {}", after.join(" or "), before.join(" or "))
 }

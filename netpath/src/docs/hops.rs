@@ -64,6 +64,11 @@ fn words(measure: &Measure) -> String {
         Measure::Inside { hop, group } => {
             format!("as `{}`, inside functions of the group `{}`", hop.info().key, group.key())
         }
+        Measure::Redirected(edge) => format!(
+            "from *{}* to *{}*, where a filter redirects from the one device to the other",
+            names(edge.after),
+            names(edge.before)
+        ),
         Measure::Resumed => "where the CPU had something else at hand in between".to_owned(),
         Measure::Hooks(owner) => format!(
             "between netfilter BPF links (Linux 6.4 or newer) before and after the hook functions \

@@ -16,8 +16,10 @@ use super::{
     Captured, EVENTS_MAX, End, Flight, Incomplete, Mark, OPEN_MAX, REACHED_NS, SILENT_NS,
     WAITING_NS,
     family::Families,
-    identity::{Asked, Fate, fate, is_in_reassembly, namespace, quiet_end, role},
+    identity::{Asked, Fate, awaits_parts, fate, is_in_reassembly, namespace, quiet_end, role},
+    limbo::Limbo,
     loss::Losses,
+    reassembly::Reassembly,
     recent::{self, Recent},
     sockets::{self, Sockets},
 };
@@ -34,8 +36,6 @@ const SPARE_MARKS: usize = 256;
 const EVICTED_AT_ONCE: usize = OPEN_MAX / 16;
 /// After a gap, packets that began in it are met in mid-path for this long, ns.
 const RESUMED_NS: u64 = 50_000_000;
-/// What a freed packet goes on as turns up within this, ns.
-const LIMBO_NS: u64 = 1_000_000;
 /// Packets whose data TCP has put into another's, and that are read with it, at most.
 const JOINED_MAX: usize = 256;
 
@@ -72,8 +72,8 @@ pub struct Assembler {
     now_ns: u64,
     recent: Recent,
     families: Families,
-    /// By CPU: what it freed last where packets are rebuilt or cut up.
-    limbo: FxHashMap<u16, Box<Flight>>,
+    reassembly: Reassembly,
+    limbo: Limbo,
     /// Flights that began before are left out, ns.
     since_ns: u64,
     /// Gaps that are still ahead.
@@ -234,7 +234,7 @@ impl Assembler {
             self.close(delivered, done);
             return;
         }
-        self.release_limbo(piece.cpu, piece.start_ns, done);
+        self.release_limbo(piece.start_ns, done);
         let here = Here::of(piece);
         let mut flight = self.open.remove(&piece.skb);
         if piece.is_late {
@@ -259,7 +259,15 @@ impl Assembler {
             let role = role(event.point, event.aux);
             let mut wrapped = false;
             if let Some(open) = &mut flight {
-                match fate(open, event, headers.as_ref(), asked) {
+                let fate = fate(open, event, headers.as_ref(), asked);
+                if fate == Fate::GoesOn && role != Role::Last {
+                    for (skb, seq) in self.reassembly.goes_on(open, event) {
+                        if let Some(part) = self.open.get_mut(&skb).filter(|f| f.seq == seq) {
+                            part.put_together = true;
+                        }
+                    }
+                }
+                match fate {
                     Fate::GoesOn => {}
                     Fate::Perhaps => open.ambiguous = true,
                     Fate::Wrapped => (open.in_tunnel, wrapped) = (true, true),
@@ -268,8 +276,14 @@ impl Assembler {
                     Fate::Over => self.finish(flight.take(), done),
                 }
             }
-            if flight.is_none() && matches!(role, Role::Birth | Role::Passage) {
-                flight = Some(self.begin(piece, event, headers.as_ref()));
+            if flight.is_none() {
+                flight = match role {
+                    Role::Birth | Role::Passage => {
+                        Some(self.begin(piece, event, headers.as_ref(), done))
+                    }
+                    Role::Last => self.ended_as_another(piece.cpu, event, headers.as_ref()),
+                    Role::Follow => None,
+                };
             }
             let Some(open) = &mut flight else {
                 self.counters.strays += 1;
@@ -318,7 +332,7 @@ impl Assembler {
                 if event.point != CONSUME_SKB {
                     push(open, event, here, &self.losses);
                 } else if can_go_on_as_another(open) {
-                    self.keep_in_limbo(piece.cpu, flight.take(), done);
+                    self.keep_in_limbo(piece.cpu, event.at_ns, flight.take(), done);
                     continue;
                 }
                 if self.returns && end == End::Delivered {
@@ -332,6 +346,7 @@ impl Assembler {
         }
         if let Some(flight) = flight {
             self.recent.touch(piece.cpu, &flight);
+            self.reassembly.lies(&flight);
             self.open.insert(piece.skb, flight);
             if self.open.len() > OPEN_MAX {
                 self.evict(done);
@@ -384,21 +399,31 @@ impl Assembler {
     fn keep_in_limbo(
         &mut self,
         cpu: u16,
+        at_ns: u64,
         flight: Option<Box<Flight>>,
         done: &mut impl FnMut(&Flight),
     ) {
         let Some(flight) = flight else { return };
         self.recent.touch(cpu, &flight);
-        if let Some(before) = self.limbo.insert(cpu, flight) {
-            self.close(Some(before), done);
-        }
+        let before = self.limbo.keep(cpu, at_ns, flight);
+        self.close(before, done);
     }
 
-    /// Gives up on what a CPU freed so long ago that nothing more comes of it.
-    fn release_limbo(&mut self, cpu: u16, now_ns: u64, done: &mut impl FnMut(&Flight)) {
-        if self.limbo.get(&cpu).is_some_and(|f| now_ns.saturating_sub(f.last_ns()) > LIMBO_NS) {
-            let freed = self.limbo.remove(&cpu);
-            self.close(freed, done);
+    /// What this CPU freed as it made of it the packet that ends here, of which nothing else was seen.
+    fn ended_as_another(
+        &mut self,
+        cpu: u16,
+        event: &Event,
+        headers: Option<&Headers>,
+    ) -> Option<Box<Flight>> {
+        let freed = self.limbo.find(cpu, situation(event.point, event.aux)?, headers?)?;
+        self.limbo.remove(freed)
+    }
+
+    /// Gives up on what was freed so long ago that nothing more comes of it.
+    fn release_limbo(&mut self, now_ns: u64, done: &mut impl FnMut(&Flight)) {
+        for freed in self.limbo.release(now_ns) {
+            self.close(Some(freed), done);
         }
     }
 
@@ -406,16 +431,15 @@ impl Assembler {
     pub fn finish_all(&mut self, mut done: impl FnMut(&Flight)) {
         self.pass_gaps(u64::MAX, &mut done);
         self.close_copied(u64::MAX, &mut done);
-        for (_, freed) in std::mem::take(&mut self.limbo) {
+        for freed in self.limbo.take() {
             self.close(Some(freed), &mut done);
         }
         let now_ns = self.now_ns;
         for mut flight in self.take_all() {
             flight.end = quiet_end(&flight);
             let waits = flight.at.is_some_and(|at| at.row().waits);
-            if flight.end == End::Vanished
-                && (waits || now_ns.saturating_sub(flight.last_ns()) < SILENT_NS)
-            {
+            let fresh = waits || now_ns.saturating_sub(flight.last_ns()) < SILENT_NS;
+            if (flight.end == End::Vanished && fresh) || awaits_parts(&flight) {
                 flight.end = End::UnderWay;
             }
             if flight.incomplete.is_none() {
@@ -426,7 +450,13 @@ impl Assembler {
     }
 
     /// Begins a flight: of a packet's own, or of a copy or part of one that this CPU has at hand.
-    fn begin(&mut self, piece: &Piece, event: &Event, headers: Option<&Headers>) -> Box<Flight> {
+    fn begin(
+        &mut self,
+        piece: &Piece,
+        event: &Event,
+        headers: Option<&Headers>,
+        done: &mut impl FnMut(&Flight),
+    ) -> Box<Flight> {
         self.counters.begun += 1;
         let mut flight = self.spare.pop().unwrap_or_default();
         flight.marks.clear();
@@ -437,11 +467,13 @@ impl Assembler {
             ..Flight::default()
         };
         if let (Some(headers), Some(at)) = (headers, situation(event.point, event.aux)) {
-            self.find_parent(&mut flight, piece.cpu, at, event, headers);
+            let before = self.find_parent(&mut flight, piece.cpu, at, event, headers);
+            self.close(before, done);
         }
         flight
     }
 
+    /// Comes back with the one before, where that was freed and goes on as this one alone.
     fn find_parent(
         &mut self,
         flight: &mut Flight,
@@ -449,25 +481,32 @@ impl Assembler {
         at: At,
         event: &Event,
         headers: &Headers,
-    ) {
-        // It stays there: others may follow.
-        if let Some(freed) = self.limbo.get_mut(&cpu)
-            && recent::is_of(freed, at, headers)
+    ) -> Option<Box<Flight>> {
+        let mut freed = self.limbo.find(cpu, at, headers);
+        let alive = self.recent.candidates(cpu, event.at_ns, headers).find_map(|(skb, seq)| {
+            let known = self.open.get(&skb)?;
+            (known.seq == seq && recent::is_of(known, at, headers)).then_some(known)
+        });
+        // What has just been freed; but what was made of that, and got further, comes before it.
+        let made_of = |alive: &Flight, freed: &Flight| {
+            alive.family != 0 && alive.family == freed.family && alive.last_ns() > freed.last_ns()
+        };
+        if let (Some(alive), Some(before)) = (alive, freed.and_then(|key| self.limbo.get(key)))
+            && made_of(alive, before)
         {
-            self.families.join(freed, flight, (event, headers));
-            flight.known = Some(*headers);
-            return;
+            freed = None;
         }
-        for (skb, seq) in self.recent.candidates(cpu, event.at_ns, headers) {
-            if let Some(parent) = self.open.get_mut(&skb)
-                && parent.seq == seq
-                && recent::is_of(parent, at, headers)
-            {
-                self.families.join(parent, flight, (event, headers));
-                flight.known = Some(*headers);
-                return;
-            }
-        }
+        let alive = alive.map(|known| known.skb);
+        let parent = match (freed, alive) {
+            (Some(freed), _) => self.limbo.get_mut(freed)?,
+            (None, Some(skb)) => self.open.get_mut(&skb)?,
+            (None, None) => return None,
+        };
+        self.families.join(parent, flight, (event, headers));
+        flight.known = Some(*headers);
+        // What was cut up stays there: other parts may follow.
+        let whole = parent.known.as_ref().is_some_and(|known| known.is_as_long(headers));
+        freed.filter(|_| whole).and_then(|freed| self.limbo.remove(freed))
     }
 
     /// Ends a flight that nothing has ended.
@@ -534,13 +573,18 @@ impl Assembler {
     /// Closes what has been silent for too long.
     fn sweep(&mut self, now_ns: u64, done: &mut impl FnMut(&Flight)) {
         self.swept_ns = now_ns;
-        let silent: Vec<u64> = self
+        self.reassembly.forget(|skb, seq| {
+            self.open.get(&skb).is_some_and(|f| f.seq == seq && awaits_parts(f))
+        });
+        let mut silent: Vec<(u64, u64)> = self
             .open
             .iter()
             .filter(|(_, flight)| now_ns.saturating_sub(flight.last_ns()) > patience_ns(flight))
-            .map(|(skb, _)| *skb)
+            .map(|(skb, flight)| (flight.last_ns(), *skb))
             .collect();
-        for skb in silent {
+        // Round trips go by what ended first.
+        silent.sort_unstable();
+        for (_, skb) in silent {
             let flight = self.open.remove(&skb);
             self.finish(flight, done);
         }
@@ -548,10 +592,7 @@ impl Assembler {
             self.finish(Some(unread), done);
         }
         self.close_copied(now_ns, done);
-        let cpus: Vec<u16> = self.limbo.keys().copied().collect();
-        for cpu in cpus {
-            self.release_limbo(cpu, now_ns, done);
-        }
+        self.release_limbo(now_ns, done);
     }
 
     /// Closes those that were silent longest, a good many at once: looking for them takes a while.
@@ -599,7 +640,7 @@ impl Here {
 fn patience_ns(flight: &Flight) -> u64 {
     let readable = |f: &Flight| f.headers.is_some_and(|h| h.payload > 0 || h.fragment);
     match quiet_end(flight) {
-        _ if flight.at.is_some_and(|at| at.row().waits) => WAITING_NS,
+        _ if flight.at.is_some_and(|at| at.row().waits) || awaits_parts(flight) => WAITING_NS,
         // Its data may lie in a socket's queue.
         End::Reached if readable(flight) => WAITING_NS,
         End::Reached | End::Merged => REACHED_NS,
@@ -609,8 +650,7 @@ fn patience_ns(flight: &Flight) -> u64 {
 
 /// Whether a packet that is freed there can go on as others: rebuilt, cut up, copied.
 fn can_go_on_as_another(flight: &Flight) -> bool {
-    flight.family == 0
-        && flight.end != End::Reached
+    flight.end != End::Reached
         && flight.at.is_some_and(|at| At::ALL.iter().any(|to| copies(at, *to)))
 }
 
@@ -647,9 +687,11 @@ pub(super) fn push(flight: &mut Flight, event: &Event, here: Here, losses: &Loss
 
 fn learn(flight: &mut Flight, headers: Headers) {
     // What it is known by from here on; a datagram's first bytes can have been out of reach.
-    let seq = flight.known.map_or(0, |known| known.seq);
-    let known = Headers { seq: if headers.seq == 0 { seq } else { headers.seq }, ..headers };
-    flight.known = Some(known);
+    let (seq, zeros) = match flight.known {
+        Some(known) if !headers.begins_known() => (known.seq, known.zeros),
+        _ => (headers.seq, headers.zeros),
+    };
+    flight.known = Some(Headers { seq, zeros, ..headers });
     match &mut flight.headers {
         None => flight.headers = Some(headers),
         // Of a fragment ports are known once it has become the whole packet.

@@ -82,6 +82,15 @@ pub(super) fn fate(
     if is_refragmented(flight, event) {
         return Fate::Over;
     }
+    // Its transport frees without a trace: what is thrown away there later and is no IP packet is another.
+    let no_ip = |h: &Headers| h.tuple.is_none();
+    if situation(event.point, event.aux) == Some(At::Drop)
+        && headers.is_some_and(no_ip)
+        && !flight.known.as_ref().is_some_and(no_ip)
+        && is_taken(flight)
+    {
+        return Fate::Over;
+    }
     let Some(headers) = headers.filter(|h| h.tuple.is_some()) else {
         let handed_over = flight.at.is_some_and(|last| last.general() == At::Start);
         return match grammar {
@@ -228,6 +237,11 @@ pub(super) fn quiet_end(flight: &Flight) -> End {
         Quiet::Merged => End::Merged,
         Quiet::Vanished => End::Vanished,
     }
+}
+
+/// Whether a fragment waits for others, as far as was seen: a timer throws it away if they don't come.
+pub(super) fn awaits_parts(flight: &Flight) -> bool {
+    is_in_reassembly(flight) && !flight.put_together
 }
 
 /// Whether a fragment waits for others, or has been put into the packet that they make. The last one goes

@@ -5,7 +5,7 @@
 //! next point is the hop's that the table has for that pair of situations.
 
 use netpath_common::{
-    hop::{At, HopId, Note, edges, inside, when_resumed},
+    hop::{At, HopId, Note, can_be_redirected, edges, inside, when_resumed},
     point::{Hook, HookAux},
     span::SPANS,
 };
@@ -172,6 +172,9 @@ fn between(from: &Step, to: &Step, seen: &Seen<'_>) -> RowKey {
         return RowKey { bridged, ..key };
     }
     let hop = match EDGES[after as usize][before as usize] {
+        _ if can_be_redirected(after, before) && redirects(from.place, to.place, devices) => {
+            Some(HopId::Redirect)
+        }
         // It may have lain in the device's queue all the time.
         Some(HopId::QdiscBypass | HopId::QdiscNone)
             if !queues && !devices.get(from.place).noqueue =>
@@ -188,9 +191,16 @@ fn between(from: &Step, to: &Step, seen: &Seen<'_>) -> RowKey {
         Some(HopId::Bridge | HopId::BridgeNetfilter | HopId::BridgeUp | HopId::BridgeFlood) => {
             bridge_of(from.place, devices)
         }
+        // The ring is the receiver's, whose NAPI takes the packet up; IFB's queue is its own.
+        Some(HopId::DeviceWait) if before == At::Gro => to.place,
         _ => from.place,
     };
     RowKey::at(hop, place)
+}
+
+/// Whether what arrives at the one device is sent out of the other one by a filter.
+fn redirects(from: Place, to: Place, devices: &Devices) -> bool {
+    from.netns == to.netns && devices.get(from).redirect == Some(to.ifindex)
 }
 
 /// Between two links of one hook.

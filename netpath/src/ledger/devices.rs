@@ -15,6 +15,10 @@ pub(super) struct Traits {
     /// It has no queue in which a packet could lie.
     pub(super) noqueue: bool,
     pub(super) master: Option<u32>,
+    /// The device that gets what its driver is given, and whose XDP programs have it first.
+    pub(super) other_end: Option<Place>,
+    /// The device out of which a filter of its ingress sends what arrives.
+    pub(super) redirect: Option<u32>,
     /// The device that it shares with others: what it sends to one of those is received there, and that
     /// device's driver does not count it (`macvlan_queue_xmit`).
     pub(super) shares: Option<Place>,
@@ -67,6 +71,8 @@ fn traits(device: &Device) -> Traits {
         bridge_port: device.bridge_port,
         noqueue: device.qdisc == "noqueue",
         master: device.master,
+        other_end: device.other_end(),
+        redirect: device.redirect,
         shares: device.shared(),
         outwards: None,
     }

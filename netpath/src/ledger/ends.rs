@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use netpath_common::{
-    end::{self, EndArg, Kind, Layer, Row, Sort},
+    end::{self, EndArg, Kind, Layer, Row, Sort, Whose},
     group::Group,
     point::KFREE_SKB,
 };
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     causes::CtState,
     classify::Step,
+    devices::Devices,
     drops::{self, DropKey},
     flows::Flows,
 };
@@ -80,7 +81,7 @@ pub struct Example {
     pub before: Option<Tuple>,
     /// After NAT, where that changed it.
     pub after: Option<Tuple>,
-    /// What conntrack said of it where it ended.
+    /// What conntrack said of it last, in the last namespace on its way that tracks connections.
     pub state: Option<CtState>,
     /// It was a reply to conntrack.
     pub is_reply: bool,
@@ -90,11 +91,15 @@ pub struct Example {
 
 pub(super) fn example(flight: &Flight, steps: &[Step], hooks: &HookPlan) -> Example {
     let headers = flight.headers.unwrap_or_default();
-    let netns = steps.iter().rev().map(|step| step.place.netns).find(|netns| *netns != 0);
+    let mut way = steps.iter().rev().map(|step| step.place.netns).filter(|netns| *netns != 0);
+    let mut asked = 0;
     Example {
         before: headers.tuple,
         after: flight.translated,
-        state: netns.and_then(|netns| CtState::last(steps, netns, hooks)),
+        state: way.find_map(|netns| {
+            let again = std::mem::replace(&mut asked, netns) == netns;
+            if again { None } else { CtState::last(steps, netns, hooks) }
+        }),
         is_reply: super::path::is_reply(flight) == Some(true),
         flags: headers.flags,
     }
@@ -164,7 +169,7 @@ impl Ends {
         &self,
         flight: &Flight,
         steps: &[Step],
-        hooks: &HookPlan,
+        (hooks, devices): (&HookPlan, &Devices),
         flows: &Flows,
         lost: Option<&'static Row>,
     ) -> DropKey {
@@ -184,6 +189,9 @@ impl Ends {
         let function = if known.is_none() { self.function(location) } else { None };
         let row = end::row(known, function, layer);
         let location = if known.is_none() { location } else { 0 };
+        // What a driver was given is dropped by a program where it arrives.
+        let arrives = row.whose == Whose::Program && after.is_some_and(|at| at.row().hands_over);
+        let place = devices.get(place).other_end.filter(|_| arrives).unwrap_or(place);
         let sort = row.sort(kind, layer);
         DropKey { sort, reason, location, row: row.name, place, after, within, before: false }
     }

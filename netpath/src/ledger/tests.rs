@@ -332,6 +332,44 @@ fn a_bridges_time_is_the_bridges() {
 }
 
 #[test]
+fn a_ring_is_the_device_that_takes_packets_up_from_it() {
+    let chunk = Chunk::new(0, 0, 10_000)
+        .skb(0xa0, Some(&headers(0)))
+        .event(at_dev(NET_DEV_START, CLIENT_ETH0), 100)
+        .event(at_dev(GRO_RECEIVE, VETH0), 100)
+        .event(at_dev(NETIF_RECEIVE, VETH0), 0);
+    let ledger = ledger_of(&[chunk]);
+    let rows = ledger.paths()[0].rows.iter().map(|r| (r.key.hop.unwrap(), r.key.place));
+    let rows: Vec<_> = rows.collect();
+    assert_eq!(rows, [(HopId::DeviceWait, VETH0), (HopId::Gro, VETH0)]);
+}
+
+#[test]
+fn what_a_filter_redirects_passes_no_ip() {
+    let hop = |redirect: Option<u32>| {
+        let mut joined = topology();
+        let up0 = joined.hosts.get_mut(&HOST).unwrap().devices.get_mut(&UP0.ifindex).unwrap();
+        up0.redirect = redirect;
+        let chunk = Chunk::new(0, 0, 10_000)
+            .skb(0xa0, Some(&headers(0)))
+            .event(at_dev(NETIF_RECEIVE, UP0), 100)
+            .event(at_dev(NET_DEV_QUEUE, VETH0), 100)
+            .event(at_dev(NET_DEV_START, VETH0), 100)
+            .event(at_dev(NETIF_RX, CLIENT_ETH0), 100)
+            .event(at_dev(NETIF_RECEIVE, CLIENT_ETH0), 0);
+        let mut ledger = Ledger::new(joined, hooks());
+        fly(&[chunk]).iter().for_each(|flight| ledger.add(flight));
+        ledger.settle();
+        let row = &ledger.paths()[0].rows[0];
+        (row.key.hop, row.key.place.ifindex, row.sums.times.sum_ns())
+    };
+    assert_eq!(hop(Some(VETH0.ifindex)), (Some(HopId::Redirect), UP0.ifindex, 100));
+    for other in [None, Some(BR0.ifindex)] {
+        assert_eq!(hop(other), (Some(HopId::IpForward), UP0.ifindex, 100));
+    }
+}
+
+#[test]
 fn nat_in_two_hooks_is_two_rows() {
     let ledger = requests(1);
     let hooks: Vec<_> = ledger.paths()[0]

@@ -84,8 +84,8 @@ pub struct DropReport {
 pub struct DropExample {
     #[serde(flatten)]
     pub flow: FlowExample,
-    /// What conntrack said of it there: `new`, `unreplied`, `established`, `reply`, `related` or
-    /// `invalid`; absent where it was not asked.
+    /// What conntrack said of it, in the last namespace on its way that tracks connections: `new`,
+    /// `unreplied`, `established`, `reply`, `related` or `invalid`; absent where it was not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
     /// TCP's flags: `SYN`, `PSH ACK`, …

@@ -105,6 +105,11 @@ impl Report {
         Some((found["kernel"].as_u64()?, found["netpath"].as_u64()?))
     }
 
+    /// What the kernel counted.
+    pub(crate) fn kernel(&self, fields: Fields) -> Option<u64> {
+        self.list("counters").find(|c| has(c, fields))?["kernel"].as_u64()
+    }
+
     pub(crate) fn findings(&self) -> Vec<&str> {
         self.list("findings").filter_map(|f| f["id"].as_str()).collect()
     }

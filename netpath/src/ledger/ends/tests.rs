@@ -14,8 +14,8 @@ use crate::{
     ledger::{Direction, Ledger},
     packet::Headers,
     testing::{
-        BR0, CLIENT, CLIENT_ETH0, Chunk, Ev, SERVER, SERVER_ETH0, UP0, VETH0, at_dev, at_hook, fly,
-        headers, hooks, topology,
+        BR0, CLIENT, CLIENT_ETH0, Chunk, Ev, HOST, SERVER, SERVER_ETH0, UP0, VETH0, at_dev,
+        at_hook, fly, headers, hooks, topology,
     },
     topo::Place,
 };
@@ -48,6 +48,7 @@ fn session() -> Session {
         freeing: vec![
             range(0xffff_ffff_8100_0000, "ip6_mc_input"),
             range(0xffff_ffff_8100_0200, "skb_release_data"),
+            range(0xffff_ffff_8100_0400, "veth_xdp_rcv_skb"),
         ],
         ..Session::default()
     }
@@ -193,6 +194,10 @@ fn an_example_has_the_state_that_was_last_said() {
         Some(CtState::Invalid)
     );
     assert_eq!(state(&[link(Hook::Prerouting, 0, None)]), None);
+    // It ends in a namespace that tracks nothing.
+    let invalid = [link(Hook::Prerouting, 0, None), link(Hook::Prerouting, 1, None)];
+    let on: Vec<Ev> = [&invalid, &way()[5..], &[INPUT()]].concat();
+    assert_eq!(state(&on), Some(CtState::Invalid));
 }
 
 #[test]
@@ -224,4 +229,20 @@ fn namespaces_and_networks_of_the_topology() {
     device.addresses = vec![([10, 0, 5, 9].into(), 22), ([10, 9, 0, 1].into(), 31)];
     assert_eq!(broadcast(&topology), FxHashSet::from_iter([IpAddr::from([10, 0, 7, 255])]));
     assert!(topology.host(CLIENT).is_some());
+}
+
+#[test]
+fn xdp_drops_a_packet_where_it_arrives() {
+    let mut session = session();
+    let host = session.topology.hosts.get_mut(&HOST).expect("it is there");
+    let up0 = host.devices.get_mut(&UP0.ifindex).expect("it is there");
+    up0.peer = Some((SERVER_ETH0.netns, SERVER_ETH0.ifindex));
+    let mut ledger = Ledger::of(&session);
+    let chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&headers(1)))
+        .events(&way()[..7], 100)
+        .event((KFREE_SKB, NOT_SPECIFIED, 0xffff_8100_0410), 0);
+    fly(&[chunk]).iter().for_each(|flight| ledger.add(flight));
+    let (key, _) = only(&ledger);
+    assert_eq!((key.sort, key.place), (Sort::Refused, SERVER_ETH0));
 }

@@ -19,6 +19,8 @@ use crate::packet::TCP;
 const FAR: u32 = 1 << 28;
 /// Requests of one connection whose replies are still expected, besides the last one.
 const OLDER_MAX: usize = 4;
+/// Packets of the server's that are kept until their requests are seen.
+const EARLY_MAX: usize = 64;
 
 /// A request, and its reply.
 #[derive(Clone, Debug)]
@@ -43,8 +45,9 @@ pub(super) struct Stream {
     now: Option<Exchange>,
     /// Those before it whose replies were not seen yet.
     older: Vec<Exchange>,
-    /// A packet of the server's that acknowledges a request which was not seen yet.
-    early: Option<Box<(Segment, Leg)>>,
+    /// Packets of the server's that acknowledge requests which were not seen yet, in the order of their bytes:
+    /// a request that a packet socket has a copy of is over once that was read.
+    early: Vec<(Segment, Leg)>,
     /// One of the ends closes.
     pub(super) closed: bool,
     pub(super) last_ns: u64,
@@ -148,8 +151,7 @@ impl Stream {
                 None => self.begin(seg, leg, done),
             }
         }
-        if let Some(early) = self.early.take() {
-            let (seg, leg) = *early;
+        for (seg, leg) in std::mem::take(&mut self.early) {
             self.answers(seg, leg);
         }
     }
@@ -187,7 +189,11 @@ impl Stream {
                 && !before(seg.from, now.answer_to)
         });
         if unseen {
-            self.early = Some(Box::new((seg, leg)));
+            if self.early.len() >= EARLY_MAX {
+                self.early.remove(0);
+            }
+            let at = self.early.partition_point(|(known, _)| !before(seg.from, known.from));
+            self.early.insert(at, (seg, leg));
             return;
         }
         let mut known = self.older.iter_mut().chain(&mut self.now);

@@ -1,7 +1,10 @@
 //! Packets that become several, or another one.
 
 use super::{Claims, Report, only};
-use crate::cases::{report::has, said::Said};
+use crate::cases::{
+    report::{has, says},
+    said::Said,
+};
 
 pub(crate) fn fragments(c: &mut Claims, r: &Report, said: &Said) {
     let done = said.before(" round trips");
@@ -26,7 +29,8 @@ pub(crate) fn udp_gso(c: &mut Claims, r: &Report, said: &Said) {
         .collect();
     let delivered = r.delivered(whole.iter().copied());
     c.equal("1, 2: packets of 10 segments are delivered whole", delivered, 20);
-    let all: u64 = r.packets("complete");
+    // One of the ten that a packet is cut into is that packet, the others are its copies.
+    let all: u64 = r.packets("complete") + r.packets("copies");
     c.holds("3: those that are cut go on as 100", all >= 20 + 100, all);
     let nameless: Vec<_> = r.paths().filter(|p| has(p, &[("name", "")])).collect();
     c.holds("no path lacks its beginning", nameless.is_empty(), nameless.len());
@@ -54,8 +58,10 @@ pub(crate) fn veth_xdp(c: &mut Claims, r: &Report, said: &Said) {
     let back = r.delivered(r.through(&["b19-srv/eth0", "b19-host/v0", "b19-cli/eth0"]));
     c.holds("replies are one flight from srv to its reader", back >= udp + tcp, back);
     let dropped = r.dropped(&[("netns", "b19-cli"), ("dev", "eth0")]);
-    c.equal("XDP's drops", dropped, lost);
-    let named = r.drops(&[("netns", "b19-cli")]).all(|d| d["reason"].to_string().contains("XDP"));
+    // IPv6's solicitations to all routers, which nobody sends for the case, are dropped as well.
+    c.between("XDP's drops", dropped, lost, lost + 2);
+    // The reason is XDP where the kernel has it; veth frees without one, and the function says it.
+    let named = r.drops(&[("netns", "b19-cli")]).all(|d| says(d, "what", "XDP"));
     c.holds("are called that", named && dropped > 0, r.all_drops());
-    only(c, r, lost);
+    only(c, r, dropped);
 }

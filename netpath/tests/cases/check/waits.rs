@@ -99,7 +99,14 @@ pub(crate) fn tun_vpn(c: &mut Claims, r: &Report, said: &Said) {
     c.equal("pings through the tunnel", r.trip_count(&[("kind", "ping")]), pings);
     let tun = || r.hops(&[("netns", "b31-cli"), ("dev", "tun0"), ("kind", "wait")]);
     let all: u64 = tun().map(count).max().unwrap_or(0);
-    c.equal("each packet waits at tun0 for the process behind it", all, pings + 30);
+    // So do the router solicitations that IPv6 sends there by itself, which the kernel counts as well.
+    let sent = r.kernel(&[("netns", "b31-cli"), ("dev", "tun0"), ("name", "tx_packets")]);
+    c.between(
+        "each packet waits at tun0 for the process behind it",
+        all,
+        pings + 30,
+        sent.unwrap_or(0),
+    );
     let longest = tun().map(max_ns).fold(0.0, f64::max);
     c.between("the burst waits up to half a second", longest, 300.0 * MS, 900.0 * MS);
     let spans = r.spans_over(10.0 * MS);
@@ -126,6 +133,10 @@ pub(crate) fn napi_thread(c: &mut Claims, r: &Report, said: &Said) {
     let ring =
         r.hops(&[("netns", "b32-srv"), ("dev", "eth0"), ("kind", "wait"), ("group", "handoff")]);
     let longest = ring.map(max_ns).fold(0.0, f64::max);
-    c.between("the slowest waits for the NAPI thread", longest, 0.5 * slowest, slowest);
+    // The server's process may share that CPU: what it waits for is no packet's wait in the ring.
+    let server = r.hops(&[("netns", "b32-srv"), ("hop", "socket.wait")]);
+    let server = server.map(max_ns).fold(0.0, f64::max);
+    let least = 0.5 * (slowest - server);
+    c.between("the slowest waits for the NAPI thread", longest, least, slowest);
     only(c, r, 0);
 }

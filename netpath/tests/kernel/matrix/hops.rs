@@ -14,6 +14,7 @@ const NOT_PASSED: &[(&str, &str)] = &[
     ("handoff.device", "no device of the way has a queue of its own"),
     ("handoff.interrupted", "nothing else comes between"),
     ("rules.queue", "no rule queues to user space"),
+    ("tc.redirect", "no filter redirects"),
     ("gso.segment", "no packet is larger than a frame"),
     ("gro", "only devices that poll have it"),
 ];

@@ -6,7 +6,12 @@ use netpath_common::{
 };
 
 use super::*;
-use crate::packet::{ACK, ICMP, Tuple};
+use crate::{
+    packet::{ACK, ICMP, Tuple, UDP},
+    pipeline::Pipeline,
+    session::Session,
+    testing::fly_through,
+};
 
 fn of(proto: u8, id: u16) -> Headers {
     Headers { tuple: headers(id).tuple.map(|t| Tuple { proto, ..t }), ..headers(id) }
@@ -236,4 +241,127 @@ fn what_parts_have_in_common_counts_once() {
     // One of the two has the sending device to itself.
     let halves = [own(0xb0), own(0xc0)].map(Option::unwrap_or_default);
     assert_eq!(halves.iter().sum::<usize>(), 3, "{halves:?} {flights:#?}");
+}
+
+/// XDP makes a new sk_buff of the packet, and drops it before anything else is seen of it.
+#[test]
+fn what_is_made_of_a_packet_and_dropped_at_once_is_the_packet() {
+    let dropped = |headers: &Headers| {
+        let chunk = Chunk::new(0, 0, 1_000)
+            .skb(0xa0, Some(&of(UDP, 1)))
+            .event(at_dev(NET_DEV_QUEUE, VETH0), 100)
+            .event(at_dev(NET_DEV_START, VETH0), 100)
+            .event((CONSUME_SKB, 0, 0), 100)
+            .skb(0xb0, Some(headers))
+            .event((KFREE_SKB, 2, 0), 0);
+        ends(chunk)
+    };
+    assert_eq!(dropped(&of(UDP, 1)), [(End::Dropped { reason: 2 }, 3)]);
+    assert_eq!(dropped(&of(UDP, 2)), [(End::Vanished, 2)]);
+}
+
+/// What XDP rebuilt goes on alone: nobody waits for other parts once that has ended.
+#[test]
+fn what_was_rebuilt_is_over_when_it_ends() {
+    let (packet, next) = (of(UDP, 1), of(UDP, 2));
+    let chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&packet))
+        .event(at_dev(NET_DEV_QUEUE, VETH0), 100)
+        // It waits in a ring.
+        .event(at_dev(NET_DEV_START, VETH0), 5_000_000)
+        .event((CONSUME_SKB, 0, 0), 100)
+        .skb(0xb0, Some(&packet))
+        .event(at_dev(GRO_RECEIVE, CLIENT_ETH0), 100)
+        .event(at_dev(NETIF_RECEIVE, CLIENT_ETH0), 100)
+        .event((SKB_COPY, 0, 0), 100)
+        .skb(0xc0, Some(&next))
+        .event(at_dev(NET_DEV_QUEUE, CLIENT_ETH0), 100)
+        .event((KFREE_SKB, 2, 0), 0);
+    let told: Vec<_> = fly(&[chunk]).iter().map(|f| (f.skb, f.end, f.marks.len())).collect();
+    assert_eq!(told, [(0xb0, End::Delivered, 5), (0xc0, End::Dropped { reason: 2 }, 2)]);
+}
+
+/// Two packets that nothing tells apart wait in one ring: each goes on as what it was made into.
+#[test]
+fn what_is_rebuilt_is_not_taken_for_one_that_still_waits() {
+    let same = of(ICMP, 1);
+    let mut chunk = Chunk::new(0, 0, 1_000);
+    for skb in [0xa0, 0xb0] {
+        chunk = chunk
+            .skb(skb, Some(&same))
+            .event(at_hook(VETH0, Hook::Output, 0), 100)
+            .event(at_dev(NET_DEV_QUEUE, VETH0), 100)
+            .event(at_dev(NET_DEV_START, VETH0), 100);
+    }
+    for (skb, rebuilt) in [(0xa0, 0xc0), (0xb0, 0xd0)] {
+        chunk = chunk
+            .skb(skb, None)
+            .event((CONSUME_SKB, 0, 0), 100)
+            .skb(rebuilt, Some(&same))
+            .event(at_dev(GRO_RECEIVE, CLIENT_ETH0), 100)
+            .event(at_dev(NETIF_RECEIVE, CLIENT_ETH0), 100);
+    }
+    assert_eq!(ends(chunk), [(End::Reached, 5), (End::Reached, 5)]);
+}
+
+const TIMED_OUT: u16 = 77;
+/// When the fragment has been there for longer than what is silent is waited for, ns.
+const LATER_NS: u64 = 3_000_000_000;
+
+/// What becomes of the first fragment of a packet in PREROUTING, before this.
+fn first_fragment(then: Chunk) -> Vec<(End, usize)> {
+    let session = Session {
+        drop_reasons: [(TIMED_OUT, "FRAG_REASM_TIMEOUT".to_owned())].into(),
+        ..Session::default()
+    };
+    let chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&Headers { fragment_at: MORE_FRAGMENTS, ..headers(9) }))
+        .event(at_dev(NETIF_RECEIVE, VETH0), 100)
+        .event(at_hook(VETH0, Hook::Prerouting, 0), 100);
+    let flights = fly_through(Pipeline::of(&session), &[chunk, then]);
+    let first = flights.iter().filter(|f| f.skb == 0xa0);
+    first.map(|f| (f.end, f.marks.len())).collect()
+}
+
+#[test]
+fn a_fragment_that_stays_alone_waits_and_is_lost() {
+    let part = Headers { fragment_at: MORE_FRAGMENTS, ..headers(9) };
+    let freed =
+        Chunk::new(0, 1, LATER_NS).skb(0xa0, Some(&part)).event((KFREE_SKB, TIMED_OUT, 0), 0);
+    assert_eq!(first_fragment(freed), [(End::Dropped { reason: TIMED_OUT }, 3)]);
+    let ends_first = Chunk::new(0, 1, LATER_NS)
+        .skb(0xf0, Some(&headers(1)))
+        .event(at_dev(NET_DEV_QUEUE, VETH0), 0);
+    assert_eq!(first_fragment(ends_first), [(End::UnderWay, 2)]);
+}
+
+#[test]
+fn a_fragment_is_merged_once_another_one_goes_on_as_the_packet() {
+    let last = |id: u16| {
+        let last = Headers { fragment: true, fragment_at: 1400, ip_id: id, ..headers(9) };
+        Chunk::new(0, 1, LATER_NS)
+            .skb(0xb0, Some(&last))
+            .event(at_dev(NETIF_RECEIVE, VETH0), 100)
+            .event(at_hook(VETH0, Hook::Prerouting, 0), 100)
+            .event(at_hook(VETH0, Hook::Prerouting, 1), 100)
+    };
+    let id = headers(9).ip_id;
+    assert_eq!(first_fragment(last(id)), [(End::Merged, 2)]);
+    // Of another packet.
+    assert_eq!(first_fragment(last(id + 1)), [(End::UnderWay, 2)]);
+}
+
+/// IPv6 has no identification: a datagram's first bytes tell, also where they are 0.
+#[test]
+fn first_bytes_of_0_are_known_or_not() {
+    let ambiguous = |zeros: bool| {
+        let h = Headers { ip_id: 0, seq: 0, zeros, ..of(UDP, 1) };
+        let chunk = Chunk::new(0, 0, 1_000)
+            .skb(0xa0, Some(&h))
+            .event(at_dev(NETIF_RECEIVE, BR0), 100)
+            .skb(0xa0, Some(&h))
+            .event(at_dev(NET_DEV_QUEUE, BR0), 0);
+        fly(&[chunk]).iter().map(|f| f.ambiguous).collect::<Vec<_>>()
+    };
+    assert_eq!((ambiguous(true), ambiguous(false)), (vec![false], vec![true]));
 }

@@ -366,3 +366,22 @@ fn an_incomplete_packet_spoils_its_own_round_trip() {
     assert_eq!(only(&s.all, Kind::Request), (2, 600));
     assert_eq!(s.all.incomplete(), 1);
 }
+
+#[test]
+fn replies_wait_for_requests_that_are_over_later() {
+    let mut s = Sides::new();
+    let syn = s.packet(0, SYN, 0, 0, 100);
+    s.all.add(&syn, 0, None);
+    let packets = |i: u64| {
+        let ask = s.packet(0, ACK, 80, i * 1000, i * 1000 + 100);
+        (ask, s.packet(1, ACK, 500, i * 1000 + 300, i * 1000 + 400))
+    };
+    let trips: Vec<_> = (1..11).map(packets).collect();
+    // A packet socket holds copies of the requests. Replies can end out of order, too.
+    let order = [1, 0, 2, 3, 5, 4, 6, 7, 9, 8];
+    order.iter().for_each(|i| s.all.add(&trips[*i].1, 1, None));
+    trips.iter().for_each(|(ask, _)| s.all.add(ask, 0, None));
+
+    s.all.finish();
+    assert_eq!(only(&s.all, Kind::Request), (10, 10 * 400));
+}
