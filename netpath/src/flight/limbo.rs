@@ -49,7 +49,7 @@ impl Limbo {
         let keys = [(cpu, false), (cpu, true)].into_iter();
         let source = |key: &Key| {
             let freed = self.freed.get(key)?;
-            recent::is_of(&freed.flight, at, headers).then(|| freed.flight.last_ns())
+            recent::is_of_freed(&freed.flight, at, headers).then(|| freed.flight.last_ns())
         };
         keys.max_by_key(source).filter(|key| source(key).is_some())
     }

@@ -85,3 +85,12 @@ pub(super) fn is_of(flight: &Flight, at: At, headers: &Headers) -> bool {
     flight.at.is_some_and(|last| copies(last, at))
         && flight.known.as_ref().is_some_and(|known| known.is_part_or_copy(headers))
 }
+
+/// The same where this CPU has freed it just now: what looks like it altogether is made of it, also where the
+/// headers tell little (multicast listener reports).
+pub(super) fn is_of_freed(flight: &Flight, at: At, headers: &Headers) -> bool {
+    let alike = |known: &Headers| known.tuple == headers.tuple && known.same_packet(headers);
+    is_of(flight, at, headers)
+        || (flight.at.is_some_and(|last| copies(last, at))
+            && flight.known.as_ref().is_some_and(alike))
+}
