@@ -45,8 +45,9 @@ pub(crate) fn count_lost(point: u16) {
     }
 }
 
-/// Sends the CPU's chunk and begins the next one at `now`. Where the ring has no room the chunk
-/// stays as it is, and `false` comes back.
+/// Sends the CPU's chunk and begins the next one at `now`; one that holds nothing yet begins anew, under the
+/// same number: the reader waits for each number that has passed. Where the ring has no room the chunk stays as
+/// it is, and `false` comes back.
 #[inline(always)]
 pub(crate) fn flush(cpu: *mut CpuBuffer, number: u32, n: usize, now: u64) -> bool {
     // SAFETY: `cpu` is this CPU's buffer and `busy` is set.
@@ -65,13 +66,13 @@ pub(crate) fn flush(cpu: *mut CpuBuffer, number: u32, n: usize, now: u64) -> boo
                 aya_log_ebpf::debug!((), "CPU {}: the ring is full", number);
                 return false;
             }
+            let header = &raw mut (*cpu).header;
+            // The reader must see neither the new number with old cells, nor new cells with the old one.
+            (&raw mut (*header).cells).write_volatile(0);
+            let (seq, lost) = ((*header).seq.wrapping_add(1), (*header).lost);
+            write_in_order((&raw mut (*header).seq).cast(), u64::from(seq) | u64::from(lost) << 32);
         }
-        let header = &raw mut (*cpu).header;
-        // The reader must see neither the new number with old cells, nor new cells with the old one.
-        (&raw mut (*header).cells).write_volatile(0);
-        let (seq, lost) = ((*header).seq.wrapping_add(1), (*header).lost);
-        write_in_order((&raw mut (*header).seq).cast(), u64::from(seq) | u64::from(lost) << 32);
-        (*header).base_ns = now;
+        (*cpu).header.base_ns = now;
         true
     }
 }

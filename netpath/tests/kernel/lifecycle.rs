@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
+    net::UdpSocket,
     process::Stdio,
 };
 
@@ -13,9 +14,13 @@ use netpath::{
     snapshot::Snapshot,
     view::units::count,
 };
-use nix::sys::signal::Signal;
+use nix::{
+    sched::{CpuSet, sched_setaffinity},
+    sys::signal::Signal,
+    unistd::Pid,
+};
 
-use super::support::{bridge_nat, loaded, netpath, run, signal, trace, trace_on, wait_for};
+use super::support::{bridge_nat, end_of, loaded, netpath, run, signal, trace, trace_on, wait_for};
 use crate::need_kernel;
 
 #[test]
@@ -61,6 +66,34 @@ fn a_count_ends_the_trace() {
     let snapshot = trace(&lab, &["--count", "50"]);
     traffic.stop().unwrap();
     assert!(snapshot.packets.seen >= 50);
+}
+
+#[test]
+fn a_single_packet_is_read_whichever_cpu_sends_it() {
+    need_kernel!();
+    let lab = bridge_nat();
+    let to = lab.topology().server_v4;
+    let bound = lab.host("server").unwrap().run(|| UdpSocket::bind((to, 9999)));
+    let server = bound.unwrap().expect("the port is free");
+    let cpus = std::thread::available_parallelism().unwrap().get();
+    let keep_to = |cpu: usize| {
+        let mut only = CpuSet::new();
+        only.set(cpu).and_then(|()| sched_setaffinity(Pid::from_raw(0), &only)).unwrap();
+    };
+    for cpu in 0..cpus {
+        // Where netpath itself runs, its own datagrams have been recorded.
+        keep_to((cpu + 1) % cpus);
+        let child = trace_on(&lab, &["udp", "dst", "port", "9999"]);
+        let sent = lab.host("client").unwrap().run(|| {
+            keep_to(cpu);
+            let socket = UdpSocket::bind("0.0.0.0:0")?;
+            socket.send_to(b"one", (to, 9999))
+        });
+        sent.unwrap().unwrap();
+        server.recv(&mut [0; 8]).unwrap();
+        signal(&child, Signal::SIGINT);
+        assert_eq!(end_of(child).packets.complete, 1, "sent by CPU {cpu}");
+    }
 }
 
 #[test]
