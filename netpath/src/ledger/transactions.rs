@@ -196,6 +196,7 @@ impl Transactions {
             start_ns: first.at_ns,
             end_ns: last.at_ns,
             received: matches!(flight.end, End::Delivered | End::Reached),
+            in_parts: flight.family != 0,
             again: Again::default(),
         };
         let arrived = flight.translated.unwrap_or(born);

@@ -8,9 +8,10 @@ impl Said {
         self.lines(text).next().unwrap_or_default()
     }
 
-    /// The numbers after this text, of each line that holds it.
+    /// The numbers after this text in its line, each time that it was said: two programs that print at once
+    /// can share a line.
     pub(crate) fn lines<'a>(&'a self, text: &'a str) -> impl Iterator<Item = Vec<f64>> + 'a {
-        self.0.lines().filter_map(move |line| Some(numbers(line.split_once(text)?.1)))
+        self.0.lines().flat_map(move |line| line.split(text).skip(1).map(numbers))
     }
 
     /// The first number after this text, in whole.

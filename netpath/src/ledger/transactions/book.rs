@@ -144,17 +144,16 @@ impl Transactions {
         let leg = packet.leg;
         let done = &mut self.done;
         if let Some(known) = self.datagrams.get(found.as_request, &packet.arrived) {
-            known.asks(leg, done);
+            known.take(leg, false, done);
         } else if let Some(known) = self.datagrams.get(found.as_reply, &packet.answered()) {
-            known.answers(leg);
+            known.take(leg, true, done);
         } else {
             let answers = self.answers(packet);
             let key = if answers { packet.answered() } else { packet.arrived };
             let done = &mut self.done;
             let ends = |_, mut known: Datagrams| known.finish(done);
             match self.datagrams.put(key, leg.start_ns, ends) {
-                Some(known) if answers => known.answers(leg),
-                Some(known) => known.asks(leg, &mut self.done),
+                Some(known) => known.take(leg, answers, &mut self.done),
                 None => self.unfollowed += 1,
             }
         }

@@ -15,6 +15,8 @@ pub(super) struct Leg {
     pub(super) end_ns: u64,
     /// It was handed to its receiver on this machine: what repeats it was not needed.
     pub(super) received: bool,
+    /// It went in parts, so that its passage can end later than others that departed after it.
+    pub(super) in_parts: bool,
     /// The packets before it that it repeats, because they did not arrive.
     pub(super) again: Again,
 }

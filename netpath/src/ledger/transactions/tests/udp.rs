@@ -108,6 +108,25 @@ fn a_request_that_was_lost_lends_its_time_to_no_other() {
 }
 
 #[test]
+fn fragmented_datagrams_meet_in_whatever_order_their_passages_end() {
+    let (server, mut all) = ((3, 9000), Transactions::default());
+    let in_parts = |flight: Flight| Flight { family: 1, ..flight };
+    let mut passages = Vec::new();
+    for n in 0..10 {
+        let at = n * 50_000_000;
+        passages.push((in_parts(udp(CLIENT, server, at, at + 100)), 0, false));
+        passages.push((in_parts(udp(server, CLIENT, at + 200, at + 300)), 1, true));
+    }
+    passages.swap(5, 9);
+    passages.swap(0, 3);
+    for (flight, path, is_reply) in &passages {
+        all.add(flight, *path, Some(*is_reply));
+    }
+    all.finish();
+    assert_eq!(only(&all, Kind::Request), (10, 10 * 300));
+}
+
+#[test]
 fn a_reply_of_many_datagrams_ends_with_its_last_one() {
     let mut all = Transactions::default();
     let server = (3, 11_211);
