@@ -44,4 +44,5 @@ pub mod snapshot;
 mod testing;
 pub mod topo;
 pub mod tui;
+pub mod units;
 pub mod view;

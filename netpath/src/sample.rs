@@ -18,7 +18,7 @@ use thiserror::Error;
 pub use governor::{Governor, Orders, Spent};
 pub use tail::{Lateness, Tail};
 
-use crate::view::units::count;
+use crate::units::count;
 
 /// What is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

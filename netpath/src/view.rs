@@ -3,4 +3,3 @@
 pub mod summary;
 pub mod table;
 pub mod topo;
-pub mod units;

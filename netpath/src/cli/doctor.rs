@@ -11,7 +11,7 @@ use crate::{
     kernel::{self, Backend, Options, Tracer},
     serving::Serving,
     topo::Topology,
-    view::units::count,
+    units::count,
 };
 
 pub(super) fn run(args: &args::Doctor) -> anyhow::Result<ExitCode> {

@@ -14,7 +14,7 @@ use crate::{
     live::{Done, Live, LiveError, News},
     report::words,
     snapshot::Snapshot,
-    view::units::count,
+    units::count,
 };
 
 /// How often the line is written anew.

@@ -20,7 +20,7 @@ use crate::{
     report::Format,
     session::Session,
     topo::Topology,
-    view::units::count,
+    units::count,
 };
 
 /// How often `--format ndjson` writes a line.

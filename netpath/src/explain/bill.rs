@@ -10,7 +10,7 @@ use netpath_common::{
 use super::{ENOUGH, Explained};
 use crate::{
     snapshot::{Finding, HopReport, PathReport, Snapshot, TransactionReport, no_path},
-    view::units::{count, percent, time},
+    units::{count, percent, time},
 };
 
 /// Parts of a group that are named.

@@ -2,7 +2,7 @@
 
 use crate::{
     snapshot::TransactionReport,
-    view::units::{count, time},
+    units::{count, time},
 };
 
 /// What one of them is called.

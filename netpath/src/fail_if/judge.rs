@@ -9,7 +9,7 @@ use super::{Condition, Counter, Figure, Subject};
 use crate::{
     report::words,
     snapshot::{PathReport, Snapshot, Summary},
-    view::units::{count, percent, time},
+    units::{count, percent, time},
 };
 
 /// What came of it.

@@ -41,7 +41,7 @@ fn ratio(e: &Estimate) -> String {
 /// A signed time with its unit.
 fn signed(ns: f64) -> String {
     let sign = if ns < 0.0 { "−" } else { "+" };
-    format!("{sign}{}", crate::view::units::time(ns.abs()))
+    format!("{sign}{}", crate::units::time(ns.abs()))
 }
 
 /// The parts of a difference that matter, and what the others sum to.
@@ -73,7 +73,7 @@ fn why(d: &Difference) -> String {
         words.join(" · ")
     );
     if d.complete_share < 0.99 {
-        let share = crate::view::units::percent(d.complete_share);
+        let share = crate::units::percent(d.complete_share);
         text += &format!(" (only {share} of the packets were followed to their end)");
     }
     text
@@ -81,7 +81,7 @@ fn why(d: &Difference) -> String {
 
 /// Why nothing is said of the hops.
 fn too_few(d: &Difference) -> String {
-    let share = crate::view::units::percent(d.complete_share);
+    let share = crate::units::percent(d.complete_share);
     format!("netpath followed only {share} of the packets to their end, too few to say why")
 }
 

@@ -13,7 +13,7 @@ use crate::{
     netns::Netns,
     priority,
     topo::{self, Change, Host, Place, TopoError, Topology, Watch},
-    view::units::time,
+    units::time,
 };
 
 /// How long after the last device has come the path is looked for anew: what it is joined with comes

@@ -18,7 +18,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::{ReportError, words};
 use crate::{
     snapshot::{PathReport, Snapshot},
-    view::units::time,
+    units::time,
 };
 
 pub(super) const STYLE: &str = include_str!("html/report.css");

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::words;
 use crate::{
     snapshot::{PathReport, Snapshot, Summary, TransactionReport},
-    view::units::{count, micros, percent, time},
+    units::{count, micros, percent, time},
 };
 
 /// Flows that are shown.

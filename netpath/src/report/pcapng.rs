@@ -27,7 +27,7 @@ use crate::{
     packet::{Bytes, Headers, ICMP, ICMPV6, TCP, Tuple, UDP},
     session::Session,
     snapshot::NamedPlace,
-    view::units::time,
+    units::time,
 };
 
 /// What the section's comment says of records made of fields.

@@ -15,7 +15,7 @@ use super::{
     ReportError,
     stack::{self, Line, Paint},
 };
-use crate::{snapshot::Snapshot, view::units::time};
+use crate::{snapshot::Snapshot, units::time};
 
 /// Of frames in which packets wait.
 const WAIT_RGB: [u8; 3] = [0xe3, 0xc9, 0x4a];

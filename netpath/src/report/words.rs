@@ -19,7 +19,7 @@ pub(crate) use trust::{complete, trust};
 
 use crate::{
     snapshot::{Finding, HopReport, NamedPlace, PathReport, Snapshot},
-    view::units::{count, percent, time},
+    units::{count, percent, time},
 };
 
 /// Paths with a smaller share of the packets than this are counted, not shown.

@@ -3,7 +3,7 @@
 use netpath_common::end::Sort;
 
 use super::{Coverage, Finding, Snapshot};
-use crate::view::units::{count, time};
+use crate::units::{count, time};
 
 /// `3 lost, 2 refused`; what an older report only calls dropped; `none lost or refused`.
 pub(crate) fn dropped(p: &Coverage) -> String {

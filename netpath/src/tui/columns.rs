@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::rows::Row;
 use crate::{
     snapshot::Summary,
-    view::units::{count, micros, percent},
+    units::{count, micros, percent},
 };
 
 /// A row of [`COLUMNS`].

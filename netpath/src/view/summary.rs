@@ -5,13 +5,11 @@
 
 use std::fmt::Write as _;
 
-use super::{
-    table::{Align, Table},
-    units::{bar, count, micros, percent, time},
-};
+use super::table::{Align, Table};
 use crate::{
     report::words,
     snapshot::{PathReport, Snapshot, Summary, TransactionReport},
+    units::{bar, count, micros, percent, time},
 };
 
 /// Columns that a table with bars needs.

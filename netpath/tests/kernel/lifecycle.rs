@@ -12,7 +12,7 @@ use netpath::{
         traffic::{Load, Sizes, Traffic},
     },
     snapshot::Snapshot,
-    view::units::count,
+    units::count,
 };
 use nix::{
     sched::{CpuSet, sched_setaffinity},

@@ -13,7 +13,7 @@ use crate::{
         Lab, experiments,
         traffic::{How, Load, Measured, Sizes, Tool, Traffic},
     },
-    view::units::{count, time},
+    units::{count, time},
 };
 
 pub(super) fn run(args: &args::LabRun) -> anyhow::Result<ExitCode> {

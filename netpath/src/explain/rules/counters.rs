@@ -4,7 +4,7 @@
 use super::super::Hit;
 use crate::{
     snapshot::{CounterReport, Snapshot},
-    view::units::{count, percent},
+    units::{count, percent},
 };
 
 /// Share of the segments sent from which sending them again is worth a word.

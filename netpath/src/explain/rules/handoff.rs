@@ -6,7 +6,7 @@ use super::super::{
 };
 use crate::{
     snapshot::{HopReport, Snapshot},
-    view::units::{count, percent, time},
+    units::{count, percent, time},
 };
 
 const BACKLOG: &str = "handoff";

@@ -7,7 +7,7 @@ use super::super::{
 use crate::{
     facts::Conntrack,
     snapshot::{HopReport, Snapshot},
-    view::units::{count, percent, time},
+    units::{count, percent, time},
 };
 
 /// Rules in a row from which a list is long.

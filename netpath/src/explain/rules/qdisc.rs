@@ -7,7 +7,7 @@ use super::super::{
 use crate::{
     facts::Limit,
     snapshot::{HopReport, QdiscReport, Snapshot},
-    view::units::{count, percent, time},
+    units::{count, percent, time},
 };
 
 /// Share of the total from which waiting in a qdisc matters, and the time below which it doesn't.

@@ -3,7 +3,7 @@
 use super::super::{Hit, scene::Scene, trips};
 use crate::{
     snapshot::{Snapshot, dropped},
-    view::units::{count, percent, time},
+    units::{count, percent, time},
 };
 
 /// Share of packets that may be incomplete before that is worth a word.

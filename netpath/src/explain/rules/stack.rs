@@ -3,7 +3,7 @@
 use super::super::{Hit, scene::Scene};
 use crate::{
     snapshot::HopReport,
-    view::units::{percent, time},
+    units::{percent, time},
 };
 
 /// The tail is long if the 99th percentile is so many times the median,

@@ -213,7 +213,7 @@ fn differences(explained: &[(&VariantOutcome, &Difference)]) -> String {
         let trust = if d.complete_share < 0.99 {
             format!(
                 "; only {} of the packets were followed to their end",
-                crate::view::units::percent(d.complete_share)
+                crate::units::percent(d.complete_share)
             )
         } else {
             String::new()

@@ -4,7 +4,7 @@
 use super::{Engine, NOTES_MAX, REFRESH_EVERY};
 use crate::{
     live::{LiveError, budget::Budgeted, settings},
-    view::units::time,
+    units::time,
 };
 use std::time::Instant;
 

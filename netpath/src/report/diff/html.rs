@@ -11,7 +11,7 @@ use crate::{
         html::{POLICY, SCRIPT, STYLE, colours, percent_of},
         words,
     },
-    view::units::{count, micros, signed_micros},
+    units::{count, micros, signed_micros},
 };
 
 const COLUMNS: [(&str, bool); 8] = [

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use super::{Diff, HopDiff, PathDiff, Verdict};
 use crate::{
     report::words,
+    units::{count, micros, percent, signed_micros, time},
     view::{
         summary::Style,
         table::{Align, Table},
-        units::{count, micros, percent, signed_micros, time},
     },
 };
 

@@ -7,7 +7,7 @@ use super::{colours::class, percent_of};
 use crate::{
     report::words,
     snapshot::{Finding, Snapshot, Summary, TransactionPart, TransactionReport},
-    view::units::{micros, percent, time},
+    units::{micros, percent, time},
 };
 
 pub(super) const LEGEND: &str = "What costs packets or time, why, what was seen of it, and what would help. Losses first, then the dearest.";

@@ -10,7 +10,7 @@ use crate::{
         words,
     },
     snapshot::PathReport,
-    view::units::{percent, time},
+    units::{percent, time},
 };
 
 pub(super) const LEGEND: &str = "Width is time: all packets' latency added up, from the path (top) \

@@ -6,7 +6,7 @@ use super::{colours::of_hop, packets::short, path_title};
 use crate::{
     report::words,
     snapshot::{Bucket, PathReport, Summary},
-    view::units::{count, time},
+    units::{count, time},
 };
 
 pub(super) const LEGEND: &str = "One picture per hop, all with the same scale of time, on which equal \

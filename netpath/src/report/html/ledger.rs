@@ -9,7 +9,7 @@ use super::{
 use crate::{
     report::words,
     snapshot::{HopReport, PathReport, Snapshot, Summary},
-    view::units::{count, micros, percent},
+    units::{count, micros, percent},
 };
 
 pub(super) const LEGEND: &str = "Times in µs. A row's time is its own: what is measured inside it as a \

@@ -7,7 +7,7 @@ use super::{colours::class, path_title, percent_of};
 use crate::{
     report::words,
     snapshot::{HopReport, PathReport, Snapshot},
-    view::units::time,
+    units::time,
 };
 
 pub(super) const LEGEND: &str = "What a packet passes, in order, and the mean time that it costs: work \

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     report::words,
     snapshot::{PacketReport, PathReport, PieceReport},
-    view::units::time,
+    units::time,
 };
 
 pub(super) const LEGEND: &str = "Two packets that were really seen: one that took the median, and \

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use crate::{
     report::words,
     snapshot::{FlowReport, Snapshot},
-    view::units::{count, micros},
+    units::{count, micros},
 };
 
 pub(super) const LEGEND: &str = "What was seen and what was not, what measuring cost, and the machine \

@@ -4,7 +4,7 @@
 use super::counted;
 use crate::{
     snapshot::{CounterReport, Snapshot},
-    view::units::count,
+    units::count,
 };
 
 /// What the row that tells of them is called.

@@ -4,7 +4,7 @@ use super::{MINOR_SHARE, counted};
 use crate::{
     explain::trips::noun,
     snapshot::{Snapshot, TransactionReport},
-    view::units::time,
+    units::time,
 };
 
 /// The round trips that are not too few of their kind and protocol to be shown.

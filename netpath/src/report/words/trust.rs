@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use super::{counted, counters, dropped, set_aside};
 use crate::{
     snapshot::{LateReport, Snapshot},
-    view::units::{count, percent, time},
+    units::{count, percent, time},
 };
 
 /// What a reader needs to judge the figures: name and value, empty ones left out.

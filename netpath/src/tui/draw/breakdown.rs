@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     snapshot::PathReport,
-    view::units::{bar, micros, percent},
+    units::{bar, micros, percent},
 };
 
 /// Lines beside the rows: title, heads, total, what is unattributed.

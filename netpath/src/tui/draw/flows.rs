@@ -12,7 +12,7 @@ use super::{
 use crate::{
     ledger::Direction,
     snapshot::FlowReport,
-    view::units::{count, micros},
+    units::{count, micros},
 };
 
 /// Columns of the figures at the right.

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     report::words,
     snapshot::{SamplingReport, Snapshot},
-    view::units::{count, percent},
+    units::{count, percent},
 };
 
 /// A piece of the first line. The narrower it is, the fewer: higher numbers go first.

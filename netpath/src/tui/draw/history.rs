@@ -9,7 +9,7 @@ use super::{
     },
     chart, cut, frame, text, width,
 };
-use crate::view::units::time;
+use crate::units::time;
 
 /// ns.
 const SECOND: u64 = 1_000_000_000;

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     report::words::{self, what},
     snapshot::{Bucket, HopReport, Snapshot, Summary},
-    view::units::{count, micros, percent, time},
+    units::{count, micros, percent, time},
 };
 
 pub(super) fn draw(state: &State, area: Rect, buffer: &mut Buffer) {

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     report::words,
     snapshot::TransactionPart,
-    view::units::{count, micros, percent},
+    units::{count, micros, percent},
 };
 
 pub(super) fn findings(state: &State, area: Rect, buffer: &mut Buffer) {

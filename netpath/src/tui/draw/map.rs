@@ -16,7 +16,7 @@ use super::{
 use crate::{
     report::words,
     snapshot::{HopReport, PathReport},
-    view::units::micros,
+    units::micros,
 };
 
 /// Lines of the picture with its title.

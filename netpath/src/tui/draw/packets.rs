@@ -16,7 +16,7 @@ use super::{
 use crate::{
     report::words::what,
     snapshot::{PacketReport, PathReport},
-    view::units::time,
+    units::time,
 };
 
 /// Columns of the label before a bar.
