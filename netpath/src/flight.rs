@@ -139,7 +139,7 @@ pub enum End {
     Reached,
     /// Given to a device whose other end is not on this machine.
     Transmitted,
-    /// Put into another sk_buff by GRO, in which its data goes on.
+    /// Put into another sk_buff, in which its data goes on: by GRO, or a fragment by reassembly.
     Merged,
     /// Dropped by the kernel, for `enum skb_drop_reason`.
     Dropped { reason: u16 },

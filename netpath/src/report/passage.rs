@@ -91,7 +91,7 @@ fn end(flight: &Flight, sort: Option<Sort>, session: &Session) -> String {
         End::Delivered => "delivered".to_owned(),
         End::Reached => "taken by the transport".to_owned(),
         End::Transmitted => "left the machine".to_owned(),
-        End::Merged => "merged into another packet by GRO".to_owned(),
+        End::Merged => "merged into another packet (GRO, or its other fragments)".to_owned(),
         End::Dropped { reason } => {
             let sort = sort.map_or("dropped", Sort::label);
             match session.drop_reasons.get(&reason) {

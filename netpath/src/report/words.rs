@@ -82,7 +82,7 @@ pub(crate) fn end_words(end: &str) -> &str {
         "delivered" => "read by a process",
         "reached" => "taken by the transport",
         "transmitted" => "left the machine",
-        "merged" => "merged into another packet by GRO",
+        "merged" => "merged into another packet (GRO, or its other fragments)",
         other => other,
     }
 }

@@ -23,7 +23,7 @@ pub(crate) fn trust(s: &Snapshot) -> Vec<(&'static str, String)> {
                 complete(s),
                 match p.merged {
                     0 => String::new(),
-                    n => format!("; {} of them merged into another by GRO", count(n)),
+                    n => format!("; {} of them merged into another (GRO, fragments)", count(n)),
                 },
                 dropped(p),
                 count(p.incomplete),
