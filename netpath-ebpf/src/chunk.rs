@@ -19,8 +19,7 @@ use netpath_common::{
 
 use crate::{
     order::write_in_order,
-    recorder::Look,
-    skb::{self, Ptr},
+    skb::{self, Look, Ptr},
 };
 
 const BPF_F_MMAPABLE: u32 = 1 << 10;

@@ -11,8 +11,8 @@ use netpath_common::{
 };
 
 use crate::{
-    recorder::{self, Known, Look, record},
-    skb::{Network, Ptr, netns_of, offset, peek},
+    recorder::{self, Known, record},
+    skb::{Look, Network, Ptr, netns_of, offset, peek},
 };
 
 pub(crate) const NF_ACCEPT: i32 = 1;

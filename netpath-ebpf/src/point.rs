@@ -6,9 +6,9 @@ use netpath_common::{end::EndArg, place::DevId, point::NETIF_RX};
 use crate::{
     args::{Args, number, pointer, skb},
     capture, locks, memory,
-    recorder::{self, Known, Look, Socket, record, record_ready},
+    recorder::{self, Known, Socket, record, record_ready},
     select, sending,
-    skb::{Network, Ptr, dev_id, low_half, netns_of, offset, tag},
+    skb::{Look, Network, Ptr, dev_id, low_half, netns_of, offset, tag},
 };
 
 #[inline(always)]

@@ -42,7 +42,7 @@ use crate::{
     order,
     select::{self, Lateness},
     sending,
-    skb::{self, Network, Ptr, offset},
+    skb::{self, Look, Network, Ptr, offset},
     softirq,
 };
 
@@ -99,14 +99,6 @@ pub(crate) enum Known {
     /// Followed, and this is the last that is seen of it: its headers say whether it is the packet that
     /// was followed, where this CPU has not had it at hand.
     Ended(Option<Look>),
-}
-
-/// How the packet's headers are read, where they are read.
-#[derive(Clone, Copy)]
-pub(crate) struct Look {
-    pub(crate) network: Network,
-    /// Also where the packet is known already: its addresses may have changed since.
-    pub(crate) again: bool,
 }
 
 #[inline(always)]

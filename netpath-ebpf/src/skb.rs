@@ -175,6 +175,14 @@ pub(crate) enum Network {
     Flow(u64),
 }
 
+/// How the packet's headers are read, where they are read.
+#[derive(Clone, Copy)]
+pub(crate) struct Look {
+    pub(crate) network: Network,
+    /// Also where the packet is known already: its addresses may have changed since.
+    pub(crate) again: bool,
+}
+
 pub(crate) const ETH_P_IP: u16 = 0x0800u16.to_be();
 pub(crate) const ETH_P_IPV6: u16 = 0x86ddu16.to_be();
 /// No protocol's number: an IPv6 packet whose header is not built yet.
