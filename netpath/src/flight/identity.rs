@@ -201,6 +201,14 @@ fn grammar(flight: &Flight, event: &Event) -> Next {
         return if last == at { Next::GoesOn } else { next(last, at) };
     }
     let next = if at == At::Out && last == At::Out { Next::IfSame } else { next(last, at) };
+    // IPVS sends on from INPUT, and so on, but never into another namespace.
+    if next == Next::IfSame
+        && births(event)
+        && HANDED_OVER >> last.general() as u8 & 1 == 0
+        && namespace(event).is_some_and(|netns| flight.netns != 0 && netns != flight.netns)
+    {
+        return Next::Other;
+    }
     if is_handed_on(flight, event)
         && next == Next::GoesOn
         && HANDED_OVER >> last.general() as u8 & 1 == 0

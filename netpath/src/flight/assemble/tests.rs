@@ -21,6 +21,7 @@ use crate::{
         BR0, CLIENT_ETH0, Chunk, SERVER_ETH0, UP0, VETH0, at_dev, at_hook, fly, headers, points,
         ready, received, request, tuple,
     },
+    topo::Place,
 };
 
 #[test]
@@ -113,6 +114,29 @@ fn what_a_shared_device_hands_on_is_the_packet_that_the_cpu_has_at_hand() {
         panic!("one flight");
     };
     assert!(flight.ambiguous);
+}
+
+/// TCP frees an ACK without a trace, and IPv6 has no identification: the next one says the same at the same address.
+#[test]
+fn what_a_socket_elsewhere_sends_is_not_what_another_one_took() {
+    let bare = Headers { ip_id: 0, payload: 0, flags: ACK, ..headers(0) };
+    let tcp = bare.tuple.map(|t| Tuple { proto: TCP, ..t });
+    let bare = Headers { tuple: tcp, ..bare };
+    let taken_then_sent_by = |place: Place| {
+        let chunk = Chunk::new(0, 0, 1_000)
+            .skb(0xa0, Some(&bare))
+            .event(at_hook(CLIENT_ETH0, Hook::Output, 0), 100)
+            .event(at_dev(NET_DEV_START, CLIENT_ETH0), 100)
+            .event(at_dev(NETIF_RX, SERVER_ETH0), 100)
+            .event(at_dev(NETIF_RECEIVE, SERVER_ETH0), 100)
+            .event(at_hook(SERVER_ETH0, Hook::Input, 0), 100)
+            .again(0xa0, &bare)
+            .event(at_hook(place, Hook::Output, 0), 0);
+        fly(&[chunk]).iter().map(|f| f.ambiguous).collect::<Vec<_>>()
+    };
+    assert_eq!(taken_then_sent_by(CLIENT_ETH0), [false, false]);
+    // As IPVS does.
+    assert_eq!(taken_then_sent_by(SERVER_ETH0), [true]);
 }
 
 #[test]
