@@ -123,6 +123,8 @@ pub(crate) enum Until {
     Read,
     /// The reply has come to the client's namespace: the kernel's time stamp.
     Stamp,
+    /// The program knows that there is a reply, and has yet to read it.
+    Woken,
 }
 
 impl Clock {

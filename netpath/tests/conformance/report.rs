@@ -40,6 +40,8 @@ pub(crate) struct Path {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Hop {
+    #[serde(rename = "hop")]
+    pub(crate) key: String,
     pub(crate) netns: String,
     pub(crate) count: u64,
     pub(crate) mean_ns: f64,
@@ -168,8 +170,8 @@ impl Report {
     }
 
     /// Of a kind's round trips, what the reply takes in the client's namespace in the mean: from its
-    /// arrival there until it is read.
-    pub(crate) fn received_ns(&self, kind: Kind, client: &str) -> f64 {
+    /// arrival there until it is read; of the hops that count.
+    pub(crate) fn received_ns(&self, kind: Kind, client: &str, counts: fn(&str) -> bool) -> f64 {
         let of_kind = || self.transactions.iter().filter(|t| t.kind() == kind);
         let count: u64 = of_kind().map(|trips| trips.count).sum();
         let of_reply = |trips: &Trips| {
@@ -179,7 +181,8 @@ impl Report {
                 let way = self.paths.iter().filter(|path| Some(&path.name) == reply.path.as_ref());
                 way.filter(|path| path.end != MERGED)
             };
-            let there = paths().flat_map(|path| &path.hops).filter(|hop| hop.netns == client);
+            let there = paths().flat_map(|path| &path.hops);
+            let there = there.filter(|hop| hop.netns == client && counts(&hop.key));
             let sum: f64 = there.map(|hop| hop.mean_ns * hop.count as f64).sum();
             let packets: u64 = paths().map(|path| path.packets).sum();
             Some(sum / packets.max(1) as f64 * trips.count as f64)
