@@ -3,7 +3,9 @@
 //! No runtime's socket is asked. A process' cgroup tells the container's id and its runtime, and
 //! Docker keeps the container's name in a file beside its configuration.
 
-use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt as _, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
+
+use crate::netns;
 
 /// Where Docker keeps a folder per container, named by the id.
 const DOCKER: &str = "/var/lib/docker/containers";
@@ -26,14 +28,10 @@ const SHORT: usize = 12;
 /// the process that was there first, such as `pid 812 (nginx)`. The initial namespace, and
 /// namespaces without processes, have none.
 pub fn find(inodes: &[u64]) -> BTreeMap<u64, String> {
-    let own = fs::metadata("/proc/1/ns/net").map_or(0, |m| m.ino());
     let mut first: BTreeMap<u64, u32> = BTreeMap::new();
     let mut found: BTreeMap<u64, String> = BTreeMap::new();
-    let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
-    for pid in pids.filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok()) {
-        let Ok(meta) = fs::metadata(format!("/proc/{pid}/ns/net")) else { continue };
-        let inode = meta.ino();
-        if inode == own || pid == std::process::id() || !inodes.contains(&inode) {
+    for (pid, inode) in netns::inhabitants() {
+        if pid == std::process::id() || !inodes.contains(&inode) {
             continue;
         }
         let smallest = first.entry(inode).or_insert(pid);

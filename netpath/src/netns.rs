@@ -231,6 +231,16 @@ fn pids() -> impl Iterator<Item = u32> {
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
+/// Processes in network namespaces other than the initial one, with the namespace's inode. The initial one's are
+/// all those that have none of their own.
+pub(crate) fn inhabitants() -> impl Iterator<Item = (u32, u64)> {
+    let inode = |pid: u32| fs::metadata(format!("/proc/{pid}/ns/net")).ok().map(|meta| meta.ino());
+    let initial = inode(1);
+    pids()
+        .filter_map(move |pid| Some((pid, inode(pid)?)))
+        .filter(move |(_, of)| Some(*of) != initial)
+}
+
 /// Names and processes that keep the namespace with this inode.
 pub fn holders(inode: u64) -> impl Iterator<Item = PathBuf> {
     let own = std::process::id();

@@ -7,11 +7,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
+
+use crate::netns;
 
 /// A cgroup's quota of CPU time, and how often it was used up.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,18 +40,13 @@ impl CpuQuota {
     }
 }
 
-/// The quotas of each namespace's processes; namespaces by inode, each with what it is known by. The initial
-/// one is left out: it is all those processes' that have none of their own.
+/// The quotas of the processes in these namespaces but the initial one, which are by inode, each with what it is
+/// known by.
 pub(crate) fn read(namespaces: &BTreeMap<u64, u32>) -> Vec<(u32, CpuQuota)> {
-    let initial = fs::metadata("/proc/1/ns/net").map_or(0, |m| m.ino());
     let hierarchies = Hierarchies::of(&fs::read_to_string("/proc/mounts").unwrap_or_default());
     let mut cgroups: BTreeSet<(u32, PathBuf, String)> = BTreeSet::new();
-    let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
-    for pid in pids.filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok()) {
-        let Ok(inode) = fs::metadata(format!("/proc/{pid}/ns/net")).map(|m| m.ino()) else {
-            continue;
-        };
-        let Some(netns) = namespaces.get(&inode).filter(|_| inode != initial) else { continue };
+    for (pid, inode) in netns::inhabitants() {
+        let Some(netns) = namespaces.get(&inode) else { continue };
         let cgroup = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
         for (root, path) in hierarchies.with_cpu(&cgroup) {
             let above = Path::new(path).ancestors().filter_map(Path::to_str);

@@ -5,7 +5,6 @@
 
 use std::{
     collections::BTreeMap,
-    os::unix::fs::MetadataExt as _,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -56,9 +55,8 @@ impl Quotas {
     }
 
     fn begin<'a>(&mut self, namespaces: impl Iterator<Item = (u32, &'a Netns)>) {
-        let inode = |netns: &Netns| netns.file().metadata().ok().map(|m| m.ino());
-        let all = namespaces.filter_map(|(cookie, netns)| Some((inode(netns)?, cookie)));
-        let all: BTreeMap<u64, u32> = all.collect();
+        let all: BTreeMap<u64, u32> =
+            namespaces.map(|(cookie, netns)| (netns.inode, cookie)).collect();
         self.looked = Instant::now();
         self.looking = Some(thread::spawn(move || {
             priority::normal();
