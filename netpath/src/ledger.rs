@@ -395,8 +395,8 @@ impl Ledger {
         self.coverage.seen += 1;
         self.coverage.sampled += 1;
         match flight.end {
-            _ if flight.incomplete.is_some() && !flight.ends_are_known() => {
-                self.is_incomplete(flight);
+            _ if !flight.ends_are_known() => {
+                self.count_incomplete(flight);
                 self.unsure(flight);
             }
             _ if flight.ambiguous => {
@@ -419,8 +419,8 @@ impl Ledger {
         }
     }
 
-    /// Counts a flight that lacks marks, where it does.
-    fn is_incomplete(&mut self, flight: &Flight) -> bool {
+    /// Counts a flight among the incomplete ones, if it is one; says whether.
+    fn count_incomplete(&mut self, flight: &Flight) -> bool {
         let why = flight.incomplete;
         self.coverage.incomplete += u64::from(why.is_some());
         why.into_iter().for_each(|why| self.coverage.incomplete_why.count(why));
@@ -429,7 +429,7 @@ impl Ledger {
 
     /// Books a flight that got to its end: where it lacks marks within, its end and its round trip alone.
     fn arrived(&mut self, flight: &Flight, direction: Direction, end: End, how: usize) {
-        if self.is_incomplete(flight) {
+        if self.count_incomplete(flight) {
             self.key.follow(&self.scratch.steps, direction, end);
             let Some(&path) = self.by_key.get(&self.key) else { return self.unsure(flight) };
             self.paths[path].ends.count(how);

@@ -183,8 +183,12 @@ fn is_back(flight: &Flight, event: &Event) -> bool {
 fn is_handed_on(flight: &Flight, event: &Event) -> bool {
     let at = situation(event.point, event.aux);
     let goes_on = flight.at.zip(at).is_some_and(|(last, at)| next(last, at) == Next::GoesOn);
-    let moved = namespace(event).is_some_and(|netns| flight.netns != 0 && netns != flight.netns);
-    goes_on && moved
+    goes_on && is_elsewhere(flight, event)
+}
+
+/// Whether the event is in another namespace than the flight was seen in last.
+fn is_elsewhere(flight: &Flight, event: &Event) -> bool {
+    namespace(event).is_some_and(|netns| flight.netns != 0 && netns != flight.netns)
 }
 
 /// What the table of situations says.
@@ -201,19 +205,14 @@ fn grammar(flight: &Flight, event: &Event) -> Next {
         return if last == at { Next::GoesOn } else { next(last, at) };
     }
     let next = if at == At::Out && last == At::Out { Next::IfSame } else { next(last, at) };
-    // IPVS sends on from INPUT, and so on, but never into another namespace.
-    if next == Next::IfSame
-        && births(event)
-        && HANDED_OVER >> last.general() as u8 & 1 == 0
-        && namespace(event).is_some_and(|netns| flight.netns != 0 && netns != flight.netns)
-    {
-        return Next::Other;
-    }
-    if is_handed_on(flight, event)
-        && next == Next::GoesOn
-        && HANDED_OVER >> last.general() as u8 & 1 == 0
-    {
-        return Next::IfSame;
+    // Into another namespace, though what it was seen in last leads into none.
+    if is_elsewhere(flight, event) && HANDED_OVER >> last.general() as u8 & 1 == 0 {
+        match next {
+            Next::GoesOn => return Next::IfSame,
+            // IPVS sends on from INPUT, and so on, in its own.
+            Next::IfSame if births(event) => return Next::Other,
+            _ => {}
+        }
     }
     // A copy to a process has payload; what carries none is never read.
     let empty =

@@ -92,14 +92,10 @@ pub struct Example {
 pub(super) fn example(flight: &Flight, steps: &[Step], hooks: &HookPlan) -> Example {
     let headers = flight.headers.unwrap_or_default();
     let mut way = steps.iter().rev().map(|step| step.place.netns).filter(|netns| *netns != 0);
-    let mut asked = 0;
     Example {
         before: headers.tuple,
         after: flight.translated,
-        state: way.find_map(|netns| {
-            let again = std::mem::replace(&mut asked, netns) == netns;
-            if again { None } else { CtState::last(steps, netns, hooks) }
-        }),
+        state: way.find_map(|netns| CtState::last(steps, netns, hooks)),
         is_reply: super::path::is_reply(flight) == Some(true),
         flags: headers.flags,
     }
