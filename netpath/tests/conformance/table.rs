@@ -25,7 +25,8 @@ this page; nothing in it is written by hand.
 A figure is netpath's; where the witness's differs, that stands behind it, as *netpath ≠ witness*. What \
 a row fails by is bold. The witnesses:
 
-- **packets**: those that passed the traced interface, by its counters in /proc/net/dev. Equal.
+- **packets**: those that passed the traced interface, by its counters in /proc/net/dev. Equal; \
+what passes between their last reading and netpath's end may be in netpath's as well.
 - **lost, refused**: netpath's drops by host, and that host's counters (/proc/net/snmp, netstat, snmp6, \
 conntrack's, devices' and qdiscs'). Equal.
 - **vanished, ambiguous**: none on at least 95 % of the rows, and below 0.1 % of the packets elsewhere.
@@ -36,7 +37,8 @@ within one.
 program's clock may also be ahead by what the program itself takes, before its packet is there and after it \
 has the reply. That is bounded by what the same program measures over its own loopback device, which has the \
 loopback's way in it (curl: by what it notes between being connected and having asked); where nothing bounds \
-it, there is no more than the 5 %.
+it, there is no more than the 5 %. redis-benchmark stops its clock before it calls read(): it may be behind \
+by that call, 1.5 µs at most.
 - **lost** counts what a tunnel's device sends back as too large, too, of which the kernel has no counter: \
 packets that the device was given and the host did not send.
 ";
