@@ -516,15 +516,14 @@ impl Ledger {
     /// Counts a flight, whose steps are at hand, among those that ended so.
     fn end_as(&mut self, key: DropKey, flight: &Flight) {
         key.within.and_then(|w| w.rules).into_iter().for_each(|rules| self.names.met(rules));
+        let example = || ends::example(flight, &self.scratch.steps, &self.hooks);
         let ended = self.drops.entry(key).or_default();
         ended.count += 1;
-        ended
-            .example
-            .get_or_insert_with(|| ends::example(flight, &self.scratch.steps, &self.hooks));
+        ended.example.get_or_insert_with(example);
         self.coverage.sorts.count(key.sort);
         if key.sort.is_drop() {
             self.coverage.dropped += 1;
-            self.filtered.add(key, flight, &self.scratch.steps);
+            self.filtered.add(key, flight, &self.scratch.steps, example);
             if self.is_trips(flight) {
                 self.transactions.add_lost(flight, &key);
             }

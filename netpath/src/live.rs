@@ -6,6 +6,7 @@
 
 mod budget;
 mod engine;
+mod pace;
 mod quotas;
 mod rules;
 mod settings;

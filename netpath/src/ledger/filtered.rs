@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use super::{
     classify::Step,
     drops::{DropKey, is_in_bridge},
+    ends::Example,
 };
 use crate::{flight::Flight, packet::Tuple, topo::Place};
 
@@ -62,7 +63,7 @@ struct Spans {
 pub struct FilteredDrops {
     /// What the kernel gives as the reason where a rule or a policy drops; none where it has no such reason.
     pub(super) reason: Option<u16>,
-    sorts: IndexMap<(DropKey, Filtered), Spans, FxBuildHasher>,
+    sorts: IndexMap<(DropKey, Filtered), (Example, Spans), FxBuildHasher>,
     /// By namespace, when the last one was dropped.
     latest_ns: BTreeMap<u32, u64>,
 }
@@ -76,8 +77,14 @@ impl FilteredDrops {
         Self { reason, ..Self::default() }
     }
 
-    /// Notes a dropped flight.
-    pub(super) fn add(&mut self, key: DropKey, flight: &Flight, steps: &[Step]) {
+    /// Notes a dropped flight, which `example` tells of.
+    pub(super) fn add(
+        &mut self,
+        key: DropKey,
+        flight: &Flight,
+        steps: &[Step],
+        example: impl FnOnce() -> Example,
+    ) {
         let by_rule = key.within.is_some() || self.reason.map(u32::from) == Some(key.reason);
         let Some(last) = flight.marks.last().filter(|_| by_rule) else { return };
         let latest_ns = self.latest_ns.entry(key.place.netns).or_default();
@@ -85,19 +92,20 @@ impl FilteredDrops {
         let Some(packet) = Filtered::of(&key, flight, steps) else { return };
         let sort = (key, packet);
         if self.sorts.len() < SORTS_MAX || self.sorts.contains_key(&sort) {
-            self.sorts.entry(sort).or_default().add(last.at_ns);
+            let of = || (example(), Spans::default());
+            self.sorts.entry(sort).or_insert_with(of).1.add(last.at_ns);
         }
     }
 
-    /// The sorts of packets that were dropped so.
+    /// The sorts of packets that were dropped so, each with the first of them.
     pub fn sorts<'a>(
         &'a self,
         key: &'a DropKey,
-    ) -> impl Iterator<Item = (&'a Filtered, &'a [Span])> {
+    ) -> impl Iterator<Item = (&'a Filtered, Example, &'a [Span])> {
         self.sorts
             .iter()
             .filter(move |((of, _), _)| of == key)
-            .map(|((_, packet), spans)| (packet, &*spans.spans))
+            .map(|((_, packet), (example, spans))| (packet, *example, &*spans.spans))
     }
 
     /// When the last packet was dropped in a hook of this namespace, ns.

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::pace::Pace;
 use crate::{
     facts::{self, CpuQuota},
     netns::Netns,
@@ -16,15 +17,14 @@ use crate::{
 };
 
 const EVERY: Duration = Duration::from_millis(250);
-/// After a look comes a pause of this many times its length.
+/// Looks may take one part in so many of a CPU.
 const SHARE: u32 = 100;
 
 #[derive(Debug)]
 pub(super) struct Quotas {
     /// By namespace and cgroup, as they were when they were first seen, and last.
     known: BTreeMap<(u32, String), (CpuQuota, CpuQuota)>,
-    looked: Instant,
-    took: Duration,
+    pace: Pace,
     looking: Option<JoinHandle<Look>>,
 }
 
@@ -37,9 +37,8 @@ struct Look {
 
 impl Quotas {
     pub(super) fn of<'a>(namespaces: impl Iterator<Item = (u32, &'a Netns)>) -> Self {
-        let now = Instant::now();
-        let mut this =
-            Self { known: BTreeMap::new(), looked: now, took: Duration::ZERO, looking: None };
+        let pace = Pace::new(EVERY, SHARE, Duration::ZERO);
+        let mut this = Self { known: BTreeMap::new(), pace, looking: None };
         this.begin(namespaces);
         this
     }
@@ -49,7 +48,7 @@ impl Quotas {
         if self.looking.as_ref().is_some_and(JoinHandle::is_finished) {
             self.collect();
         }
-        if self.looking.is_none() && self.looked.elapsed() >= EVERY.max(self.took * SHARE) {
+        if self.looking.is_none() && self.pace.is_due() {
             self.begin(namespaces);
         }
     }
@@ -57,7 +56,6 @@ impl Quotas {
     fn begin<'a>(&mut self, namespaces: impl Iterator<Item = (u32, &'a Netns)>) {
         let all: BTreeMap<u64, u32> =
             namespaces.map(|(cookie, netns)| (netns.inode, cookie)).collect();
-        self.looked = Instant::now();
         self.looking = Some(thread::spawn(move || {
             priority::normal();
             let begun = Instant::now();
@@ -67,7 +65,7 @@ impl Quotas {
 
     fn collect(&mut self) {
         let Some(look) = self.looking.take().and_then(|thread| thread.join().ok()) else { return };
-        self.took = look.took;
+        self.pace.took(look.took);
         for (netns, quota) in look.found {
             let key = (netns, quota.cgroup.clone());
             let first =

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::pace::Pace;
 use crate::{
     facts::{self, Facts, RuleHistory, Rules, Stamp},
     hooks::HookPlan,
@@ -20,26 +21,25 @@ use crate::{
 };
 
 /// How often to look whether rule sets have changed: packets that were dropped between two looks can have
-/// met the old rules or the new ones. Where looking takes long, after it comes a pause of this many times
-/// its length.
+/// met the old rules or the new ones. It may take one part in so many of a CPU.
 const EVERY: Duration = Duration::from_millis(100);
 const LOOKS_SHARE: u32 = 200;
-/// Rule sets that have not changed are listed again, for their counters, at most this often. Whatever it is
-/// for, after a listing comes a pause of this many times its length.
+/// Rule sets that have not changed are listed again, for their counters, at most this often. All listings
+/// may take one part in so many of a CPU, and this much in advance: rules that are loaded by many commands,
+/// or for a moment, are seen as they come.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 const SHARE: u32 = 20;
+const BURST: Duration = Duration::from_secs(1);
 
 /// The rule sets of a trace's namespaces.
 #[derive(Debug)]
 pub(super) struct RuleWatch {
     pub(super) histories: BTreeMap<u32, RuleHistory>,
     stamps: BTreeMap<u32, Stamp>,
-    /// When they were looked at last, and what it took.
-    looked: Instant,
-    looking: Duration,
-    /// When the last listing was over, and what it took.
+    looks: Pace,
+    listings: Pace,
+    /// When the last listing was over.
     listed: Instant,
-    took: Duration,
     listing: Option<Listing>,
 }
 
@@ -54,7 +54,6 @@ struct Listing {
 impl RuleWatch {
     /// Begins with what was listed when tracing began.
     pub(super) fn new(facts: &Facts) -> Self {
-        let now = Instant::now();
         let histories = facts
             .netns
             .iter()
@@ -62,10 +61,9 @@ impl RuleWatch {
         Self {
             histories: histories.collect(),
             stamps: BTreeMap::new(),
-            looked: now,
-            looking: Duration::ZERO,
-            listed: now,
-            took: Duration::ZERO,
+            looks: Pace::new(EVERY, LOOKS_SHARE, Duration::ZERO),
+            listings: Pace::new(Duration::ZERO, SHARE, BURST),
+            listed: Instant::now(),
             listing: None,
         }
     }
@@ -78,12 +76,14 @@ impl RuleWatch {
         namespaces: impl Iterator<Item = (u32, &'a Netns)>,
     ) -> bool {
         let changed = self.collect();
-        if self.listing.is_some() || self.looked.elapsed() < EVERY.max(self.looking * LOOKS_SHARE) {
+        if !self.looks.is_due() {
             return changed;
         }
         let begun = Instant::now();
-        let may_list = self.listed.elapsed() >= self.took * SHARE;
+        let may_list = self.listing.is_none() && self.listings.is_due();
         let counts = self.listed.elapsed() >= COUNT_EVERY;
+        // One at a time: the others' turn comes when it is over.
+        let mut next = None;
         for (cookie, netns) in namespaces.filter(|(cookie, _)| hooks.has_rules(*cookie)) {
             let history = self.histories.get_mut(&cookie);
             let counted_ns = history.as_ref().map_or(0, |history| history.counted_ns());
@@ -95,12 +95,13 @@ impl RuleWatch {
                 history.unchanged(now_ns);
             }
             if may_list && (!same || (dropping && counts)) {
-                self.list(cookie, netns);
-                // The others' turn comes when it is over.
-                return changed;
+                next.get_or_insert((cookie, netns));
             }
         }
-        (self.looked, self.looking) = (Instant::now(), begun.elapsed());
+        self.looks.took(begun.elapsed());
+        if let Some((cookie, netns)) = next {
+            self.list(cookie, netns);
+        }
         changed
     }
 
@@ -122,9 +123,11 @@ impl RuleWatch {
     fn join(&mut self) -> bool {
         let Some(Listing { netns, begun, thread }) = self.listing.take() else { return false };
         let listed = thread.join();
-        (self.listed, self.took) = (Instant::now(), begun.elapsed());
+        let took = begun.elapsed();
+        self.listings.took(took);
+        self.listed = Instant::now();
         let Ok(Some((stamp, rules))) = listed else { return false };
-        tracing::debug!("{} rules listed in {:?}", rules.listed.len(), self.took);
+        tracing::debug!("{} rules listed in {took:?}", rules.listed.len());
         self.stamps.insert(netns, stamp);
         self.histories.entry(netns).or_default().take(rules)
     }

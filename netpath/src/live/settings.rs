@@ -9,9 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::pace::Pace;
 use crate::netns::Netns;
 
 const EVERY: Duration = Duration::from_secs(1);
+/// Looks may take one part in so many of a CPU.
+const SHARE: u32 = 200;
 
 /// The switch with which bridged packets run through iptables.
 pub(super) const BRIDGE_NF: &str = "net.bridge.bridge-nf-call-iptables";
@@ -32,7 +35,7 @@ const SETTINGS: &[&str] = &[
 #[derive(Debug)]
 pub(super) struct Settings {
     known: BTreeMap<u32, Vec<Option<String>>>,
-    looked: Instant,
+    pace: Pace,
 }
 
 /// A setting that has another value now.
@@ -55,24 +58,32 @@ impl fmt::Display for Change {
     }
 }
 
+impl Default for Settings {
+    fn default() -> Self {
+        Self { known: BTreeMap::new(), pace: Pace::new(EVERY, SHARE, Duration::ZERO) }
+    }
+}
+
 impl Settings {
     /// Begins with what they are now.
     pub(super) fn of<'a>(namespaces: impl Iterator<Item = (u32, &'a Netns)>) -> Self {
-        let mut this = Self { known: BTreeMap::new(), looked: Instant::now() };
+        let mut this = Self::default();
         this.take(namespaces);
         this
     }
 
-    /// Looks, unless it was done less than a second ago.
+    /// Looks, unless it was done a moment ago.
     pub(super) fn look<'a>(
         &mut self,
         namespaces: impl Iterator<Item = (u32, &'a Netns)>,
     ) -> Vec<Change> {
-        if self.looked.elapsed() < EVERY {
+        if !self.pace.is_due() {
             return Vec::new();
         }
-        self.looked = Instant::now();
-        self.take(namespaces)
+        let begun = Instant::now();
+        let changes = self.take(namespaces);
+        self.pace.took(begun.elapsed());
+        changes
     }
 
     fn take<'a>(&mut self, namespaces: impl Iterator<Item = (u32, &'a Netns)>) -> Vec<Change> {
@@ -108,7 +119,7 @@ mod tests {
 
     #[test]
     fn what_changes_is_said_and_what_comes() {
-        let mut settings = Settings { known: BTreeMap::new(), looked: Instant::now() };
+        let mut settings = Settings::default();
         let values = |first: Option<&str>| {
             let mut values = vec![Some("1".to_owned()); SETTINGS.len()];
             values[0] = first.map(str::to_owned);

@@ -104,8 +104,8 @@ pub(super) fn build(
     let rulings = Rulings::new(ledger, session, histories);
     let mut all: Vec<DropReport> = Vec::new();
     for (key, ended) in &ledger.drops {
-        for (ruling, _, count) in rulings.on(key, ended.count) {
-            let example = ended.example.map(|e| example(&e));
+        for (ruling, one, count) in rulings.on(key, ended) {
+            let example = one.map(|e| example(&e));
             let report = report(key, ruling, count, example, ledger, session);
             let same = |d: &&mut DropReport| {
                 DropReport { count: d.count, example: d.example.clone(), ..report.clone() } == **d

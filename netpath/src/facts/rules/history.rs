@@ -105,7 +105,7 @@ impl RuleHistory {
                 *base = lowered(*base, chain.policy_packets);
             }
             last.rules = rules;
-            (last.counted_ns, last.until_ns) = (at_ns, at_ns);
+            (last.counted_ns, last.until_ns) = (at_ns, last.until_ns.max(at_ns));
             return false;
         }
         let base = since(&last.rules, &rules);

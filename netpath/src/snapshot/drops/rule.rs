@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     facts::{Asked, Chain, Ender, Found, Indexed, RuleHistory, Verdict, Version},
-    ledger::{BY_RULE, DropKey, Filtered, Ledger, Span, Within},
+    ledger::{BY_RULE, DropKey, Ended, Example, Filtered, Ledger, Span, Within},
     session::{Ending, Session},
     topo::Place,
 };
@@ -72,19 +72,19 @@ impl<'a> Rulings<'a> {
         Self { ledger, names: &session.drop_reasons, sets: sets.collect(), histories }
     }
 
-    /// The rulings on the packets of a key, and how many each is about.
-    pub(super) fn on(&self, key: &DropKey, count: u64) -> Vec<(Ruling, Option<Filtered>, u64)> {
-        let mut rulings: Vec<(Ruling, Option<Filtered>, u64)> = Vec::new();
-        let mut left = count;
-        let mut add = |ruling: Ruling, packet: Option<Filtered>, count: u64| match rulings
+    /// The rulings on the packets of a key, with one of them, and how many each is about.
+    pub(super) fn on(&self, key: &DropKey, ended: &Ended) -> Vec<(Ruling, Option<Example>, u64)> {
+        let mut rulings: Vec<(Ruling, Option<Example>, u64)> = Vec::new();
+        let mut left = ended.count;
+        let mut add = |ruling: Ruling, example: Option<Example>, count: u64| match rulings
             .iter_mut()
             .find(|(known, ..)| *known == ruling)
         {
             Some((.., known)) => *known += count,
-            None => rulings.push((ruling, packet, count)),
+            None => rulings.push((ruling, example, count)),
         };
         if self.sets.contains_key(&key.place.netns) {
-            for (packet, spans) in self.ledger.filtered.sorts(key) {
+            for (packet, example, spans) in self.ledger.filtered.sorts(key) {
                 let mut alike: Vec<(Vec<(u64, bool)>, Span)> = Vec::new();
                 for span in spans {
                     left = left.saturating_sub(span.count);
@@ -97,12 +97,12 @@ impl<'a> Rulings<'a> {
                     }
                 }
                 for (_, span) in alike {
-                    add(self.of(key, Some((packet, &span))), Some(*packet), span.count);
+                    add(self.of(key, Some((packet, &span))), Some(example), span.count);
                 }
             }
         }
         if left > 0 {
-            add(self.of(key, None), None, left);
+            add(self.of(key, None), ended.example, left);
         }
         rulings
     }

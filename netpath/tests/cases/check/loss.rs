@@ -108,8 +108,17 @@ pub(crate) fn user_chain(c: &mut Claims, r: &Report, said: &Said) {
     let by = |chain: &str| {
         refused.iter().copied().filter(|d| says(d, "chain", chain)).map(count).sum::<u64>()
     };
+    // The rules are flushed some ms after the last drop, which can be too soon to know whether it was still
+    // theirs: then they are one of two that it can have been.
+    let one_of_two = |d: &&Value| {
+        let candidates = d["candidates"].as_array().map_or(&[][..], Vec::as_slice);
+        candidates.len() <= 2 && candidates.iter().any(|c| says(c, "chain", "KUBE-NWPLCY-X"))
+    };
+    let perhaps = refused.iter().copied().filter(one_of_two).map(count).sum::<u64>();
     let xtables = said.lines("iptables-").count() as u64;
-    c.equal("iptables: the chain three jumps below is named", by("KUBE-NWPLCY-X"), 3 * xtables);
+    let named = by("KUBE-NWPLCY-X");
+    c.holds("at most what is dropped last is uncertain", perhaps <= xtables, perhaps);
+    c.equal("iptables: the chain three jumps below is named", named + perhaps, 3 * xtables);
     c.equal("nft: the chain that a map leads to is named", by("policy_x"), 2);
     c.equal("nft: the chain whose map drops is named", by("pod_abc"), 2);
     let wrong = refused.iter().filter(|d| has(d, &[("chain", "FORWARD")])).count();

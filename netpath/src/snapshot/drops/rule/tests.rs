@@ -13,11 +13,18 @@ const OTHER: u16 = 2;
 
 /// A packet from the client to port 9000, dropped in FORWARD at each of these times.
 fn dropped(at: &[u64], reason: u16) -> Ledger {
+    dropped_to(|_| 0, at, reason)
+}
+
+/// The same to `port` above that of each.
+fn dropped_to(port: fn(u16) -> u16, at: &[u64], reason: u16) -> Ledger {
     let mut ledger = Ledger::new(topology(), hooks());
     for (i, at_ns) in at.iter().enumerate() {
-        let i = u32::try_from(i).expect("few");
+        let (i, id) = (u32::try_from(i).expect("few"), u16::try_from(i).expect("few"));
+        let mut headers = headers(id);
+        headers.tuple.as_mut().expect("UDP").dport += port(id);
         let chunk = Chunk::new(0, i, *at_ns)
-            .skb(0xa0, Some(&headers(u16::try_from(i).expect("few"))))
+            .skb(0xa0, Some(&headers))
             .event(at_dev(NETIF_RECEIVE, VETH0), 0)
             .event(at_dev(NETIF_RECEIVE, BR0), 0)
             .event(at_hook(UP0, Hook::Forward, 0), 0)
@@ -38,7 +45,7 @@ fn rulings(ledger: &Ledger, history: RuleHistory) -> Vec<(Ruling, u64)> {
     let (session, histories) = (session(), BTreeMap::from([(HOST, history)]));
     let rulings = Rulings::new(ledger, &session, &histories);
     let (key, ended) = ledger.drops.iter().next().expect("one was dropped");
-    rulings.on(key, ended.count).into_iter().map(|(ruling, _, count)| (ruling, count)).collect()
+    rulings.on(key, ended).into_iter().map(|(ruling, _, count)| (ruling, count)).collect()
 }
 
 fn rules(ruling: &Ruling) -> Vec<(&str, &str, Option<u64>)> {
@@ -126,4 +133,24 @@ fn what_no_rule_explains_has_those_that_can_drop_anything() {
     let listed = forward(50, "ACCEPT", "[1:1] -A below -d 10.0.0.1/32 -j DROP\n");
     let rulings = rulings(&dropped(&[1_000], REASON), RuleHistory::new(&listed));
     assert_eq!(rules(&rulings[0].0), [("below", "-A below -d 10.0.0.1/32 -j DROP", Some(0))]);
+}
+
+#[test]
+fn each_ruling_has_an_example_of_its_own() {
+    let rule = |port: u16| format!("[1:1] -A below -p udp --dport {port} -j DROP\n");
+    let history = RuleHistory::new(&forward(50, "ACCEPT", &(rule(9000) + &rule(9001))));
+    let ledger = dropped_to(|id| id, &[1_000, 2_000], REASON);
+    let (session, histories) = (session(), BTreeMap::from([(HOST, history)]));
+    let rulings = Rulings::new(&ledger, &session, &histories);
+    let (key, ended) = ledger.drops.iter().next().expect("both were dropped at one place");
+    let shown = rulings.on(key, ended);
+    let shown: Vec<_> = shown
+        .iter()
+        .map(|(ruling, example, _)| {
+            let to = example.and_then(|e| e.before).expect("UDP").dport;
+            (ruling.candidates[0].rule.as_str(), to)
+        })
+        .collect();
+    let [one, two] = [9000, 9001].map(|port| format!("-A below -p udp --dport {port} -j DROP"));
+    assert_eq!(shown, [(one.as_str(), 9000), (two.as_str(), 9001)]);
 }
