@@ -277,6 +277,11 @@ hops! {
             Edge { after: &[At::In], before: &[At::Transport] },
         ])],
     }
+    Reassembly {
+        key: "ip.reassembly", label: "reassembly", group: Group::Ip, kind: Kind::Wait, place: Where::Netns,
+        what: "a fragment from its receipt until it is one packet with the others: what the other fragments take to arrive, and putting them together (ip_defrag)",
+        measures: &[Measure::Between(&[Edge { after: &[At::Rx, At::RxPort, At::Pre, At::In], before: &[At::Joined] }])],
+    }
     IpForward {
         key: "ip.forward", label: "forward", group: Group::Ip, kind: Kind::Span, place: Where::Netns,
         what: "forwarding: TTL, FORWARD hook, until the output routine (ip_forward, ip_forward_finish)",
@@ -452,7 +457,7 @@ hops! {
         key: "gro", label: "gro", group: Group::GroGso, kind: Kind::Wait, place: Where::Device,
         what: "held by GRO for more segments, and batched (napi_gro_receive)",
         measures: &[Measure::Between(&[
-            Edge { after: &[At::Gro], before: &[At::Rx, At::RxPort, At::NetifRx] },
+            Edge { after: &[At::Gro], before: &[At::Rx, At::RxPort, At::NetifRx, At::Joined] },
         ])],
     }
     SocketReceive {

@@ -291,6 +291,8 @@ situations! {
     Consume { what: "freed after use", role: Role::Last, after: At::ALL }
     // XDP throws away what it has made of a packet: a copy that nothing else is seen of.
     Drop { what: "dropped", role: Role::Last, after: At::ALL, copied: &[Start, Xmit] }
+    // No probe's: what freeing a packet means that has become a part of another one.
+    Joined { what: "put together with others", after: At::ALL }
     LeftIdle { what: "a CPU leaves idle", after: At::ALL }
     Late { what: "found to be late", role: Role::Birth }
 }

@@ -12,7 +12,7 @@ use netpath_common::{
 
 use super::devices::{Devices, Traits};
 use crate::{
-    flight::{Flight, Mark},
+    flight::{End, Flight, Mark},
     topo::Place,
 };
 
@@ -107,6 +107,11 @@ pub(super) fn classify(flight: &Flight, devices: &Devices, steps: &mut Vec<Step>
         let Mark { at_ns, cpu, left_idle, resumed, arg, aux, point } = *mark;
         let taken_up = if point == NETIF_RECEIVE { TakenUp::unpack(aux) } else { None };
         steps.push(Step { at_ns, cpu, left_idle, resumed, what, place, hook, taken_up, arg });
+    }
+    if flight.end == End::Merged
+        && let Some(Step { what: What::At(at @ (At::Consume | At::Drop)), .. }) = steps.last_mut()
+    {
+        *at = At::Joined;
     }
     // What comes before the first place happens there too: the system call that sends.
     let first = steps.iter().map(|s| s.place).find(|p| *p != Place::default());

@@ -3,11 +3,13 @@
 use netpath_common::{
     hop::{At, HopId},
     point::{
-        GRO_RECEIVE, Hook, HookAux, KFREE_SKB, LATE, LEFT_IDLE, NET_DEV_QUEUE, NET_DEV_START,
-        NETIF_RECEIVE, NETIF_RX, QDISC_DEQUEUE, QDISC_ENQUEUE, QDISC_LOCK, QDISC_LOCKED,
+        CONSUME_SKB, GRO_RECEIVE, Hook, HookAux, KFREE_SKB, LATE, LEFT_IDLE, NET_DEV_QUEUE,
+        NET_DEV_START, NETIF_RECEIVE, NETIF_RX, QDISC_DEQUEUE, QDISC_ENQUEUE, QDISC_LOCK,
+        QDISC_LOCKED,
     },
     softirq::TakenUp,
     span::{SPANS, entry},
+    wire::MORE_FRAGMENTS,
 };
 use proptest::prelude::*;
 
@@ -118,6 +120,43 @@ fn a_request_is_cut_into_hops_that_sum_up() {
     assert!(path.rows.iter().all(|r| r.sums.times.count() == 3 && r.sums.times.sum_ns() == 300));
     assert_eq!(path.unattributed.sum_ns(), 0);
     assert_eq!(path.total.sum_ns(), 3 * 1_900);
+}
+
+#[test]
+fn a_fragment_waits_until_it_is_put_together() {
+    let part = |fragment_at: u32| Headers {
+        fragment: fragment_at < MORE_FRAGMENTS,
+        fragment_at,
+        ..headers(9)
+    };
+    let parts = [(0xb0, MORE_FRAGMENTS), (0xc0, 1_400)];
+    let mut chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&headers(9)))
+        .event(at_hook(CLIENT_ETH0, Hook::Output, 0), 100);
+    for (skb, at) in parts {
+        chunk = chunk
+            .skb(skb, Some(&part(at)))
+            .event(at_dev(NET_DEV_QUEUE, CLIENT_ETH0), 100)
+            .event(at_dev(NET_DEV_START, CLIENT_ETH0), 100)
+            .event(at_dev(NETIF_RX, VETH0), 100);
+    }
+    chunk = chunk.skb(0xa0, None).event((CONSUME_SKB, 0, 0), 100);
+    for (skb, at) in parts {
+        chunk = chunk.skb(skb, Some(&part(at))).event(at_dev(NETIF_RECEIVE, VETH0), 1_000);
+    }
+    // The last one goes on as the whole packet, and the other is freed with it.
+    let chunk = chunk
+        .skb(0xc0, Some(&headers(9)))
+        .event(at_hook(VETH0, Hook::Input, 0), 100)
+        .skb(0xb0, None)
+        .event((KFREE_SKB, 2, 0), 100);
+    let ledger = ledger_of(std::slice::from_ref(&chunk));
+    let is_wait = |row: &&Row| row.key.hop == Some(HopId::Reassembly);
+    let waits = ledger.paths().iter().filter_map(|p| Some((p, p.rows.iter().find(is_wait)?)));
+    let [(path, wait)] = waits.collect::<Vec<_>>()[..] else { panic!("one path of fragments") };
+    // From its receipt past that of the other one to the whole packet's next event, and its own end.
+    assert_eq!((wait.sums.times.count(), wait.sums.times.sum_ns()), (1, 1_000 + 1_000 + 100));
+    assert_eq!(path.unattributed.sum_ns(), 0);
 }
 
 #[test]

@@ -15,6 +15,7 @@ const NOT_PASSED: &[(&str, &str)] = &[
     ("handoff.interrupted", "nothing else comes between"),
     ("rules.queue", "no rule queues to user space"),
     ("tc.redirect", "no filter redirects"),
+    ("ip.reassembly", "no packet is cut into fragments"),
     ("gso.segment", "no packet is larger than a frame"),
     ("gro", "only devices that poll have it"),
 ];
