@@ -14,12 +14,12 @@
 use aya_ebpf::{
     helpers::generated::{bpf_get_current_task_btf, bpf_get_smp_processor_id, bpf_ktime_get_ns},
     macros::map,
-    maps::Array,
+    maps::{Array, HashMap},
 };
 use netpath_common::{
     control::Inert,
     netfilter::{Hook, HookAux},
-    place::{Bucket, DevId, WANTED_BUCKETS},
+    place::{Bucket, DevId, WANTED_BUCKETS, WANTED_MORE},
     point::{
         CONSUME_SKB, HOOK_SLOT, IP_FINISH, IP_OUTPUT, IP6_XMIT, KFREE_SKB, LATE, LEFT_IDLE,
         LOCAL_OUT, MOVED, NEIGH_QUEUE, NET_DEV_QUEUE, NET_DEV_START, NETIF_RECEIVE, NETIF_RX,
@@ -49,6 +49,10 @@ use crate::{
 /// The devices whose packets are wanted.
 #[map]
 static WANTED: Array<Bucket> = Array::with_max_entries(WANTED_BUCKETS, 0);
+
+/// Those that find no room there.
+#[map(name = "WANTED_MORE")]
+static MORE: HashMap<DevId, u32> = HashMap::with_max_entries(WANTED_MORE, 0);
 
 /// An [`Inert`] where programs are to record nothing, else 0. Set by user space before loading.
 #[unsafe(no_mangle)]
@@ -104,7 +108,11 @@ pub(crate) enum Known {
 #[inline(always)]
 fn device_wanted(dev: DevId) -> bool {
     let Some(bucket) = WANTED.get(dev.bucket()) else { return false };
-    bucket[0] == dev || bucket[1] == dev || bucket[2] == dev || bucket[3] == dev
+    if bucket[0] == dev || bucket[1] == dev || bucket[2] == dev || bucket[3] == dev {
+        return true;
+    }
+    // SAFETY: what is found is not looked at.
+    bucket[3] == DevId::MORE && unsafe { MORE.get(dev) }.is_some()
 }
 
 /// The CPU that a program runs on.

@@ -4,6 +4,7 @@
 //!
 //! - [`backend`], [`choice`]: the backends, and which of them are used here;
 //! - [`btf`], [`symbols`]: offsets, where arguments stand, and names, from the running kernel;
+//! - [`known`]: what of that is kept;
 //! - [`object`], [`globals`]: the eBPF object and its maps, through aya, and what it is told;
 //! - [`plan`], [`needs`]: what is probed, and what isn't worth it on this path;
 //! - [`probes`], [`way`]: tracepoints and functions, by BPF trampolines or kprobes;
@@ -15,7 +16,7 @@
 //! - [`softirq`]: where the CPUs keep their backlogs;
 //! - [`reader`]: the ring buffer and the CPUs' unfinished chunks;
 //! - [`calibrate`]: what recording an event costs;
-//! - [`selection`]: which packets the programs take, and from when to when;
+//! - [`selection`], [`wanted`]: which packets the programs take, and from when to when; of which devices;
 //! - [`rights`]: what the process is allowed to do.
 
 mod backend;
@@ -25,6 +26,7 @@ mod choice;
 mod error;
 mod globals;
 mod hooks;
+mod known;
 mod late;
 mod links;
 mod needs;
@@ -39,6 +41,7 @@ mod selection;
 mod softirq;
 mod source;
 mod symbols;
+mod wanted;
 mod way;
 
 use std::{
@@ -66,10 +69,9 @@ use crate::{
     session::{FunctionRange, ProbeCost},
     topo::Topology,
 };
-use btf::KernelBtf;
 use calibrate::Bench;
-use choice::Choice;
 use hooks::Named;
+use known::{Known, Reading};
 use needs::Lacking;
 use plan::{Plan, What};
 use source::Source;
@@ -109,6 +111,12 @@ pub struct Tracer {
     passed_over_before: u64,
     /// What there was to attach to when it was last looked at.
     seen: late::Seen,
+    known: Known,
+    aim: Aim,
+    /// Modules have come, and what is known is being read anew.
+    reading: Option<Reading>,
+    /// Why there is no link at all, where some were tried.
+    no_link: Option<String>,
     options: Options,
     /// Whether links of kprobes tell what they have missed (Linux 6.7).
     links_tell_misses: bool,
@@ -118,6 +126,47 @@ pub struct Tracer {
     attaching: Duration,
     /// What could not be attached again, and why.
     missing: BTreeSet<String>,
+}
+
+/// What is to be probed, and the programs for it.
+struct Aim {
+    /// What the path lacks for functions to be worth a probe.
+    lacking: Lacking,
+    plan: Plan,
+    source: Source,
+}
+
+impl Aim {
+    fn new(
+        object: &object::Object,
+        known: &Known,
+        lacking: Lacking,
+        symbols: &Symbols,
+        options: &Options,
+    ) -> Result<Self, KernelError> {
+        let plan = Plan::new(&known.btf, &known.choice, &lacking, symbols);
+        let source = Source::new(object, &known.btf.layout()?, &plan.positions, options)?;
+        Ok(Self { lacking, plan, source })
+    }
+}
+
+/// Gives back to the system what starting took for a while: symbols, BTF, what was parsed.
+fn trim() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes no pointers.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// What the path lacks, given the hooks that are registered on it.
+fn lacking(topology: &Topology, points: Option<&Vec<Named>>, options: &Options) -> Lacking {
+    if options.everything {
+        return Lacking::default();
+    }
+    let registered: Option<Vec<Registered>> =
+        points.map(|points| points.iter().flat_map(|p| p.registered.clone()).collect());
+    Lacking::of(topology, registered.as_deref())
 }
 
 impl Tracer {
@@ -189,13 +238,19 @@ impl Tracer {
         // Traffic that keeps the CPUs busy must not draw this out: while some probes are there and others
         // are not, packets pay for nothing.
         let _raised = Raised::now();
-        let btf = KernelBtf::load()?;
-        let layout = btf.layout()?;
-        let choice = Choice::make(&btf, options);
-        let symbols = Symbols::read();
-        let mut object = object::Object::load(layout, options)?;
+        let (mut known, symbols) = Known::read(options)?;
+        let mut object = object::Object::load(known.btf.layout()?, options)?;
         let reader = reader::Reader::open(&mut object, options.ring_bytes)?;
         let flows = selection::Flows::open(&mut object)?;
+        let namespaces: Vec<Netns> =
+            topology.hosts.values().filter_map(|host| host.handle.clone()).collect();
+        let surveyed = hooks::survey(&mut object, &namespaces);
+        let mut points = match &surveyed {
+            Ok(surveyed) => known.name(surveyed, Some(&symbols)),
+            Err(_) => Vec::new(),
+        };
+        let lacking = lacking(topology, surveyed.is_ok().then_some(&points), options);
+        let aim = Aim::new(&object, &known, lacking, &symbols, options)?;
         let mut this = Self {
             links: links::Links::default(),
             probes: probes::Probes::default(),
@@ -204,7 +259,7 @@ impl Tracer {
             flows,
             plan: HookPlan::default(),
             serving: Serving::default(),
-            drop_reasons: btf.drop_reasons(),
+            drop_reasons: known.btf.drop_reasons(),
             freeing: symbols.ranges(|name| end::function(name).is_some()),
             functions: BTreeMap::new(),
             refused: if symbols.are_hidden() { vec![HIDDEN.to_owned()] } else { Vec::new() },
@@ -218,26 +273,18 @@ impl Tracer {
             passed_over_before: 0,
             seen: late::Seen::default(),
             options: options.clone(),
-            links_tell_misses: btf.member("bpf_link_info", "kprobe_multi.missed").is_some(),
+            links_tell_misses: known.btf.member("bpf_link_info", "kprobe_multi.missed").is_some(),
+            known,
+            aim,
+            reading: None,
             starting: Duration::ZERO,
             attaching: Duration::ZERO,
             missing: BTreeSet::new(),
+            no_link: None,
         };
-        let namespaces: Vec<Netns> =
-            topology.hosts.values().filter_map(|host| host.handle.clone()).collect();
-        let surveyed = match hooks::survey(&mut this.object, &namespaces) {
-            Ok(surveyed) => Some(surveyed),
-            Err(error) => {
-                this.refused.push(error.to_string());
-                None
-            }
-        };
-        let mut points = hooks::name(surveyed.as_deref().unwrap_or_default(), &symbols);
-        let lacking = this.lacking(topology, surveyed.is_some().then_some(&points));
-        let plan = Plan::new(&btf, &choice, &lacking, &symbols);
-        let source = Source::new(&this.object, &layout, &plan.positions, options)?;
-        this.probes.attach(&source, &plan.targets);
-        let mut why_not = choice.why_not();
+        drop(symbols);
+        this.refused.extend(surveyed.as_ref().err().map(ToString::to_string));
+        this.probes.attach(&this.aim.source, &this.aim.plan.targets);
         for point in points.iter_mut().filter(|p| Some(p.key().netns) == bench) {
             point.registered.push(calibrate::pretended());
         }
@@ -245,17 +292,17 @@ impl Tracer {
         for point in &points {
             this.plan.add(point.key().netns, point.family, point.hook, &point.registered);
         }
-        if choice.links {
-            let failed = this.links.attach(&source, &points, &mut this.plan);
+        if this.known.choice.links {
+            let failed = this.links.attach(&this.aim.source, &points, &mut this.plan);
             if let (Some(error), 0) = (failed.first(), this.links.len()) {
-                why_not.insert(Backend::NetfilterLink, error.to_string());
+                this.no_link = Some(error.to_string());
             }
             this.refused.extend(counted(failed.iter().map(ToString::to_string)));
         }
         if this.links.len() == 0 {
             this.plan.points.values_mut().for_each(crate::hooks::HookPoint::without_links);
         }
-        this.serve(&plan, why_not);
+        this.serve();
         if this.serving.attached.is_empty() {
             return Err(KernelError::NothingAttached { why_not: this.serving.why_not });
         }
@@ -265,25 +312,19 @@ impl Tracer {
         let links = &this.links;
         let planned = surveyed.as_deref().unwrap_or_default();
         let own = |key| links.count(key);
-        this.seen = late::Seen::after_attaching(&mut this.object, planned, btf.modules(), own);
+        let modules = this.known.btf.modules();
+        this.seen = late::Seen::after_attaching(&mut this.object, planned, modules, own);
         this.starting = begun.elapsed();
+        trim();
         Ok(this)
     }
 
-    /// What the path lacks for functions to be worth a probe.
-    fn lacking(&self, topology: &Topology, points: Option<&Vec<Named>>) -> Lacking {
-        if self.options.everything {
-            return Lacking::default();
-        }
-        let registered: Option<Vec<Registered>> =
-            points.map(|points| points.iter().flat_map(|p| p.registered.clone()).collect());
-        Lacking::of(topology, registered.as_deref())
-    }
-
     /// Says anew what serves what.
-    fn serve(&mut self, plan: &Plan, why_not: BTreeMap<Backend, String>) {
+    fn serve(&mut self) {
+        let mut why_not = self.known.choice.why_not();
+        why_not.extend(self.no_link.iter().map(|why| (Backend::NetfilterLink, why.clone())));
         let mut serving = Serving { why_not, ..Serving::default() };
-        for (what, why) in plan.absent.iter().chain(&self.probes.refused) {
+        for (what, why) in self.aim.plan.absent.iter().chain(&self.probes.refused) {
             put(&mut serving, *what, Served::Absent(why.clone()));
         }
         // What is served by one function is served, whatever is said of another.

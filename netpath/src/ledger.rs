@@ -187,6 +187,8 @@ pub struct Ledger {
     ends: Ends,
     listeners: Listeners,
     pub filtered: FilteredDrops,
+    /// Paths of packets that were meant for one receiver.
+    leading: usize,
     pub flows: Flows,
     pub transactions: Transactions,
     pub late: Late,
@@ -237,6 +239,24 @@ impl Ledger {
         let paths = self.paths.iter().flat_map(|path| &path.key.places);
         let met = paths.chain(self.drops.keys().map(|drop| &drop.place)).map(|place| place.netns);
         met.filter(|netns| *netns != 0 && self.topology.host(*netns).is_none()).collect()
+    }
+
+    /// How much there is by which places are told: namespaces are met only where this grows.
+    pub fn extent(&self) -> (usize, usize) {
+        (self.leading, self.drops.len())
+    }
+
+    /// Neighbours of the path that packets were met in which were sent to them, or by them: what is flooded
+    /// comes to all of them.
+    pub fn met_beside(&self) -> BTreeSet<u32> {
+        let paths = self.paths.iter().filter(|path| path.leads_to_one);
+        let places = paths.flat_map(|path| &path.key.places);
+        let to = |ended: &Ended| Some(ended.example?.before?.dst);
+        let to_one = |ended: &Ended| to(ended).is_some_and(|to| !self.ends.is_to_many(to));
+        let drops = self.drops.iter().filter(|(_, ended)| to_one(ended));
+        let met = places.chain(drops.map(|(key, _)| &key.place)).map(|place| place.netns);
+        let is_beside = |netns: &u32| self.topology.host(*netns).is_some_and(|host| host.beside);
+        met.filter(is_beside).collect()
     }
 
     /// A ledger for a session's flights.
@@ -615,6 +635,11 @@ impl Ledger {
         };
         let is_reply = path::is_reply(flight);
         let path = &mut self.paths[index];
+        if !path.leads_to_one {
+            let to = flight.headers.and_then(|h| h.tuple).map(|tuple| tuple.dst);
+            path.leads_to_one = to.is_some_and(|to| !self.ends.is_to_many(to));
+            self.leading += usize::from(path.leads_to_one);
+        }
         let rows = path.rows.len();
         let total_ns = path.add(flight, steps, cuts, is_reply);
         path.ends.count(how);

@@ -3,6 +3,7 @@
 //! In: names, paths, pids. Out: [`Netns`] handles with the cookie that events carry.
 
 use std::{
+    collections::{BTreeMap, btree_map::Entry},
     fs::{self, File},
     io,
     os::{fd::AsFd as _, unix::fs::MetadataExt as _},
@@ -20,6 +21,9 @@ use thiserror::Error;
 
 /// Where `ip netns` and Docker keep the namespaces that have names.
 const NAMED: &[(&str, &str)] = &[("/run/netns", ""), ("/run/docker/netns", "docker:")];
+
+/// What the initial namespace is called.
+const HOST: &str = "host";
 
 /// A network namespace held open, so that it can't go away.
 #[derive(Clone, Debug)]
@@ -200,27 +204,47 @@ pub fn named() -> Vec<(PathBuf, String)> {
 
 /// One handle for every namespace that can be found: named ones first, then those of processes.
 pub fn all() -> Vec<Netns> {
-    let mut found: Vec<Netns> = Vec::new();
-    let mut seen = std::collections::HashSet::new();
-    let mut add = |path: &Path, name: Option<String>| {
-        let inode = match fs::metadata(path) {
-            Ok(meta) => meta.ino(),
-            Err(_) => return,
-        };
-        if seen.insert(inode)
-            && let Ok(ns) = Netns::open(path, name)
-        {
-            found.push(ns);
+    let inode = |path: &Path| fs::metadata(path).ok().map(|meta| meta.ino());
+    let initial = initial();
+    let mut known: BTreeMap<u64, (PathBuf, Option<String>)> = BTreeMap::new();
+    let mut order = Vec::new();
+    let own = PathBuf::from("/proc/thread-self/ns/net");
+    let named = named().into_iter().map(|(path, name)| (path, Some(name)));
+    let lived_in = pids().map(|pid| (PathBuf::from(format!("/proc/{pid}/ns/net")), None));
+    for (path, name) in std::iter::once((own, None)).chain(named).chain(lived_in) {
+        let Some(inode) = inode(&path) else { continue };
+        match known.entry(inode) {
+            Entry::Vacant(entry) => {
+                entry.insert((path, name));
+                order.push(inode);
+            }
+            // The caller's own has a name as well.
+            Entry::Occupied(mut entry) if entry.get().1.is_none() => entry.get_mut().1 = name,
+            Entry::Occupied(_) => {}
         }
+    }
+    let named_now = |inode: u64, path: &Path, name: Option<String>| {
+        name.or_else(|| (Some(inode) == initial).then(|| HOST.to_owned()))
+            .or_else(|| process_name(path.to_str()?.split('/').nth(2)?.parse().ok()?))
+            .unwrap_or_else(|| name_of(inode))
     };
-    add(Path::new("/proc/thread-self/ns/net"), None);
-    for (path, name) in named() {
-        add(&path, Some(name));
+    let mut found: Vec<Netns> = Vec::new();
+    for inode in order {
+        let Some((path, name)) = known.remove(&inode) else { continue };
+        let Ok(file) = File::open(&path) else { continue };
+        let name = named_now(inode, &path, name);
+        found.push(Netns { file: Arc::new(file), path, inode, cookie: 0, name });
     }
-    for pid in pids() {
-        add(Path::new(&format!("/proc/{pid}/ns/net")), None);
-    }
-    found
+    // One thread goes through all of them.
+    let each = |netns: &Netns| {
+        setns(netns.file.as_fd(), CloneFlags::CLONE_NEWNET).ok()?;
+        cookie().ok()
+    };
+    let cookies = thread::scope(|scope| {
+        scope.spawn(|| found.iter().map(each).collect::<Vec<_>>()).join().unwrap_or_default()
+    });
+    let with_cookie = found.into_iter().zip(cookies);
+    with_cookie.filter_map(|(netns, cookie)| Some(Netns { cookie: cookie?, ..netns })).collect()
 }
 
 fn pids() -> impl Iterator<Item = u32> {
@@ -261,18 +285,25 @@ fn name_of(inode: u64) -> String {
             return name;
         }
     }
-    // The init process and, where it hides that, the kernel's threads live in the initial one.
-    let kthreadd = fs::read_to_string("/proc/2/comm").is_ok_and(|c| c.trim() == "kthreadd");
-    if is(Path::new("/proc/1/ns/net")) || (kthreadd && is(Path::new("/proc/2/ns/net"))) {
-        return "host".to_owned();
+    if initial() == Some(inode) {
+        return HOST.to_owned();
     }
-    pids().find(|pid| is(Path::new(&format!("/proc/{pid}/ns/net")))).map_or_else(
-        || format!("netns:{inode}"),
-        |pid| {
-            let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-            format!("pid:{pid}({})", comm.trim())
-        },
-    )
+    let first = pids().find(|pid| is(Path::new(&format!("/proc/{pid}/ns/net"))));
+    first.and_then(process_name).unwrap_or_else(|| format!("netns:{inode}"))
+}
+
+/// The inode of the initial namespace, in which the init process lives and, where it hides that, the kernel's
+/// threads.
+fn initial() -> Option<u64> {
+    let of = |path: &str| fs::metadata(path).ok().map(|meta| meta.ino());
+    let kthreadd = fs::read_to_string("/proc/2/comm").is_ok_and(|c| c.trim() == "kthreadd");
+    of("/proc/1/ns/net").or_else(|| of("/proc/2/ns/net").filter(|_| kthreadd))
+}
+
+/// A namespace by a process in it, `pid:812(nginx)`.
+fn process_name(pid: u32) -> Option<String> {
+    let comm = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    Some(format!("pid:{pid}({})", comm.trim()))
 }
 
 #[cfg(test)]

@@ -56,6 +56,8 @@ pub(crate) fn topology() -> Topology {
         forwards: netns == HOST,
         bridge_nf: false,
         met: false,
+        beside: false,
+        found: None,
         handle: None,
     };
     let hosts = [

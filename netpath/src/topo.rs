@@ -5,6 +5,7 @@
 //! what the events say.
 
 mod anew;
+mod beside;
 mod discover;
 mod dump;
 mod events;
@@ -17,6 +18,7 @@ mod watch;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    path::PathBuf,
 };
 
 use netpath_common::place::DevId;
@@ -69,6 +71,13 @@ pub struct Host {
     /// The path does not lead there; packets were met there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub met: bool,
+    /// A neighbour at the same bridge: the path may lead there. Nothing is attached there until a packet has
+    /// gone there or come from there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub beside: bool,
+    /// Where a neighbour's namespace is found, which is not held open.
+    #[serde(skip)]
+    pub found: Option<PathBuf>,
     #[serde(skip)]
     pub handle: Option<Netns>,
 }
@@ -182,6 +191,8 @@ impl Topology {
             forwards: false,
             bridge_nf: false,
             met: false,
+            beside: false,
+            found: None,
             handle: Some(netns),
         };
         Ok(Self { hosts: BTreeMap::from([(host.netns, host)]), ..Self::default() })
@@ -207,7 +218,12 @@ impl Topology {
 
     /// The namespaces that the path leads to.
     pub fn on_path(&self) -> impl Iterator<Item = &Host> {
-        self.hosts.values().filter(|host| !host.met)
+        self.hosts.values().filter(|host| !host.met && !host.beside)
+    }
+
+    /// The neighbours that the path may lead to.
+    pub fn beside(&self) -> impl Iterator<Item = &Host> {
+        self.hosts.values().filter(|host| host.beside)
     }
 
     /// Namespaces with devices that share the one below them: it gives them what they receive.

@@ -164,6 +164,8 @@ impl Bench {
             forwards: false,
             bridge_nf: false,
             met: false,
+            beside: false,
+            found: None,
             handle: Some(self.netns.clone()),
         }
     }

@@ -1,6 +1,6 @@
 //! Reading which netfilter hooks a namespace has, with a program that is run inside it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use aya::{
     maps::Array,
@@ -11,7 +11,6 @@ use netpath_common::point::{Family, HOOK_ENTRIES, Hook};
 use super::{
     KernelError,
     object::{HookListPod, Object},
-    symbols::Symbols,
 };
 use crate::{
     hooks::{HookKey, Registered},
@@ -84,12 +83,15 @@ fn list(object: &mut Object, netns: &Netns) -> Result<Vec<Listed>, KernelError> 
     Ok(found)
 }
 
+/// Addresses of the functions.
+pub(super) fn functions(surveyed: &[(Netns, Vec<Listed>)]) -> impl Iterator<Item = u64> {
+    let lists = surveyed.iter().flat_map(|(_, lists)| lists);
+    lists.flat_map(|list| list.entries.iter().map(|(function, _)| *function))
+}
+
 /// Gives the functions their names.
-pub(super) fn name(surveyed: &[(Netns, Vec<Listed>)], symbols: &Symbols) -> Vec<Named> {
+pub(super) fn name(surveyed: &[(Netns, Vec<Listed>)], names: &BTreeMap<u64, String>) -> Vec<Named> {
     let lists = || surveyed.iter().flat_map(|(netns, lists)| lists.iter().map(move |l| (netns, l)));
-    let addresses: BTreeSet<u64> =
-        lists().flat_map(|(_, l)| l.entries.iter().map(|e| e.0)).collect();
-    let names = symbols.names(&addresses);
     let registered = |(address, priority): &(u64, i32)| Registered {
         function: names.get(address).cloned().unwrap_or_default(),
         priority: *priority,

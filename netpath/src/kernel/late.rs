@@ -4,18 +4,17 @@
 //! In: the topology, once a second. Out: probes and links on what is new, and what changed, in
 //! sentences. What went away needs nothing: its probes go with it, or keep it from going.
 
-use std::{collections::BTreeSet, fs};
+use std::collections::BTreeSet;
 
 use netpath_common::{hop::HOPS, point::HOOK_ENTRIES};
 
 use super::{
-    KernelError, Tracer,
-    btf::{self, KernelBtf},
-    choice::Choice,
+    Aim, KernelError, Tracer,
     hooks::{self, Listed, Named},
+    known::{Reading, module_names},
+    lacking,
     object::Object,
-    plan::Plan,
-    source::Source,
+    plan::Target,
     symbols::Symbols,
 };
 use crate::{clock::now_ns, hooks::HookKey, netns::Netns, topo::Topology};
@@ -58,6 +57,11 @@ impl Seen {
             .collect()
         });
         Self { modules, hooks, link_function }
+    }
+
+    /// Whether the hooks of a namespace have been looked at before.
+    fn knows(&self, netns: u32) -> bool {
+        self.hooks.iter().flatten().any(|(cookie, _)| *cookie == netns)
     }
 
     /// The hook points that are not what they were.
@@ -106,42 +110,59 @@ impl Tracer {
         namespaces: impl IntoIterator<Item = &'a Netns>,
     ) -> Result<Option<Refreshed>, KernelError> {
         let namespaces: Vec<Netns> = namespaces.into_iter().cloned().collect();
-        let modules = module_names();
+        let new = match self.reading.take() {
+            Some(reading) if !reading.is_done() => {
+                self.reading = Some(reading);
+                return Ok(None);
+            }
+            Some(reading) => Some(reading.take()?),
+            None => {
+                let modules = module_names();
+                if !modules.is_subset(&self.seen.modules) {
+                    self.reading = Reading::begin(modules, &self.options);
+                    return Ok(None);
+                }
+                None
+            }
+        };
         let surveyed = hooks::survey(&mut self.object, &namespaces)?;
         let changed = self.seen.changed(&surveyed);
-        let new: Vec<String> = modules.difference(&self.seen.modules).cloned().collect();
-        if changed.is_empty() && new.is_empty() {
+        let (mut loaded, mut symbols) = (Vec::new(), None);
+        if let Some((modules, known, read)) = new {
+            loaded = modules.difference(&self.seen.modules).cloned().collect();
+            (self.seen.modules, self.known, symbols) = (modules, known, Some(read));
+        } else if changed.is_empty() {
             return Ok(None);
         }
         let before = self.served_hops();
-        self.seen.modules = modules;
-
-        let btf = KernelBtf::load()?;
-        let choice = Choice::make(&btf, &self.options);
-        let symbols = Symbols::read();
         // Our own links must not be taken for others': they go, and come again where they belong.
-        let relinked = if choice.links { changed.clone() } else { BTreeSet::new() };
+        let links = self.known.choice.links;
+        let relinked = if links { changed.clone() } else { BTreeSet::new() };
         let surveyed = self.without_links(surveyed, &relinked);
-        let points = hooks::name(&surveyed, &symbols);
-        let lacking = self.lacking(topology, Some(&points));
-        let mut plan = Plan::new(&btf, &choice, &lacking, &symbols);
-        plan.targets.retain(|target| !self.probes.has(target));
-        let source = Source::new(&self.object, &btf.layout()?, &plan.positions, &self.options)?;
+        let points = self.known.name(&surveyed, symbols.as_ref());
+        let lacking = lacking(topology, Some(&points), &self.options);
+        if symbols.is_some() || lacking != self.aim.lacking {
+            let symbols = symbols.unwrap_or_else(Symbols::read);
+            self.aim = Aim::new(&self.object, &self.known, lacking, &symbols, &self.options)?;
+        }
+        let Self { probes, aim, .. } = self;
+        let targets: Vec<Target> =
+            aim.plan.targets.iter().filter(|target| !probes.has(target)).cloned().collect();
         // What took longest is done: from here on, until all is attached, marks are missing.
         let from_ns = now_ns();
-        self.probes.attach(&source, &plan.targets);
+        probes.attach(&aim.source, &targets);
         relinked.iter().for_each(|key| self.links.release_point(*key));
-        let mut notes = self.replan(&source, points, &changed, choice.links, topology);
+        let mut notes = self.replan(points, &changed, topology);
         let until_ns = now_ns();
-        self.serve(&plan, choice.why_not());
+        self.serve();
         let own = |key| if relinked.contains(&key) { self.links.count(key) } else { 0 };
         let modules = std::mem::take(&mut self.seen.modules);
         let link_function = self.seen.link_function;
         self.seen = Seen::after_attaching(&mut self.object, &surveyed, modules, own);
         self.seen.link_function = self.seen.link_function.or(link_function);
 
-        if !new.is_empty() {
-            notes.insert(0, format!("loaded while tracing: {}", new.join(", ")));
+        if !loaded.is_empty() {
+            notes.insert(0, format!("loaded while tracing: {}", loaded.join(", ")));
         }
         let now: Vec<&str> = self.served_hops().difference(&before).copied().collect();
         if !now.is_empty() {
@@ -173,10 +194,8 @@ impl Tracer {
     /// Plans changed hook points anew, and gives them their links.
     fn replan(
         &mut self,
-        source: &Source,
         points: Vec<Named>,
         changed: &BTreeSet<HookKey>,
-        links: bool,
         topology: &Topology,
     ) -> Vec<String> {
         let points: Vec<Named> =
@@ -186,6 +205,9 @@ impl Tracer {
         for point in &points {
             let key = point.key();
             self.plan.add(key.netns, point.family, point.hook, &point.registered);
+            if !self.seen.knows(key.netns) {
+                continue;
+            }
             notes.push(format!(
                 "the hooks of {} {} in {} changed",
                 point.family.name(),
@@ -193,8 +215,8 @@ impl Tracer {
                 topology.netns_name(key.netns)
             ));
         }
-        if links {
-            let failed = self.links.attach(source, &points, &mut self.plan);
+        if self.known.choice.links {
+            let failed = self.links.attach(&self.aim.source, &points, &mut self.plan);
             notes.extend(failed.iter().map(ToString::to_string));
         } else {
             for point in &points {
@@ -210,13 +232,6 @@ impl Tracer {
     fn served_hops(&self) -> BTreeSet<&'static str> {
         HOPS.iter().filter(|hop| self.serving.of(hop).is_ok()).map(|hop| hop.key).collect()
     }
-}
-
-/// Names of the modules that have BTF.
-fn module_names() -> BTreeSet<String> {
-    let entries = fs::read_dir(btf::DIR).into_iter().flatten().flatten();
-    let names = entries.filter_map(|e| e.file_name().into_string().ok());
-    names.filter(|name| name != btf::KERNEL).collect()
 }
 
 #[cfg(test)]

@@ -90,7 +90,7 @@ const LOCKLESS: &[&str] = &["noqueue", "pfifo_fast"];
 const HAND_ON: &[&str] = &["veth", "bridge"];
 
 /// What a path lacks.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Lacking(Vec<Need>);
 
 impl Lacking {

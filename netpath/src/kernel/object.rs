@@ -7,7 +7,7 @@ use std::{
 
 use aya::{
     Ebpf, EbpfLoader, Pod,
-    maps::{Array, Map, MapData, PerCpuArray},
+    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray},
     programs::{ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun as _},
     util::nr_cpus,
 };
@@ -16,12 +16,18 @@ use netpath_common::{
     control::Control,
     filter::Program,
     layout::Layout,
-    place::{Bucket, DevId, WANTED_BUCKETS, WANTED_WAYS, insert},
+    place::{Bucket, DevId},
     point::{HookList, PEEK_BYTES, POINTS_MAX, Peek},
     softirq::Softirqs,
 };
 
-use super::{KernelError, backend::Options, error::tail, globals::Globals};
+use super::{
+    KernelError,
+    backend::Options,
+    error::tail,
+    globals::Globals,
+    wanted::{Change, Wanted},
+};
 use crate::{errors::told, topo::Place};
 
 /// The object as `cargo xtask build` made it.
@@ -40,6 +46,7 @@ macro_rules! pod {
 
 pod! {
     BucketPod(Bucket),
+    DevIdPod(DevId),
     HookListPod(HookList),
     PeekPod(Peek),
     SoftirqsPod(Softirqs),
@@ -54,6 +61,8 @@ pub(super) struct Object {
     pub(super) layout: Layout,
     /// Descriptors of all maps, also of those that were taken out; their owners live as long.
     pub(super) map_fds: Vec<(String, RawFd)>,
+    /// The devices whose packets the programs take.
+    wanted: Wanted,
 }
 
 /// Reads what the programs log.
@@ -77,7 +86,7 @@ impl Object {
         let ebpf = loader.load(BYTES).map_err(|e| KernelError::Object(told(&e)))?;
         let map_fds =
             ebpf.maps().filter_map(|(name, map)| Some((name.to_owned(), map_fd(map)?))).collect();
-        Ok(Self { ebpf, layout, map_fds })
+        Ok(Self { ebpf, layout, map_fds, wanted: Wanted::default() })
     }
 
     /// Makes packets of these devices the wanted ones, and no others. Index 0 stands for what a
@@ -86,18 +95,25 @@ impl Object {
         &mut self,
         devices: impl IntoIterator<Item = Place>,
     ) -> Result<(), KernelError> {
-        let mut table = [[DevId::NONE; WANTED_WAYS]; WANTED_BUCKETS as usize];
-        for place in devices {
-            if !insert(&mut table, place.into()) {
-                let what = "there are more devices on the path than its table holds";
-                return Err(KernelError::Object(what.to_owned()));
-            }
+        let failed = |name: &'static str| {
+            move |e: MapError| KernelError::Object(format!("{name}, the devices of the path: {e}"))
+        };
+        let now = Wanted::of(devices.into_iter().map(DevId::from));
+        let Change { more: come, less: gone, buckets: changed } = self.wanted.until(&now);
+        // A device that stays can be looked up all the time: it comes to its new place before it leaves the old.
+        let mut more: HashMap<_, DevIdPod, u32> = self.map_mut("WANTED_MORE")?;
+        for dev in come {
+            more.insert(DevIdPod(dev), 1, 0).map_err(failed("WANTED_MORE"))?;
         }
-        let mut map: Array<_, BucketPod> = self.map_mut("WANTED")?;
-        for (i, bucket) in (0..).zip(table) {
-            map.set(i, BucketPod(bucket), 0)
-                .map_err(|e| KernelError::Object(format!("WANTED: {e}")))?;
+        let mut buckets: Array<_, BucketPod> = self.map_mut("WANTED")?;
+        for (at, bucket) in changed {
+            buckets.set(at, BucketPod(bucket), 0).map_err(failed("WANTED"))?;
         }
+        let mut more: HashMap<_, DevIdPod, u32> = self.map_mut("WANTED_MORE")?;
+        for dev in gone {
+            more.remove(&DevIdPod(dev)).map_err(failed("WANTED_MORE"))?;
+        }
+        self.wanted = now;
         Ok(())
     }
 
@@ -166,7 +182,8 @@ impl Object {
 }
 
 fn map_fd(map: &Map) -> Option<RawFd> {
-    let (Map::Array(data) | Map::PerCpuArray(data) | Map::RingBuf(data)) = map else {
+    let (Map::Array(data) | Map::HashMap(data) | Map::PerCpuArray(data) | Map::RingBuf(data)) = map
+    else {
         return None;
     };
     Some(data.fd().as_fd().as_raw_fd())

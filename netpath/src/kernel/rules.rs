@@ -13,7 +13,7 @@ use super::{Tracer, btf::KernelBtf, object::Object};
 /// Where a table or chain has its name.
 struct Names<'a> {
     object: &'a mut Object,
-    btf: KernelBtf,
+    btf: &'a KernelBtf,
 }
 
 impl Tracer {
@@ -22,8 +22,7 @@ impl Tracer {
         &mut self,
         asked: impl IntoIterator<Item = (RuleSet, u64)>,
     ) -> BTreeMap<u64, String> {
-        let Ok(btf) = KernelBtf::load() else { return BTreeMap::new() };
-        let mut names = Names { object: &mut self.object, btf };
+        let mut names = Names { object: &mut self.object, btf: &self.known.btf };
         let read = |(kind, at)| (at, names.of(kind, at).unwrap_or_default());
         asked.into_iter().map(read).collect()
     }

@@ -90,6 +90,7 @@ impl Tracer {
         let place = |netns, ifindex| Place { netns, ifindex };
         let devices = topology
             .on_path()
+            .chain(topology.beside())
             .flat_map(|host| host.devices.keys().map(move |ifindex| place(host.netns, *ifindex)));
         let ends = topology.on_path().filter(|host| !host.forwards);
         self.object.want(devices.chain(ends.map(|host| place(host.netns, 0))))

@@ -216,7 +216,8 @@ impl Ends {
         }
     }
 
-    fn is_to_many(&self, to: IpAddr) -> bool {
+    /// Whether an address is that of many: multicast, or a network's broadcast.
+    pub(super) fn is_to_many(&self, to: IpAddr) -> bool {
         let all = match to {
             IpAddr::V4(to) => to.is_broadcast(),
             IpAddr::V6(_) => false,

@@ -103,6 +103,8 @@ pub struct Path {
     pub translated: u64,
     /// One flow of the path: its tuple, and the tuple after NAT.
     pub example: Option<(Tuple, Option<Tuple>)>,
+    /// Whether a packet has come this way that was meant for one receiver, not for all.
+    pub leads_to_one: bool,
     pub shown: Shown,
     pub history: History,
     /// How its packets ended.
@@ -157,6 +159,7 @@ impl Path {
             replies: 0,
             translated: 0,
             example: None,
+            leads_to_one: false,
             shown: Shown::default(),
             history: History::default(),
             ends: PathEnds::default(),

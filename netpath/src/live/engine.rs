@@ -113,6 +113,8 @@ pub(super) struct Engine {
     facts_at: Instant,
     /// When was last looked for what can be attached to by now.
     refreshed: Instant,
+    /// How far the ledger had got when neighbours were last looked for in it.
+    extent: (usize, usize),
     budgeted: Option<Budgeted>,
     /// Chunks of programs that had interrupted others, when that was last looked at, and how often probes had
     /// been passed over by then, and when it was, ns.
@@ -163,6 +165,7 @@ impl Engine {
             facts,
             facts_at: now,
             refreshed: now,
+            extent: (0, 0),
             budgeted,
             tail,
             rules,
@@ -191,6 +194,7 @@ impl Engine {
         let mut pause = POLL_MAX;
         loop {
             let fill = self.poll()?;
+            self.take_in()?;
             self.look()?;
             self.keep_to_budget()?;
             self.refresh()?;

@@ -102,6 +102,15 @@ impl Surroundings {
         news
     }
 
+    /// Puts neighbours that packets were met in on the path; their names.
+    pub(super) fn take_in(&mut self, topology: &mut Topology, met: &BTreeSet<u32>) -> Vec<String> {
+        let names = topology.take_in(met);
+        if !names.is_empty() {
+            self.watch.follow(topology);
+        }
+        names
+    }
+
     /// Finds at once who these namespaces are.
     pub(super) fn meet(&mut self, topology: &mut Topology, strangers: &BTreeSet<u32>) {
         if let Some(met) = self.meeting.take().and_then(|thread| thread.join().ok()) {

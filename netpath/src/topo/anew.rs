@@ -25,7 +25,11 @@ impl Topology {
         let before = std::mem::replace(self, now);
         for (netns, host) in before.hosts {
             match self.hosts.get_mut(&netns) {
-                Some(known) => keep(known, host),
+                Some(known) => {
+                    // It has been found to be on the path, and is open.
+                    known.beside &= host.beside || host.met;
+                    keep(known, host);
+                }
                 // The path leads there no more.
                 None => {
                     self.hosts.insert(netns, Host { met: true, ..host });

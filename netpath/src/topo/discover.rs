@@ -1,7 +1,7 @@
 //! From one interface to its path: which device is meant, which end of it faces the container, and what
 //! [`super::follow`] finds on both sides of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Device, Host, Place, TopoError, Topology,
@@ -135,10 +135,17 @@ fn build(
     outside: Option<Node>,
 ) -> Topology {
     let place = |node: Node| Place { netns: world.all[node.0].cookie, ifindex: node.1 };
+    let on_path: BTreeSet<usize> = path
+        .nodes
+        .iter()
+        .filter(|node| !path.beside.contains_key(node))
+        .map(|node| node.0)
+        .collect();
     let mut hosts: BTreeMap<u32, Host> = BTreeMap::new();
     for &(ns, ifindex) in &path.nodes {
-        let Some(dump) = world.dumps.get(&ns) else { continue };
+        let Some(dump) = world.known(ns) else { continue };
         let handle = &world.all[ns];
+        let beside = !on_path.contains(&ns);
         let host = hosts.entry(handle.cookie).or_insert_with(|| Host {
             netns: handle.cookie,
             name: crate::lab::short_name(&handle.name),
@@ -146,14 +153,17 @@ fn build(
             forwards: dump.forwards,
             bridge_nf: dump.bridge_nf,
             met: false,
-            handle: Some(handle.clone()),
+            beside,
+            found: beside.then(|| handle.path.clone()),
+            handle: (!beside).then(|| handle.clone()),
         });
         let Some(device) = dump.devices.get(&ifindex) else { continue };
         let mut device = device.clone();
         device.addresses.retain(|(ip, _)| !dump::is_link_local(*ip));
-        device.peer = dump.below.get(&ifindex).and_then(|below| {
-            let other = below.nsid.map_or(Some(ns), |id| dump.nsids.get(&id).copied())?;
-            Some((world.all[other].cookie, below.ifindex))
+        let port = path.beside.get(&(ns, ifindex)).copied();
+        device.peer = port.or_else(|| world.below(dump, (ns, ifindex))).map(|other| {
+            let Place { netns, ifindex } = place(other);
+            (netns, ifindex)
         });
         host.devices.insert(ifindex, device);
     }

@@ -8,6 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Device, TopoError, dump};
 use crate::netns::Netns;
 
+/// How many neighbours at a bridge are on the path from the start. Of more than these most have nothing to do
+/// with it: they are beside it until a packet has gone there.
+const NEIGHBOURS_MAX: usize = 8;
+
 /// How many devices with a route count as uplinks where there is no default route.
 const UPLINKS_MAX: usize = 8;
 
@@ -18,16 +22,31 @@ pub(super) type Node = (usize, u32);
 pub(super) struct World {
     pub(super) all: Vec<Netns>,
     pub(super) dumps: BTreeMap<usize, dump::Dump>,
+    /// Neighbours, of which is not known what leads where.
+    glances: BTreeMap<usize, dump::Dump>,
 }
 
 impl World {
     pub(super) fn of(all: Vec<Netns>) -> Self {
-        Self { all, dumps: BTreeMap::new() }
+        Self { all, dumps: BTreeMap::new(), glances: BTreeMap::new() }
     }
 
     /// A device of a namespace that was read.
     pub(super) fn device(&self, node: Node) -> Option<&Device> {
-        self.dumps.get(&node.0)?.devices.get(&node.1)
+        self.known(node.0)?.devices.get(&node.1)
+    }
+
+    /// A namespace that was read.
+    pub(super) fn known(&self, ns: usize) -> Option<&dump::Dump> {
+        self.dumps.get(&ns).or_else(|| self.glances.get(&ns))
+    }
+
+    /// Reads the devices of a neighbour, but not what leads where.
+    fn glance(&mut self, ns: usize) -> Result<(), TopoError> {
+        if self.known(ns).is_none() {
+            self.glances.insert(ns, dump::dump(&self.all[ns], &[])?);
+        }
+        Ok(())
     }
 
     pub(super) fn dump(&mut self, ns: usize) -> Result<&dump::Dump, TopoError> {
@@ -40,10 +59,18 @@ impl World {
 
     /// The device at the other end of this one, or below it.
     pub(super) fn peer(&mut self, (ns, ifindex): Node) -> Result<Option<Node>, TopoError> {
-        let dump = self.dump(ns)?;
-        let Some(below) = dump.below.get(&ifindex).copied() else { return Ok(None) };
-        let Some(id) = below.nsid else { return Ok(Some((ns, below.ifindex))) };
-        Ok(dump.nsids.get(&id).map(|&other| (other, below.ifindex)))
+        self.dump(ns)?;
+        Ok(self.below(&self.dumps[&ns], (ns, ifindex)))
+    }
+
+    /// The same, of a namespace that was read.
+    #[expect(clippy::unused_self, reason = "it is about this world's namespaces")]
+    pub(super) fn below(&self, dump: &dump::Dump, (ns, ifindex): Node) -> Option<Node> {
+        let below = dump.below.get(&ifindex)?;
+        match below.nsid {
+            None => Some((ns, below.ifindex)),
+            Some(id) => dump.nsids.get(&id).map(|&other| (other, below.ifindex)),
+        }
     }
 
     /// The device that what arrives at this one is sent out of.
@@ -99,6 +126,8 @@ impl World {
 pub(super) struct Path {
     pub(super) nodes: Vec<Node>,
     seen: BTreeSet<Node>,
+    /// Neighbours' devices, each with the port at its other end.
+    pub(super) beside: BTreeMap<Node, Node>,
 }
 
 impl Path {
@@ -162,12 +191,7 @@ pub(super) fn follow_out(world: &mut World, from: Node, path: &mut Path) -> Resu
         follow_uplink(world, uplink, path)?;
     }
     // Other ports of the bridge: traffic between containers ends at them.
-    for port in ports {
-        if path.push(port) {
-            push_peer(world, port, path)?;
-        }
-    }
-    Ok(())
+    push_ports(world, &ports, path)
 }
 
 /// From a bridge: the containers at its ports, their ports, itself, then the routes out.
@@ -177,10 +201,7 @@ pub(super) fn follow_bridge(
     path: &mut Path,
 ) -> Result<(), TopoError> {
     let ports = world.ports(bridge)?;
-    for &port in &ports {
-        push_peer(world, port, path)?;
-        path.push(port);
-    }
+    push_ports(world, &ports, path)?;
     path.push(bridge);
     let mut inner: BTreeSet<u32> = ports.into_iter().map(|port| port.1).collect();
     inner.insert(bridge.1);
@@ -190,10 +211,25 @@ pub(super) fn follow_bridge(
     Ok(())
 }
 
-/// The other end of a port, where it is in another namespace.
-fn push_peer(world: &mut World, port: Node, path: &mut Path) -> Result<(), TopoError> {
-    if let Some(peer) = world.peer(port)?.filter(|peer| peer.0 != port.0) {
-        world.dump(peer.0)?;
+/// A bridge's ports that are not on the path yet, and the containers at them.
+fn push_ports(world: &mut World, ports: &[Node], path: &mut Path) -> Result<(), TopoError> {
+    let mut neighbours = Vec::new();
+    for &port in ports {
+        if !path.push(port) {
+            continue;
+        }
+        if let Some(peer) = world.peer(port)?.filter(|peer| peer.0 != port.0) {
+            neighbours.push((port, peer));
+        }
+    }
+    let few = neighbours.len() <= NEIGHBOURS_MAX;
+    for (port, peer) in neighbours {
+        if few {
+            world.dump(peer.0)?;
+        } else {
+            world.glance(peer.0)?;
+            path.beside.insert(peer, port);
+        }
         path.push(peer);
     }
     Ok(())
@@ -275,9 +311,6 @@ fn push_tunnel(world: &mut World, tunnel: Node, path: &mut Path) -> Result<(), T
     let master = world.device(tunnel).and_then(|d| d.master);
     let Some(bridge) = master.map(|master| (tunnel.0, master)) else { return Ok(()) };
     path.push(bridge);
-    for port in world.ports(bridge)? {
-        path.push(port);
-        push_peer(world, port, path)?;
-    }
-    Ok(())
+    let ports = world.ports(bridge)?;
+    push_ports(world, &ports, path)
 }

@@ -16,7 +16,17 @@ pub fn find(cookies: &BTreeSet<u32>) -> Vec<Host> {
         let (devices, forwards, bridge_nf) =
             read.map_or((BTreeMap::new(), false, false), |d| (d.devices, d.forwards, d.bridge_nf));
         let name = crate::lab::short_name(&netns.name);
-        Host { netns: netns.cookie, name, devices, forwards, bridge_nf, met: true, handle: None }
+        Host {
+            netns: netns.cookie,
+            name,
+            devices,
+            forwards,
+            bridge_nf,
+            met: true,
+            beside: false,
+            found: None,
+            handle: None,
+        }
     })
     .collect()
 }

@@ -21,6 +21,32 @@ impl Engine {
         self.attach_news()
     }
 
+    /// Attaches where the path has been seen to lead: to neighbours at a bridge.
+    pub(super) fn take_in(&mut self) -> Result<(), LiveError> {
+        let extent = self.ledger.extent();
+        if std::mem::replace(&mut self.extent, extent) == extent {
+            return Ok(());
+        }
+        let met = self.ledger.met_beside();
+        let names = self.surroundings.take_in(&mut self.session.topology, &met);
+        if names.is_empty() {
+            return Ok(());
+        }
+        tracing::info!("the path leads to {}", names.join(", "));
+        self.attach_news()?;
+        self.follow();
+        self.know()
+    }
+
+    /// Records packets of the devices that the path has come to lead to.
+    fn follow(&mut self) {
+        if let Err(error) = self.tracer.follow(&self.session.topology) {
+            let note = format!("what is new on the path is not traced: {error}");
+            tracing::warn!("{note}");
+            self.note(note);
+        }
+    }
+
     pub(super) fn attach_news(&mut self) -> Result<(), LiveError> {
         self.refreshed = Instant::now();
         let namespaces = self.surroundings.namespaces().map(|(_, netns)| netns);
@@ -62,11 +88,7 @@ impl Engine {
         }
         if news.followed {
             self.attach_news()?;
-            if let Err(error) = self.tracer.follow(&self.session.topology) {
-                let note = format!("what is new on the path is not traced: {error}");
-                tracing::warn!("{note}");
-                self.note(note);
-            }
+            self.follow();
         }
         if self.look_at_settings() || news.followed || news.renamed {
             self.know()?;
