@@ -1,7 +1,7 @@
 //! Modules and hooks that come while a trace goes on: a container's first NAT rule loads conntrack,
 //! a firewall's reload registers its chains anew.
 //!
-//! In: the topology, once a second. Out: probes and links on what is new, and what changed, in
+//! In: the topology, some times a second. Out: probes and links on what is new, and what changed, in
 //! sentences. What went away needs nothing: its probes go with it, or keep it from going.
 
 use std::collections::BTreeSet;
@@ -101,8 +101,8 @@ pub struct Refreshed {
 }
 
 impl Tracer {
-    /// Attaches to what has come since the last look; `None` where nothing has. To be called about
-    /// once a second, with the path and its namespaces that are still there: without news it costs
+    /// Attaches to what has come since the last look; `None` where nothing has. To be called some times
+    /// a second, with the path and its namespaces that are still there: without news it costs
     /// a few system calls per namespace.
     pub fn refresh<'a>(
         &mut self,

@@ -17,6 +17,7 @@ use nix::time::{ClockId, clock_gettime};
 use super::{
     LiveError,
     budget::{Budgeted, DRAIN, Turn},
+    pace::Pace,
     quotas::Quotas,
     rules::RuleWatch,
     settings::Settings,
@@ -42,8 +43,11 @@ const POLL_MAX: Duration = Duration::from_millis(50);
 /// How full the ring may get between polls before they come faster.
 const FILL_HIGH: f64 = 0.2;
 const FILL_LOW: f64 = 0.05;
-/// How often to look for what can be attached to by now.
-const REFRESH_EVERY: Duration = Duration::from_secs(1);
+/// How often to look for what can be attached to by now, which may take one part in so many of a CPU.
+const REFRESH_EVERY: Duration = Duration::from_millis(100);
+const REFRESH_SHARE: u32 = 100;
+/// How often to say anew which packets are late.
+const LATE_EVERY: Duration = Duration::from_secs(1);
 /// Notes of what came and went that are kept.
 const NOTES_MAX: usize = 200;
 
@@ -111,8 +115,10 @@ pub(super) struct Engine {
     /// What was last read of the namespaces, and when.
     facts: Facts,
     facts_at: Instant,
-    /// When was last looked for what can be attached to by now.
-    refreshed: Instant,
+    /// Looks for what can be attached to by now.
+    refreshes: Pace,
+    /// When it was last said which packets are late.
+    late_said: Instant,
     /// How far the ledger had got when neighbours were last looked for in it.
     extent: (usize, usize),
     budgeted: Option<Budgeted>,
@@ -164,7 +170,8 @@ impl Engine {
             cpu_before_ns: own_cpu_ns(),
             facts,
             facts_at: now,
-            refreshed: now,
+            refreshes: Pace::new(REFRESH_EVERY, REFRESH_SHARE, Duration::ZERO),
+            late_said: now,
             extent: (0, 0),
             budgeted,
             tail,

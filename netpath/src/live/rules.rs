@@ -11,6 +11,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::sys::{
+    resource::{UsageWho, getrusage},
+    time::{TimeVal, TimeValLike as _},
+};
+
 use super::pace::Pace;
 use crate::{
     facts::{self, Facts, RuleHistory, Rules, Stamp},
@@ -47,8 +52,8 @@ pub(super) struct RuleWatch {
 #[derive(Debug)]
 struct Listing {
     netns: u32,
-    begun: Instant,
-    thread: JoinHandle<Option<(Stamp, Rules)>>,
+    /// What was listed, and the CPU time that it took.
+    thread: JoinHandle<Option<(Stamp, Rules, Duration)>>,
 }
 
 impl RuleWatch {
@@ -110,9 +115,11 @@ impl RuleWatch {
         // What changes while it is listed has another stamp at the next look.
         let thread = thread::spawn(move || {
             priority::normal();
-            netns.run(|| (Stamp::read(), facts::list_rules())).ok()
+            let before = cpu_of_children();
+            let (stamp, rules) = netns.run(|| (Stamp::read(), facts::list_rules())).ok()?;
+            Some((stamp, rules, cpu_of_children().saturating_sub(before)))
         });
-        self.listing = Some(Listing { netns: cookie, begun: Instant::now(), thread });
+        self.listing = Some(Listing { netns: cookie, thread });
     }
 
     /// Takes a listing that is over; whether it was news.
@@ -121,13 +128,16 @@ impl RuleWatch {
     }
 
     fn join(&mut self) -> bool {
-        let Some(Listing { netns, begun, thread }) = self.listing.take() else { return false };
+        let Some(Listing { netns, thread }) = self.listing.take() else { return false };
         let listed = thread.join();
-        let took = begun.elapsed();
-        self.listings.took(took);
         self.listed = Instant::now();
-        let Ok(Some((stamp, rules))) = listed else { return false };
-        tracing::debug!("{} rules listed in {took:?}", rules.listed.len());
+        let Ok(Some((stamp, rules, took))) = listed else {
+            // It was tried; whatever that took, it is not tried again at once.
+            self.listings.took(BURST);
+            return false;
+        };
+        self.listings.took(took);
+        tracing::debug!("{} rules listed, which took {took:?} of a CPU", rules.listed.len());
         self.stamps.insert(netns, stamp);
         self.histories.entry(netns).or_default().take(rules)
     }
@@ -161,4 +171,11 @@ impl RuleWatch {
     pub(super) fn now(&self, netns: u32) -> Option<Rules> {
         self.histories.get(&netns)?.versions.last().map(|version| version.rules.clone())
     }
+}
+
+/// CPU time of the programs that this process has started and that have ended.
+fn cpu_of_children() -> Duration {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN);
+    let time = |of: TimeVal| Duration::from_micros(of.num_microseconds().try_into().unwrap_or(0));
+    usage.map_or(Duration::ZERO, |usage| time(usage.user_time()) + time(usage.system_time()))
 }

@@ -1,7 +1,7 @@
 //! What changes while tracing: hooks, modules, devices, namespaces, settings. Each is followed, and noted with its
 //! time.
 
-use super::{Engine, NOTES_MAX, REFRESH_EVERY};
+use super::{Engine, LATE_EVERY, NOTES_MAX};
 use crate::{
     live::{LiveError, budget::Budgeted, settings},
     units::time,
@@ -9,16 +9,21 @@ use crate::{
 use std::time::Instant;
 
 impl Engine {
-    /// Attaches to what has come since the last look, and says what is late now; about once a second.
+    /// Attaches to what has come since the last look, and says what is late now.
     pub(super) fn refresh(&mut self) -> Result<(), LiveError> {
-        let listening = self.budgeted.as_ref().is_none_or(Budgeted::is_listening);
-        if !listening || self.refreshed.elapsed() < REFRESH_EVERY {
+        if !self.budgeted.as_ref().is_none_or(Budgeted::is_listening) {
             return Ok(());
         }
-        if let Some(tail) = &mut self.tail {
+        if let Some(tail) = &mut self.tail
+            && self.late_said.elapsed() >= LATE_EVERY
+        {
+            self.late_said = Instant::now();
             self.tracer.take_late(tail.follow(self.ledger.late.p99_lately()))?;
         }
-        self.attach_news()
+        if self.refreshes.is_due() {
+            self.attach_news()?;
+        }
+        Ok(())
     }
 
     /// Attaches where the path has been seen to lead: to neighbours at a bridge.
@@ -48,10 +53,12 @@ impl Engine {
     }
 
     pub(super) fn attach_news(&mut self) -> Result<(), LiveError> {
-        self.refreshed = Instant::now();
+        let begun = Instant::now();
         let namespaces = self.surroundings.namespaces().map(|(_, netns)| netns);
+        let news = self.tracer.refresh(&self.session.topology, namespaces);
+        self.refreshes.took(begun.elapsed());
         // A namespace can go away while it is looked at; the next look is without it.
-        let news = match self.tracer.refresh(&self.session.topology, namespaces) {
+        let news = match news {
             Ok(Some(news)) => news,
             Ok(None) => return Ok(()),
             Err(error) => {

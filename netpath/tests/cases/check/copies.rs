@@ -42,7 +42,7 @@ pub(crate) fn clones(c: &mut Claims, r: &Report, said: &Said) {
     c.equal("round trips in each phase", r.trip_count(&[("protocol", "udp")]), done);
     let sum = |ends: [&str; 2]| -> u64 {
         let way = [ends[0], "b18-host/v0", ends[1]];
-        r.through(&way).filter_map(|p| p["packets"].as_u64()).sum()
+        r.through(&way).filter_map(|p| p["ends"]["delivered"].as_u64()).sum()
     };
     let (cli, srv) = ("b18-cli/eth0", "b18-srv/eth0");
     c.equal("requests are counted once", sum([cli, srv]), done);
