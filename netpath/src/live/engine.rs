@@ -43,9 +43,11 @@ const POLL_MAX: Duration = Duration::from_millis(50);
 /// How full the ring may get between polls before they come faster.
 const FILL_HIGH: f64 = 0.2;
 const FILL_LOW: f64 = 0.05;
-/// How often to look for what can be attached to by now, which may take one part in so many of a CPU.
+/// How often to look for what can be attached to by now, which may take one part in so many of a CPU, and
+/// this much in advance.
 const REFRESH_EVERY: Duration = Duration::from_millis(100);
-const REFRESH_SHARE: u32 = 100;
+const REFRESH_SHARE: u32 = 50;
+const REFRESH_BURST: Duration = Duration::from_millis(200);
 /// How often to say anew which packets are late.
 const LATE_EVERY: Duration = Duration::from_secs(1);
 /// Notes of what came and went that are kept.
@@ -170,7 +172,7 @@ impl Engine {
             cpu_before_ns: own_cpu_ns(),
             facts,
             facts_at: now,
-            refreshes: Pace::new(REFRESH_EVERY, REFRESH_SHARE, Duration::ZERO),
+            refreshes: Pace::new(REFRESH_EVERY, REFRESH_SHARE, REFRESH_BURST),
             late_said: now,
             extent: (0, 0),
             budgeted,

@@ -28,7 +28,8 @@ use crate::{
 /// How often to look whether rule sets have changed: packets that were dropped between two looks can have
 /// met the old rules or the new ones. It may take one part in so many of a CPU.
 const EVERY: Duration = Duration::from_millis(100);
-const LOOKS_SHARE: u32 = 200;
+const LOOKS_SHARE: u32 = 50;
+const LOOKS_BURST: Duration = Duration::from_millis(200);
 /// Rule sets that have not changed are listed again, for their counters, at most this often. All listings
 /// may take one part in so many of a CPU, and this much in advance: rules that are loaded by many commands,
 /// or for a moment, are seen as they come.
@@ -41,11 +42,22 @@ const BURST: Duration = Duration::from_secs(1);
 pub(super) struct RuleWatch {
     pub(super) histories: BTreeMap<u32, RuleHistory>,
     stamps: BTreeMap<u32, Stamp>,
+    unlisted: BTreeMap<u32, Unlisted>,
     looks: Pace,
     listings: Pace,
     /// When the last listing was over.
     listed: Instant,
     listing: Option<Listing>,
+}
+
+/// Rules that are there, and have not been listed.
+#[derive(Debug)]
+struct Unlisted {
+    stamp: Stamp,
+    /// When they were first seen.
+    from_ns: u64,
+    /// Others were seen before, which have not been listed either.
+    after_others: bool,
 }
 
 /// A listing under way.
@@ -66,7 +78,8 @@ impl RuleWatch {
         Self {
             histories: histories.collect(),
             stamps: BTreeMap::new(),
-            looks: Pace::new(EVERY, LOOKS_SHARE, Duration::ZERO),
+            unlisted: BTreeMap::new(),
+            looks: Pace::new(EVERY, LOOKS_SHARE, LOOKS_BURST),
             listings: Pace::new(Duration::ZERO, SHARE, BURST),
             listed: Instant::now(),
             listing: None,
@@ -98,6 +111,10 @@ impl RuleWatch {
             let same = self.stamps.get(&cookie) == Some(&stamp);
             if same && let Some(history) = history {
                 history.unchanged(now_ns);
+            }
+            if !same && self.unlisted.get(&cookie).is_none_or(|seen| seen.stamp != stamp) {
+                let after_others = self.unlisted.contains_key(&cookie);
+                self.unlisted.insert(cookie, Unlisted { stamp, from_ns: now_ns, after_others });
             }
             if may_list && (!same || (dropping && counts)) {
                 next.get_or_insert((cookie, netns));
@@ -138,8 +155,14 @@ impl RuleWatch {
         };
         self.listings.took(took);
         tracing::debug!("{} rules listed, which took {took:?} of a CPU", rules.listed.len());
+        let (mut from_ns, mut after_others) = (rules.listed_ns, false);
+        if let Some(seen) = self.unlisted.remove(&netns) {
+            let listed = seen.stamp == stamp;
+            after_others = seen.after_others || !listed;
+            from_ns = if listed { seen.from_ns.min(from_ns) } else { from_ns };
+        }
         self.stamps.insert(netns, stamp);
-        self.histories.entry(netns).or_default().take(rules)
+        self.histories.entry(netns).or_default().take_seen(rules, from_ns, after_others)
     }
 
     /// Reads counters once more, where packets were dropped that they have not been asked about.

@@ -239,6 +239,8 @@ impl DropReport {
         let full = |c: &Candidate| {
             if c.rule.starts_with("policy of ") {
                 format!("the {}", c.rule)
+            } else if c.chain.is_empty() {
+                c.rule.clone()
             } else {
                 format!("{} {} `{}`", c.table, c.chain, c.rule)
             }

@@ -28,6 +28,9 @@ pub(crate) struct Version {
     pub(crate) counted_ns: u64,
     /// Known to be in force up to here.
     pub(crate) until_ns: u64,
+    /// Between the version before and this one there was another, which was gone before it could be listed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    after_unlisted: bool,
     /// The counts from which the rules' and the policies' have grown, and when they had been read.
     base: Counts,
     pub(crate) base_ns: u64,
@@ -72,6 +75,7 @@ impl RuleHistory {
     pub(crate) fn new(rules: &Rules) -> Self {
         let version = Version {
             from_ns: 0,
+            after_unlisted: false,
             counted_ns: rules.listed_ns,
             until_ns: rules.listed_ns,
             base: Counts::of(rules),
@@ -82,12 +86,21 @@ impl RuleHistory {
     }
 
     /// Takes a listing; whether it differs from the last one by more than counts.
+    #[cfg(test)]
     pub(crate) fn take(&mut self, rules: Rules) -> bool {
+        let from_ns = rules.listed_ns;
+        self.take_seen(rules, from_ns, false)
+    }
+
+    /// Takes a listing of rules that were first seen at `from_ns`, and whether others had been seen before
+    /// them that were not listed; whether it differs from the last one by more than counts.
+    pub(crate) fn take_seen(&mut self, rules: Rules, from_ns: u64, after_unlisted: bool) -> bool {
         let at_ns = rules.listed_ns;
         let Some(last) = self.versions.last_mut() else {
             // Nothing was there when tracing began: all that it has counted was while tracing.
             self.versions.push(Version {
-                from_ns: at_ns,
+                from_ns,
+                after_unlisted,
                 counted_ns: at_ns,
                 until_ns: at_ns,
                 base: Counts::default(),
@@ -112,7 +125,8 @@ impl RuleHistory {
         let base_ns = last.rules.listed_until_ns;
         self.versions.push(Version {
             base_ns,
-            from_ns: at_ns,
+            from_ns,
+            after_unlisted,
             counted_ns: at_ns,
             until_ns: at_ns,
             base,
@@ -139,6 +153,14 @@ impl RuleHistory {
         if let Some(last) = self.versions.last() {
             *self = Self::new(&last.rules);
         }
+    }
+
+    /// Whether rules that were not listed can have been in force at some time between these two.
+    pub(crate) fn may_lack(&self, first_ns: u64, last_ns: u64) -> bool {
+        self.versions.iter().enumerate().any(|(i, version)| {
+            let since = i.checked_sub(1).map_or(0, |before| self.versions[before].until_ns);
+            version.after_unlisted && first_ns < version.from_ns && last_ns > since
+        })
     }
 
     /// The versions that can have been in force at some time between these two.

@@ -30,6 +30,9 @@ pub struct Candidate {
     pub packets: Option<u64>,
 }
 
+/// Stands for rules that nobody knows.
+const UNLISTED: &str = "a rule that was gone before it could be listed";
+
 /// What ended packets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ruling {
@@ -186,6 +189,13 @@ impl<'a> Rulings<'a> {
                 ..asked
             };
             ruling.candidates = candidates(&open, &anyone, Found::Dropped);
+        }
+        if history.may_lack(first_ns, last_ns)
+            && let [only] = &ruling.candidates[..]
+            && only.packets.is_none_or(|counted| counted == 0)
+        {
+            let rule = UNLISTED.to_owned();
+            ruling.candidates.push(Candidate { rule, ..Candidate::default() });
         }
         if key.within.is_none() {
             ruling.hook = only_hook(&open, &asked);

@@ -154,3 +154,17 @@ fn each_ruling_has_an_example_of_its_own() {
     let [one, two] = [9000, 9001].map(|port| format!("-A below -p udp --dport {port} -j DROP"));
     assert_eq!(shown, [(one.as_str(), 9000), (two.as_str(), 9001)]);
 }
+
+#[test]
+fn rules_that_nobody_has_listed_can_have_done_it_too() {
+    let second = 1_000_000_000;
+    let named = |count: u64| {
+        let mut history = RuleHistory::new(&forward(50, "ACCEPT", ""));
+        history.unchanged(second);
+        let rules = format!("[{count}:0] -A below -p udp -j DROP\n");
+        history.take_seen(forward(3 * second, "ACCEPT", &rules), 3 * second, true);
+        rulings(&dropped(&[2 * second], REASON), history)[0].0.candidates.len()
+    };
+    // A rule that has counted packets is known to have had some.
+    assert_eq!((named(0), named(1)), (2, 1));
+}
