@@ -46,13 +46,37 @@ pub(super) struct Dump {
 
 /// Reads `netns`; `others` are looked up for their ids as seen from there.
 pub(super) fn dump(netns: &Netns, others: &[Netns]) -> Result<Dump, TopoError> {
+    inside(netns, async || read(others).await)
+}
+
+/// The ids that those of `others` have in `netns` which have one there.
+pub(super) fn nsids(netns: &Netns, others: &[&Netns]) -> Result<BTreeMap<i32, usize>, TopoError> {
+    inside(netns, async || {
+        let (connection, handle, _) =
+            new_connection().map_err(|e| rtnetlink::Error::NamespaceError(e.to_string()))?;
+        tokio::spawn(connection);
+        let mut found = BTreeMap::new();
+        for (i, other) in others.iter().enumerate() {
+            if let Some(id) = nsid(&handle, other).await? {
+                found.insert(id, i);
+            }
+        }
+        Ok(found)
+    })
+}
+
+/// Asks the kernel something in `netns`.
+fn inside<T: Send>(
+    netns: &Netns,
+    ask: impl AsyncFnOnce() -> Result<T, rtnetlink::Error> + Send,
+) -> Result<T, TopoError> {
     let fail = |reason: String| TopoError::Netlink { netns: netns.name.clone(), reason };
     netns.run(|| {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .build()
             .map_err(|e| fail(e.to_string()))?;
-        runtime.block_on(read(others)).map_err(|e| fail(e.to_string()))
+        runtime.block_on(ask()).map_err(|e| fail(e.to_string()))
     })?
 }
 

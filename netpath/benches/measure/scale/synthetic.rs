@@ -67,6 +67,7 @@ impl Shape {
             let host = hosts.entry(place.netns).or_insert_with(|| Host {
                 netns: place.netns,
                 name: format!("host{}", place.netns),
+                owner: None,
                 devices: BTreeMap::new(),
                 forwards: true,
                 bridge_nf: false,
