@@ -40,6 +40,8 @@ pub(super) struct Resident {
     pub(super) named: Option<String>,
     /// Where it can be opened.
     paths: Vec<PathBuf>,
+    /// Its first process; 0 where there is none.
+    first: u32,
     pub(super) owner: Owner,
     name: String,
     /// How the container that gives it its name is chosen.
@@ -98,6 +100,9 @@ impl Census {
         }
         for process in seen {
             let resident = this.residents.entry(process.netns).or_default();
+            if resident.first == 0 {
+                resident.first = process.pid;
+            }
             if resident.owner.process.is_none() && Some(process.netns) != initial {
                 let name = comm(process.pid);
                 resident.owner.process = Some(Process { pid: process.pid, name });
@@ -175,6 +180,14 @@ impl Census {
         }
     }
 
+    /// The same where a lab's namespaces stand beside others: with which lab it is.
+    pub(super) fn full_name(&self, netns: &Netns) -> String {
+        match self.residents.get(&netns.inode).map(Resident::called) {
+            Some(Called::Lab(name)) => name.to_owned(),
+            _ => self.name(netns),
+        }
+    }
+
     /// Who lives in a namespace; nobody in particular in the initial one.
     pub fn owner(&self, inode: u64) -> Option<&Owner> {
         let resident = self.residents.get(&inode).filter(|resident| !resident.initial)?;
@@ -240,7 +253,7 @@ impl Resident {
 
     fn option(&self) -> Option<String> {
         Some(match self.called() {
-            Called::Host => "--pid 1".to_owned(),
+            Called::Host => format!("--pid {}", self.first),
             Called::Pod(pod) => format!("--pod {pod}"),
             Called::Container(_) | Called::Id(_) => format!("--container {}", self.container),
             Called::Lab(name) | Called::Netns(name) => format!("--netns {name}"),
@@ -422,7 +435,7 @@ pub(super) mod tests {
         assert_eq!(
             options(&census),
             [
-                "--pid 1",
+                "--pid 101",
                 "--container web",
                 "--container bb22bb22bb22",
                 "--pod shop/app-1",

@@ -10,6 +10,7 @@ use super::{
     Census, Container,
     census::{Called, Resident},
     processes,
+    runtimes::Runtimes,
 };
 use crate::netns::{Netns, NetnsError, close_names};
 
@@ -45,6 +46,8 @@ pub enum ChooseError {
     },
     #[error("{what} {wanted} can be any of {}: say which", candidates.join(", "))]
     Several { what: &'static str, wanted: String, candidates: Vec<String> },
+    #[error("container {container} is there, but does not run")]
+    Stopped { container: String },
     #[error("{what} {wanted} has ended meanwhile")]
     Gone { what: &'static str, wanted: String },
     #[error(transparent)]
@@ -100,8 +103,21 @@ pub fn find(meant: Meant<'_>, interfaces: &[String]) -> Result<Netns, ChooseErro
         return Ok(Netns::open(format!("/proc/{pid}/ns/net").as_ref(), None)?);
     }
     let census = Census::take();
-    let inode = choose(&census, meant, interfaces)?;
+    let inode = choose(&census, meant, interfaces).map_err(|error| match meant {
+        Meant::Container(wanted) if matches!(error, ChooseError::Nothing { .. }) => {
+            stopped(wanted).unwrap_or(error)
+        }
+        _ => error,
+    })?;
     census.open(inode).ok_or_else(gone)
+}
+
+/// Where a container of which files tell is meant.
+fn stopped(wanted: &str) -> Option<ChooseError> {
+    let (runtime, name) = wanted.split_once(':').unwrap_or(("", wanted));
+    let known = Runtimes::here().on_disk(name);
+    let found = known.iter().find(|c| runtime.is_empty() || c.runtime == runtime)?;
+    Some(ChooseError::Stopped { container: told(found) })
 }
 
 /// The inode of the namespace that is meant.

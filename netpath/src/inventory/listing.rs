@@ -88,7 +88,8 @@ impl Listing {
     }
 
     fn of(sites: &[Site], census: &Census) -> Self {
-        let names = sites.iter().map(|s| (s.netns.cookie, (census.name(&s.netns), s))).collect();
+        let names =
+            sites.iter().map(|s| (s.netns.cookie, (census.full_name(&s.netns), s))).collect();
         let map = Map { names };
         let mut entries: Vec<Entry> =
             sites.iter().flat_map(|site| entries(site, census, &map)).collect();
@@ -161,7 +162,7 @@ fn entries(site: &Site, census: &Census, map: &Map<'_>) -> Vec<Entry> {
     let ways = site.devices.values().filter(|d| shown(d)).map(|d| map.way(site, d)).collect();
     let entry = Entry {
         kind: resident.map_or("netns", Resident::kind).to_owned(),
-        name: census.name(&site.netns),
+        name: census.full_name(&site.netns),
         option: census.option(inode).filter(|_| !shares_host),
         owner: census.owner(inode).cloned(),
         shares_host,
@@ -202,5 +203,113 @@ fn interface(site: &Site, device: &Device, map: &Map<'_>) -> Interface {
         addresses: device.addresses.iter().map(|(ip, prefix)| format!("{ip}/{prefix}")).collect(),
         master: master.map(|master| master.name.clone()),
         peer: peer.and_then(|place| map.device(place)).map(|(site, d)| map.stop(site, d)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{inventory::census::tests::census, netns::Netns, view};
+
+    /// A namespace of this inode, and cookie, with these devices; the first that is up is its main one.
+    fn site(inode: u64, name: &str, forwards: bool, devices: Vec<Device>) -> Site {
+        let mut netns = Netns::current().expect("reading the own namespace needs no rights");
+        netns.inode = inode;
+        netns.cookie = u32::try_from(inode).unwrap();
+        name.clone_into(&mut netns.name);
+        let main = devices.iter().find(|d| d.up && d.name != "lo").map(|d| d.ifindex);
+        let devices = devices.into_iter().map(|d| (d.ifindex, d)).collect();
+        Site { netns, devices, main, has_default: true, forwards }
+    }
+
+    fn device(ifindex: u32, name: &str, kind: &str, peer: Option<(u32, u32)>) -> Device {
+        Device {
+            ifindex,
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            master: None,
+            bridge_port: false,
+            qdisc: String::new(),
+            up: true,
+            mtu: 1500,
+            addresses: Vec::new(),
+            peer,
+            redirect: None,
+        }
+    }
+
+    fn with(address: &str, device: Device) -> Device {
+        Device { addresses: vec![(address.parse().unwrap(), 24)], ..device }
+    }
+
+    /// A host with a container on a bridge, one that shares its namespace, a namespace that is routed and one
+    /// that has nothing.
+    fn listing() -> Listing {
+        let port = |d: Device| Device { master: Some(4), ..d };
+        let sites = [
+            site(
+                1,
+                "host",
+                true,
+                vec![
+                    device(1, "lo", "", None),
+                    with("198.18.0.4", device(2, "eth0", "", None)),
+                    device(4, "docker0", "bridge", None),
+                    port(device(5, "veth3f2a", "veth", Some((2, 2)))),
+                    device(6, "v-blue", "veth", Some((3, 2))),
+                    port(device(7, "dummy0", "dummy", None)),
+                ],
+            ),
+            site(
+                2,
+                "",
+                false,
+                vec![
+                    device(1, "lo", "", None),
+                    with("172.17.0.2", device(2, "eth0", "veth", Some((1, 5)))),
+                ],
+            ),
+            site(
+                3,
+                "blue",
+                false,
+                vec![
+                    with("fd00::2", device(2, "eth0", "veth", Some((1, 6)))),
+                    device(3, "up0", "veth", Some((9, 9))),
+                ],
+            ),
+            site(4, "", false, vec![device(1, "lo", "", None)]),
+        ];
+        let processes =
+            [(101, 1, "docker:bb", ""), (102, 2, "docker:aa", ""), (103, 4, "", "safe.service")];
+        let known = [("docker:aa", "web", ""), ("docker:bb", "exporter", "")];
+        Listing::of(&sites, &census(&processes, &[(3, "blue")], &known))
+    }
+
+    #[test]
+    fn what_can_be_traced_is_a_line_each() {
+        let text = view::listing::render(&listing());
+        let expected = "\
+container  exporter                             the host's own interfaces
+container  web                      172.17.0.2  eth0 ⇄ veth3f2a ⇄ docker0 → eth0
+unit       safe.service  sleep                  no interface but lo
+netns      blue                     fd00::2     eth0 ⇄ v-blue → eth0 (routed), up0
+host                                198.18.0.4  lo, eth0, docker0, dummy0, 2 that lead to others
+try  netpath trace --container web     netpath trace --iface eth0
+";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_listing_is_read_back() {
+        let text = serde_json::to_string(&listing()).unwrap();
+        assert_eq!(serde_json::from_str::<Listing>(&text).unwrap(), listing());
+        assert!(text.starts_with(r#"{"schema":"netpath.ls/1""#), "{text}");
+    }
+
+    #[test]
+    fn nothing_to_trace_is_no_line() {
+        let empty = Listing { schema: SCHEMA.to_owned(), entries: Vec::new() };
+        assert_eq!(view::listing::render(&empty), "");
     }
 }

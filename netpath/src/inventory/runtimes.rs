@@ -143,6 +143,22 @@ impl Runtimes {
         known
     }
 
+    /// Containers of this name that have files, whether they run or not, with their runtimes.
+    pub(super) fn on_disk(&self, name: &str) -> Vec<Container> {
+        let docker = self.places(DOCKER).flat_map(entries).filter_map(|dir| {
+            let found = formats::docker_config(&read(dir.join("config.v2.json"))?)?;
+            Some(Container { runtime: "docker".to_owned(), ..found })
+        });
+        let stored = self.places(STORAGE).flat_map(|dir| {
+            let lists = STORAGE_DRIVERS.iter().filter_map(move |driver| {
+                let bytes = read(dir.join(driver).join("containers.json"))?;
+                formats::stored(&bytes).ok()
+            });
+            lists.flatten().map(|found| Container { runtime: "podman".to_owned(), ..found })
+        });
+        docker.chain(stored).filter(|found| found.name.as_deref() == Some(name)).collect()
+    }
+
     /// What podman and cri-o have on disk.
     fn stored(&self, known: &mut Known, missing: &dyn Fn(&Known, &[&str]) -> Vec<Id>) {
         let wanted = missing(known, &["podman", "cri-o"]);
@@ -286,6 +302,8 @@ mod tests {
         let (_dir, runtimes) = machine(&[(&docker, &config)]);
         assert_eq!(described(&runtimes, "docker", ID), "docker:web");
         assert_eq!(described(&runtimes, "", ID), "docker:web");
+        assert_eq!(runtimes.on_disk("web").len(), 1);
+        assert_eq!(runtimes.on_disk("we"), []);
 
         let containerd = format!("{}/k8s.io/{ID}/config.json", CONTAINERD[0]);
         let config = r#"{"annotations":{"io.kubernetes.cri.container-name":"app"}}"#;
@@ -298,6 +316,7 @@ mod tests {
         let (_dir, runtimes) = machine(&[(&podman, &config)]);
         assert_eq!(described(&runtimes, "podman", ID), "podman:web");
         assert_eq!(described(&runtimes, "", ID), "podman:web");
+        assert_eq!(runtimes.on_disk("web")[0].runtime, "podman");
     }
 
     #[test]

@@ -63,9 +63,10 @@ fn read(all: &[Netns]) -> Dumps {
     thread::scope(|scope| {
         let part = |first: usize| {
             scope.spawn(move || {
-                let mine = all.iter().enumerate().skip(first).step_by(threads);
-                mine.filter_map(|(ns, netns)| Some((ns, dump::dump(netns, &[]).ok()?)))
-                    .collect::<Vec<_>>()
+                let mine: Vec<&Netns> = all.iter().skip(first).step_by(threads).collect();
+                let numbers = (first..).step_by(threads);
+                let read = numbers.zip(dump::dump_each(&mine));
+                read.filter_map(|(ns, dump)| Some((ns, dump?))).collect::<Vec<_>>()
             })
         };
         let parts: Vec<_> = (0..threads).map(part).collect();
@@ -164,5 +165,56 @@ impl<'a> Peers<'a> {
                 found.insert((ns, ifindex), (there, other));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A namespace with veths: own index, and the other end's in another namespace.
+    fn dump(veths: &[(u32, u32)]) -> Dump {
+        let mut dump = Dump::default();
+        for &(ifindex, other) in veths {
+            let device = Device {
+                ifindex,
+                name: format!("v{ifindex}"),
+                kind: "veth".to_owned(),
+                master: None,
+                bridge_port: false,
+                qdisc: String::new(),
+                up: true,
+                mtu: 1500,
+                addresses: Vec::new(),
+                peer: None,
+                redirect: None,
+            };
+            dump.devices.insert(ifindex, device);
+            dump.below.insert(ifindex, dump::Below { ifindex: other, nsid: Some(0) });
+        }
+        dump
+    }
+
+    fn pairs(dumps: [Dump; 4], nodes: &[Node]) -> Vec<Option<Node>> {
+        let own = Netns::current().expect("reading the own namespace needs no rights");
+        let all = vec![own; dumps.len()];
+        let dumps = dumps.into_iter().enumerate().collect();
+        let peers = Peers::of(&all, &dumps);
+        nodes.iter().map(|node| peers.only_pair(*node)).collect()
+    }
+
+    #[test]
+    fn veths_that_point_at_each_other_alone_are_a_pair() {
+        // Containers' ends have the same index; the host's differ.
+        let dumps = [dump(&[(5, 2), (6, 2), (7, 2)]), dump(&[(2, 5)]), dump(&[(2, 6)]), dump(&[])];
+        let found = pairs(dumps, &[(1, 2), (2, 2), (0, 5), (0, 6), (0, 7), (0, 9)]);
+        let (web, app) = ((1, 2), (2, 2));
+        assert_eq!(found, [Some((0, 5)), Some((0, 6)), Some(web), Some(app), None, None]);
+    }
+
+    #[test]
+    fn where_several_could_be_meant_nobody_is() {
+        let dumps = [dump(&[(5, 2)]), dump(&[(2, 5)]), dump(&[(2, 5)]), dump(&[(5, 2)])];
+        assert_eq!(pairs(dumps, &[(0, 5), (1, 2), (3, 5)]), [None, None, None]);
     }
 }

@@ -49,7 +49,13 @@ fn row(entry: &Entry) -> [String; 5] {
 fn about(entry: &Entry) -> String {
     let Some(owner) = &entry.owner else { return String::new() };
     match entry.kind.as_str() {
-        "container" => owner.container().and_then(|c| c.image.clone()).unwrap_or_default(),
+        "container" => {
+            let own = owner.container();
+            let image = own.and_then(|c| c.image.clone());
+            let others = owner.containers.iter().filter(|other| Some(*other) != own);
+            let others = others.map(|other| format!("with {}", other.called()));
+            image.into_iter().chain(others).collect::<Vec<_>>().join(", ")
+        }
         "pod" => {
             let names = owner.containers.iter().filter_map(|c| c.name.as_deref());
             names.collect::<Vec<_>>().join(", ")
