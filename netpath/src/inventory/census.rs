@@ -80,7 +80,7 @@ impl Census {
             let inode = fs::metadata(&path).ok()?.ino();
             Some((inode, name, path))
         });
-        let initial = processes::initial();
+        let initial = netns::initial();
         Self::of(&seen, named, initial, &known, &processes::started, &processes::name)
     }
 

@@ -53,12 +53,6 @@ pub(super) fn netns_of(pid: u32) -> Option<u64> {
     fs::metadata(format!("/proc/{pid}/ns/net")).ok().map(|meta| meta.ino())
 }
 
-/// Inode of the initial network namespace, or of what passes for it here: the first process is in it or, where
-/// that one hides it, the kernel's threads are.
-pub(super) fn initial() -> Option<u64> {
-    netns_of(1).or_else(|| netns_of(2).filter(|_| name(2) == "kthreadd"))
-}
-
 /// When a process was started, in ticks since the machine was; the largest number where it is gone.
 pub(super) fn started(pid: u32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
