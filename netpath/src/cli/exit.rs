@@ -62,8 +62,9 @@ fn status(error: &anyhow::Error) -> Status {
         {
             return Status::Usage;
         }
-        if let Some(ChooseError::Nothing { .. } | ChooseError::Several { .. }) =
-            cause.downcast_ref()
+        if let Some(
+            ChooseError::Nothing { .. } | ChooseError::Several { .. } | ChooseError::Stopped { .. },
+        ) = cause.downcast_ref()
         {
             return Status::Usage;
         }

@@ -180,10 +180,11 @@ impl Census {
         }
     }
 
-    /// The same where a lab's namespaces stand beside others: with which lab it is.
+    /// The same where all are listed: with which lab it is of, and which namespace a pod is in.
     pub(super) fn full_name(&self, netns: &Netns) -> String {
         match self.residents.get(&netns.inode).map(Resident::called) {
             Some(Called::Lab(name)) => name.to_owned(),
+            Some(Called::Pod(pod)) => pod.to_string(),
             _ => self.name(netns),
         }
     }

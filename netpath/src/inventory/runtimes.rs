@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     env, fs,
+    os::unix::fs::FileTypeExt as _,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -215,9 +216,8 @@ impl Runtimes {
             match list {
                 Ok(list) => {
                     for found in list {
-                        let id = ids.iter().find(|id| {
-                            id.id == found.id && (id.runtime.is_empty() || id.runtime == runtime)
-                        });
+                        // podman also answers at Docker's socket.
+                        let id = ids.iter().find(|id| id.id == found.id);
                         if let Some(id) = id {
                             known.take(id.clone(), runtime, found);
                         }
@@ -241,6 +241,10 @@ impl Runtimes {
             SOCKETS.iter().flat_map(|(path, runtime)| self.places(path).map(|p| (p, *runtime)));
         let users = self.places(USERS).flat_map(entries).flat_map(|user| {
             USERS_SOCKETS.iter().map(move |(path, runtime)| (user.join(path), *runtime))
+        });
+        // A user's link could lead to anybody's socket.
+        let users = users.filter(|(path, _)| {
+            fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket())
         });
         let mut seen = BTreeSet::new();
         let all = told.chain(usual).chain(users);

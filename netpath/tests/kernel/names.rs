@@ -39,7 +39,7 @@ impl Container {
             .stdout(Stdio::piped())
             .spawn()
             .expect("unshare is in util-linux");
-        let id = format!("{:08x}{n:056x}", std::process::id());
+        let id = format!("{:08x}{n:02x}{:054x}", std::process::id(), 0);
         let cgroup = hierarchy().join(group()).join("docker").join(&id);
         let mut this = Self { process, id, cgroup };
         let mut ready = [0; 6];
@@ -167,7 +167,7 @@ fn a_container_is_traced_by_its_name_and_shown_by_it() {
     let way = format!("eth0 ⇄ {}/c1 ⇄ br0 → up0", lab.full_name("host"));
     assert!(line.contains("nginx:1.27") && line.contains(&way), "{line}");
 
-    for chosen in ["np-web", "docker:np-web", &web.id[..], &web.id[..63]] {
+    for chosen in ["np-web", "docker:np-web", &web.id[..], &web.id[..10]] {
         let found: Topology = json(&asked(&docker, &["topo", "--json", "--container", chosen]));
         let focus = found.focus;
         assert_eq!((found.dev_name(focus), found.netns_name(focus.netns)), named("eth0", "np-web"));
