@@ -111,7 +111,7 @@ mod tests {
             }
         });
         // One that closes is waited for: how long this machine takes is no part of the test.
-        let until = if closes { Instant::now() + Duration::from_secs(60) } else { soon() };
+        let until = if closes { Instant::now() + Duration::from_mins(1) } else { soon() };
         let got = get(&at, "/containers/json", until);
         server.join().unwrap();
         got

@@ -17,6 +17,9 @@ const BY_NAME: &[(&str, &str)] = &[("lxc.payload.", "lxc"), ("machine-", "machin
 /// Parents of cgroups that are called by the id alone.
 const PARENTS: &[(&str, &str)] = &[("docker", "docker"), ("libpod_parent", "podman")];
 
+/// Kinds of units that have processes.
+const UNITS: &[&str] = &["service", "scope"];
+
 /// Digits of an id, at least where something beside it says that it is one, and where nothing does.
 const SHORTEST: usize = 12;
 const WHOLE: usize = 64;
@@ -88,8 +91,8 @@ fn is_id(text: &str, digits: usize) -> bool {
 /// The innermost unit of a path.
 fn unit(path: &str) -> Option<String> {
     let units = path.split('/').rev();
-    let mut units = units.filter(|name| name.ends_with(".service") || name.ends_with(".scope"));
-    units.next().map(unescaped)
+    let is = |name: &&str| name.rsplit_once('.').is_some_and(|(_, kind)| UNITS.contains(&kind));
+    units.into_iter().find(is).map(unescaped)
 }
 
 /// A name as systemd has written it: `\x2d` stands for a minus.
@@ -98,15 +101,13 @@ fn unescaped(text: &str) -> String {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("\\x") {
         bytes.extend_from_slice(before.as_bytes());
-        match after.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.extend_from_slice(b"\\x");
-                rest = after;
-            }
+        let digits = after.get(..2);
+        if let Some(byte) = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            bytes.push(byte);
+            rest = &after[2..];
+        } else {
+            bytes.extend_from_slice(b"\\x");
+            rest = after;
         }
     }
     bytes.extend_from_slice(rest.as_bytes());

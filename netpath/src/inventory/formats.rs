@@ -44,7 +44,12 @@ pub(super) fn docker_config(bytes: &[u8]) -> Option<Container> {
     let Whole { id, name, config } = serde_json::from_slice(bytes).ok()?;
     let container = Container { id, ..Container::default() };
     let name = name.trim_start_matches('/');
-    Some(labelled(container, Some(name), config.image, &config.labels.unwrap_or_default()))
+    Some(labelled(
+        container,
+        Some(name),
+        config.image.as_deref(),
+        &config.labels.unwrap_or_default(),
+    ))
 }
 
 /// What Docker and podman answer to `GET /containers/json`.
@@ -64,7 +69,7 @@ pub(super) fn listed(bytes: &[u8]) -> Result<Vec<Container>, serde_json::Error> 
         let mut own = names.iter().map(|name| name.trim_start_matches('/'));
         let name = own.clone().find(|name| !name.contains('/')).or_else(|| own.next());
         let container = Container { id: row.id, ..Container::default() };
-        labelled(container, name, row.image, &row.labels.unwrap_or_default())
+        labelled(container, name, row.image.as_deref(), &row.labels.unwrap_or_default())
     };
     Ok(rows.into_iter().map(named).collect())
 }
@@ -94,17 +99,18 @@ pub(super) fn stored(bytes: &[u8]) -> Result<Vec<Container>, serde_json::Error> 
         image_name: Option<String>,
         name: Option<String>,
         /// cri-o's: what the container is called in its pod.
-        metadata_name: Option<String>,
+        #[serde(rename = "metadata-name")]
+        in_pod: Option<String>,
         pod: bool,
     }
     let rows: Vec<Row> = serde_json::from_slice(bytes)?;
     let named = |row: Row| {
         let text = row.metadata.unwrap_or_default();
         let about: Metadata = serde_json::from_str(&text).unwrap_or_default();
-        let name = about.metadata_name.or(about.name).or_else(|| row.names?.into_iter().next());
+        let name = about.in_pod.or(about.name).or_else(|| row.names?.into_iter().next());
         let name = name.filter(|_| !about.pod);
         let container = Container { id: row.id, ..Container::default() };
-        labelled(container, name.as_deref(), about.image_name, &Labels::new())
+        labelled(container, name.as_deref(), about.image_name.as_deref(), &Labels::new())
     };
     Ok(rows.into_iter().map(named).collect())
 }
@@ -113,7 +119,7 @@ pub(super) fn stored(bytes: &[u8]) -> Result<Vec<Container>, serde_json::Error> 
 fn labelled(
     container: Container,
     name: Option<&str>,
-    image: Option<String>,
+    image: Option<&str>,
     labels: &Labels,
 ) -> Container {
     let of = |keys: &[&str]| keys.iter().find_map(|key| labels.get(*key)).map(String::as_str);
@@ -122,7 +128,7 @@ fn labelled(
     let pod = of(POD_NAMESPACE).zip(of(POD_NAME)).and_then(|(namespace, name)| {
         Some(Pod { namespace: readable(namespace)?, name: readable(name)? })
     });
-    let image = image.as_deref().or_else(|| of(IMAGE)).and_then(readable);
+    let image = image.or_else(|| of(IMAGE)).and_then(readable);
     Container { name: name.and_then(readable), image, pod, ..container }
 }
 
@@ -138,8 +144,8 @@ mod tests {
 
     use super::*;
 
-    fn pod() -> Option<Pod> {
-        Some(Pod { namespace: "shop".to_owned(), name: "web-1".to_owned() })
+    fn pod() -> Pod {
+        Pod { namespace: "shop".to_owned(), name: "web-1".to_owned() }
     }
 
     fn told(container: &Container) -> (&str, Option<&str>, Option<&str>) {
@@ -187,9 +193,9 @@ mod tests {
             )
         };
         let app = &listed(labels("app").as_bytes()).unwrap()[0];
-        assert_eq!((app.name.as_deref(), &app.pod), (Some("app"), &pod()));
+        assert_eq!((app.name.as_deref(), &app.pod), (Some("app"), &Some(pod())));
         let sandbox = &listed(labels("POD").as_bytes()).unwrap()[0];
-        assert_eq!((sandbox.name.as_deref(), &sandbox.pod), (None, &pod()));
+        assert_eq!((sandbox.name.as_deref(), &sandbox.pod), (None, &Some(pod())));
     }
 
     #[test]
@@ -200,10 +206,10 @@ mod tests {
             "io.kubernetes.cri.sandbox-name":"web-1","io.kubernetes.cri.sandbox-namespace":"shop"}}"#;
         let container = bundle("12", text.as_bytes()).unwrap();
         assert_eq!(told(&container), ("12", Some("app"), Some("docker.io/library/nginx:1.27")));
-        assert_eq!(container.pod, pod());
+        assert_eq!(container.pod, Some(pod()));
         let sandbox = text.replace(r#":"container""#, r#":"sandbox""#);
         let sandbox = bundle("12", sandbox.as_bytes()).unwrap();
-        assert_eq!((sandbox.name, sandbox.pod), (None, pod()));
+        assert_eq!((sandbox.name, sandbox.pod), (None, Some(pod())));
         let bare = bundle("12", br#"{"process":{}}"#).unwrap();
         assert_eq!(told(&bare), ("12", None, None));
         let nerdctl = bundle("12", br#"{"annotations":{"nerdctl/name":"web"}}"#).unwrap();

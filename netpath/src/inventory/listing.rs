@@ -290,11 +290,11 @@ mod tests {
     fn what_can_be_traced_is_a_line_each() {
         let text = view::listing::render(&listing());
         let expected = "\
-container  exporter                             the host's own interfaces
-container  web                      172.17.0.2  eth0 ⇄ veth3f2a ⇄ docker0 → eth0
-unit       safe.service  sleep                  no interface but lo
-netns      blue                     fd00::2     eth0 ⇄ v-blue → eth0 (routed), up0
-host                                198.18.0.4  lo, eth0, docker0, dummy0, 2 that lead to others
+container  exporter                         the host's own interfaces
+container  web                  172.17.0.2  eth0 ⇄ veth3f2a ⇄ docker0 → eth0
+unit       safe.service  sleep              no interface but lo
+netns      blue                 fd00::2     eth0 ⇄ v-blue → eth0 (routed), up0
+host                            198.18.0.4  lo, eth0, docker0, dummy0, 2 that lead to others
 try  netpath trace --container web     netpath trace --iface eth0
 ";
         assert_eq!(text, expected);

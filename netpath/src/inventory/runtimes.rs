@@ -119,10 +119,10 @@ impl Runtimes {
                 known.take(id, "docker", found);
             }
         }
-        let bundled = missing(&known, &["containerd"]);
-        if !bundled.is_empty() {
+        let unnamed = missing(&known, &["containerd"]);
+        if !unnamed.is_empty() {
             let bundles: BTreeMap<String, PathBuf> = self.bundles().collect();
-            for id in bundled {
+            for id in unnamed {
                 let config = bundles.get(&id.id).and_then(|dir| read(dir.join("config.json")));
                 if let Some(found) = config.and_then(|bytes| formats::bundle(&id.id, &bytes)) {
                     known.take(id, "containerd", found);
@@ -181,10 +181,10 @@ impl Runtimes {
         }
         for id in wanted {
             let Some(mut found) = stored.remove(&id.id) else { continue };
-            let running = in_each(STORAGE_RUNNING)
+            let mut running = in_each(STORAGE_RUNNING)
                 .filter_map(|dir| read(dir.join(&id.id).join("userdata/config.json")));
             // cri-o says there which pod it is of; podman says no more than before.
-            let bundle = running.filter_map(|bytes| formats::bundle(&id.id, &bytes)).next();
+            let bundle = running.find_map(|bytes| formats::bundle(&id.id, &bytes));
             let of_pod = bundle.filter(|bundle| bundle.pod.is_some());
             let runtime = if of_pod.is_some() { "cri-o" } else { "podman" };
             if let Some(bundle) = of_pod {
