@@ -79,6 +79,12 @@ impl Owner {
         self.containers.iter().find_map(|container| container.pod.as_ref())
     }
 
+    /// Whether it is worth a word beside the namespace's name.
+    pub fn says_more_than(&self, name: &str) -> bool {
+        let only_process = self.containers.is_empty() && self.unit.is_none();
+        !(only_process && name.starts_with("pid:")) && self.to_string() != name
+    }
+
     /// The container that gives the namespace its name: the first that has one itself.
     pub fn container(&self) -> Option<&Container> {
         self.containers.iter().find(|c| c.name.is_some()).or_else(|| self.containers.first())
@@ -126,8 +132,10 @@ mod tests {
         let process = Some(Process { pid: 812, name: "nginx".to_owned() });
         let mut owner = Owner { process, ..Owner::default() };
         assert_eq!(owner.to_string(), "pid 812 (nginx)");
+        assert!(owner.says_more_than("blue") && !owner.says_more_than("pid:812(nginx)"));
         owner.unit = Some("nginx.service".to_owned());
         assert_eq!(owner.to_string(), "nginx.service");
+        assert!(!owner.says_more_than("nginx.service"));
         let sandbox = Container { id: "aa".to_owned(), ..Container::default() };
         let web = Container {
             runtime: "docker".to_owned(),

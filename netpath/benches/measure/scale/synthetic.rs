@@ -72,6 +72,8 @@ impl Shape {
                 forwards: true,
                 bridge_nf: false,
                 met: false,
+                beside: false,
+                found: None,
                 handle: None,
             });
             host.devices.insert(place.ifindex, device(place.ifindex));

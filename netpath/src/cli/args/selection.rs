@@ -16,8 +16,8 @@ const HOMES: [&str; 5] = ["container", "pod", "pid", "unit", "netns"];
     group(ArgGroup::new(SELECTED).args(["iface"]).args(HOMES).required(true).multiple(true))
 )]
 pub struct Selection {
-    /// The interface whose packets are traced; its path is found from there. Default, where it is said
-    /// otherwise what is traced: that of the default route there, or else the first that is up.
+    /// The interface whose packets are traced; its path is found from there. Default in what is named below: that
+    /// of the default route, or else the first that is up.
     #[arg(short, long, value_name = "IF")]
     pub iface: Option<String>,
     /// Trace this container: its name, with or without its runtime (docker:web), or how its id begins.
@@ -26,13 +26,13 @@ pub struct Selection {
     /// Trace this pod of Kubernetes.
     #[arg(long, value_name = "NAMESPACE/NAME")]
     pub pod: Option<String>,
-    /// Trace what this process is connected with.
+    /// Trace the network namespace of this process.
     #[arg(long, value_name = "PID")]
     pub pid: Option<u32>,
-    /// Trace what this unit of systemd is connected with.
+    /// Trace the network namespace of this unit of systemd.
     #[arg(long, value_name = "UNIT")]
     pub unit: Option<String>,
-    /// Trace this network namespace: a name, a path or a pid.
+    /// Trace this network namespace, or look the interface up there: a name, a path or a pid.
     #[arg(long, value_name = "NAME|PATH|PID")]
     pub netns: Option<String>,
 }

@@ -65,7 +65,8 @@ fn picture(path: &PathReport, snapshot: &Snapshot) -> Markup {
                 li.stage {
                     p.netns {
                         (stage.netns)
-                        @if let Some(owner) = snapshot.owners.get(stage.netns) {
+                        @if let Some(owner) = snapshot.owners.get(stage.netns)
+                            .filter(|owner| owner.says_more_than(stage.netns)) {
                             " " small { (owner) }
                         }
                     }
