@@ -38,12 +38,12 @@ complete -c netpath -n "__fish_netpath_needs_command" -f -a "lab" -d 'Ready-made
 complete -c netpath -n "__fish_netpath_needs_command" -f -a "hops" -d 'List what netpath can measure'
 complete -c netpath -n "__fish_netpath_needs_command" -f -a "doctor" -d 'Say what can be measured on this kernel, by which backend, and why not'
 complete -c netpath -n "__fish_netpath_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c netpath -n "__fish_netpath_using_subcommand trace" -s i -l iface -d 'The interface whose packets are traced; its path is found from there. Default, where it is said otherwise what is traced: that of the default route there, or else the first that is up' -r
+complete -c netpath -n "__fish_netpath_using_subcommand trace" -s i -l iface -d 'The interface whose packets are traced; its path is found from there. Default in what is named below: that of the default route, or else the first that is up' -r
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -l container -d 'Trace this container: its name, with or without its runtime (docker:web), or how its id begins' -r
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -l pod -d 'Trace this pod of Kubernetes' -r
-complete -c netpath -n "__fish_netpath_using_subcommand trace" -l pid -d 'Trace what this process is connected with' -r
-complete -c netpath -n "__fish_netpath_using_subcommand trace" -l unit -d 'Trace what this unit of systemd is connected with' -r
-complete -c netpath -n "__fish_netpath_using_subcommand trace" -l netns -d 'Trace this network namespace: a name, a path or a pid' -r
+complete -c netpath -n "__fish_netpath_using_subcommand trace" -l pid -d 'Trace the network namespace of this process' -r
+complete -c netpath -n "__fish_netpath_using_subcommand trace" -l unit -d 'Trace the network namespace of this unit of systemd' -r
+complete -c netpath -n "__fish_netpath_using_subcommand trace" -l netns -d 'Trace this network namespace, or look the interface up there: a name, a path or a pid' -r
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -l for -d 'How long, such as 10s or 500ms. Default: until Ctrl-C' -r
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -s c -l count -d 'Stop after this many packets' -r
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -l backend -d 'Use only these backends' -r -f -a "tracepoint\t'BTF tracepoints'
@@ -79,12 +79,12 @@ complete -c netpath -n "__fish_netpath_using_subcommand trace" -l json -d 'The s
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -l ascii -d 'Draw the live view with ASCII alone'
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -s v -l verbose -d 'Say more on stderr; twice for everything'
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c netpath -n "__fish_netpath_using_subcommand record" -s i -l iface -d 'The interface whose packets are traced; its path is found from there. Default, where it is said otherwise what is traced: that of the default route there, or else the first that is up' -r
+complete -c netpath -n "__fish_netpath_using_subcommand record" -s i -l iface -d 'The interface whose packets are traced; its path is found from there. Default in what is named below: that of the default route, or else the first that is up' -r
 complete -c netpath -n "__fish_netpath_using_subcommand record" -l container -d 'Trace this container: its name, with or without its runtime (docker:web), or how its id begins' -r
 complete -c netpath -n "__fish_netpath_using_subcommand record" -l pod -d 'Trace this pod of Kubernetes' -r
-complete -c netpath -n "__fish_netpath_using_subcommand record" -l pid -d 'Trace what this process is connected with' -r
-complete -c netpath -n "__fish_netpath_using_subcommand record" -l unit -d 'Trace what this unit of systemd is connected with' -r
-complete -c netpath -n "__fish_netpath_using_subcommand record" -l netns -d 'Trace this network namespace: a name, a path or a pid' -r
+complete -c netpath -n "__fish_netpath_using_subcommand record" -l pid -d 'Trace the network namespace of this process' -r
+complete -c netpath -n "__fish_netpath_using_subcommand record" -l unit -d 'Trace the network namespace of this unit of systemd' -r
+complete -c netpath -n "__fish_netpath_using_subcommand record" -l netns -d 'Trace this network namespace, or look the interface up there: a name, a path or a pid' -r
 complete -c netpath -n "__fish_netpath_using_subcommand record" -l for -d 'How long, such as 10s or 500ms. Default: until Ctrl-C' -r
 complete -c netpath -n "__fish_netpath_using_subcommand record" -s c -l count -d 'Stop after this many packets' -r
 complete -c netpath -n "__fish_netpath_using_subcommand record" -l backend -d 'Use only these backends' -r -f -a "tracepoint\t'BTF tracepoints'
@@ -124,12 +124,12 @@ complete -c netpath -n "__fish_netpath_using_subcommand report" -l json -d 'The 
 complete -c netpath -n "__fish_netpath_using_subcommand report" -l ascii -d 'Draw the live view with ASCII alone'
 complete -c netpath -n "__fish_netpath_using_subcommand report" -s v -l verbose -d 'Say more on stderr; twice for everything'
 complete -c netpath -n "__fish_netpath_using_subcommand report" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c netpath -n "__fish_netpath_using_subcommand explain" -s i -l iface -d 'The interface whose packets are traced; its path is found from there. Default, where it is said otherwise what is traced: that of the default route there, or else the first that is up' -r
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -s i -l iface -d 'The interface whose packets are traced; its path is found from there. Default in what is named below: that of the default route, or else the first that is up' -r
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l container -d 'Trace this container: its name, with or without its runtime (docker:web), or how its id begins' -r
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l pod -d 'Trace this pod of Kubernetes' -r
-complete -c netpath -n "__fish_netpath_using_subcommand explain" -l pid -d 'Trace what this process is connected with' -r
-complete -c netpath -n "__fish_netpath_using_subcommand explain" -l unit -d 'Trace what this unit of systemd is connected with' -r
-complete -c netpath -n "__fish_netpath_using_subcommand explain" -l netns -d 'Trace this network namespace: a name, a path or a pid' -r
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -l pid -d 'Trace the network namespace of this process' -r
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -l unit -d 'Trace the network namespace of this unit of systemd' -r
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -l netns -d 'Trace this network namespace, or look the interface up there: a name, a path or a pid' -r
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l sample -d 'Record one packet in N, or as many as the budget allows' -r
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l sample-by -d 'What is drawn: single packets, or conversations with all their packets' -r -f -a "packet\t''
 flow\t''"
@@ -168,12 +168,12 @@ json\t'With all interfaces and addresses'"
 complete -c netpath -n "__fish_netpath_using_subcommand ls" -l json -d 'The same as --format json'
 complete -c netpath -n "__fish_netpath_using_subcommand ls" -s v -l verbose -d 'Say more on stderr; twice for everything'
 complete -c netpath -n "__fish_netpath_using_subcommand ls" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c netpath -n "__fish_netpath_using_subcommand topo" -s i -l iface -d 'The interface whose packets are traced; its path is found from there. Default, where it is said otherwise what is traced: that of the default route there, or else the first that is up' -r
+complete -c netpath -n "__fish_netpath_using_subcommand topo" -s i -l iface -d 'The interface whose packets are traced; its path is found from there. Default in what is named below: that of the default route, or else the first that is up' -r
 complete -c netpath -n "__fish_netpath_using_subcommand topo" -l container -d 'Trace this container: its name, with or without its runtime (docker:web), or how its id begins' -r
 complete -c netpath -n "__fish_netpath_using_subcommand topo" -l pod -d 'Trace this pod of Kubernetes' -r
-complete -c netpath -n "__fish_netpath_using_subcommand topo" -l pid -d 'Trace what this process is connected with' -r
-complete -c netpath -n "__fish_netpath_using_subcommand topo" -l unit -d 'Trace what this unit of systemd is connected with' -r
-complete -c netpath -n "__fish_netpath_using_subcommand topo" -l netns -d 'Trace this network namespace: a name, a path or a pid' -r
+complete -c netpath -n "__fish_netpath_using_subcommand topo" -l pid -d 'Trace the network namespace of this process' -r
+complete -c netpath -n "__fish_netpath_using_subcommand topo" -l unit -d 'Trace the network namespace of this unit of systemd' -r
+complete -c netpath -n "__fish_netpath_using_subcommand topo" -l netns -d 'Trace this network namespace, or look the interface up there: a name, a path or a pid' -r
 complete -c netpath -n "__fish_netpath_using_subcommand topo" -l json -d 'Write JSON'
 complete -c netpath -n "__fish_netpath_using_subcommand topo" -s v -l verbose -d 'Say more on stderr; twice for everything'
 complete -c netpath -n "__fish_netpath_using_subcommand topo" -s h -l help -d 'Print help'
