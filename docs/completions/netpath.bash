@@ -34,6 +34,9 @@ _netpath() {
             netpath,lab)
                 cmd="netpath__subcmd__lab"
                 ;;
+            netpath,ls)
+                cmd="netpath__subcmd__ls"
+                ;;
             netpath,record)
                 cmd="netpath__subcmd__record"
                 ;;
@@ -63,6 +66,9 @@ _netpath() {
                 ;;
             netpath__subcmd__help,lab)
                 cmd="netpath__subcmd__help__subcmd__lab"
+                ;;
+            netpath__subcmd__help,ls)
+                cmd="netpath__subcmd__help__subcmd__ls"
                 ;;
             netpath__subcmd__help,record)
                 cmd="netpath__subcmd__help__subcmd__record"
@@ -134,7 +140,7 @@ _netpath() {
 
     case "${cmd}" in
         netpath)
-            opts="-v -h -V --verbose --help --version trace record report explain diff topo lab hops doctor help"
+            opts="-v -h -V --verbose --help --version trace record report explain diff ls topo lab hops doctor help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -196,12 +202,40 @@ _netpath() {
             return 0
             ;;
         netpath__subcmd__explain)
-            opts="-i -c -o -v -h --log-kernel --sample --sample-by --budget --inert --iface --netns --for --count --backend --json --output --fail-if --color --ascii --verbose --help"
+            opts="-i -c -o -v -h --iface --container --pod --pid --unit --netns --log-kernel --sample --sample-by --budget --inert --for --count --backend --json --output --fail-if --color --ascii --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --iface)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --container)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pod)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pid)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --unit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --netns)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --sample)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -216,18 +250,6 @@ _netpath() {
                     ;;
                 --inert)
                     COMPREPLY=($(compgen -W "nothing clock" -- "${cur}"))
-                    return 0
-                    ;;
-                --iface)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -i)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --netns)
-                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --for)
@@ -270,7 +292,7 @@ _netpath() {
             return 0
             ;;
         netpath__subcmd__help)
-            opts="trace record report explain diff topo lab hops doctor help"
+            opts="trace record report explain diff ls topo lab hops doctor help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -426,6 +448,20 @@ _netpath() {
         netpath__subcmd__help__subcmd__lab__subcmd__run)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        netpath__subcmd__help__subcmd__ls)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -793,8 +829,26 @@ _netpath() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        netpath__subcmd__ls)
+            opts="-v -h --format --json --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         netpath__subcmd__record)
-            opts="-i -c -o -v -h --iface --netns --for --count --backend --log-kernel --sample --sample-by --budget --inert --output --capture-headers --verbose --help"
+            opts="-i -c -o -v -h --iface --container --pod --pid --unit --netns --for --count --backend --log-kernel --sample --sample-by --budget --inert --output --capture-headers --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -805,6 +859,22 @@ _netpath() {
                     return 0
                     ;;
                 -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --container)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pod)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pid)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --unit)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -898,7 +968,7 @@ _netpath() {
             return 0
             ;;
         netpath__subcmd__topo)
-            opts="-i -v -h --iface --netns --json --verbose --help"
+            opts="-i -v -h --iface --container --pod --pid --unit --netns --json --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -909,6 +979,22 @@ _netpath() {
                     return 0
                     ;;
                 -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --container)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pod)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pid)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --unit)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -924,7 +1010,7 @@ _netpath() {
             return 0
             ;;
         netpath__subcmd__trace)
-            opts="-i -c -o -v -h --iface --netns --for --count --backend --log-kernel --sample --sample-by --budget --inert --format --json --output --report --fail-if --color --ascii --verbose --help"
+            opts="-i -c -o -v -h --iface --container --pod --pid --unit --netns --for --count --backend --log-kernel --sample --sample-by --budget --inert --format --json --output --report --fail-if --color --ascii --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -935,6 +1021,22 @@ _netpath() {
                     return 0
                     ;;
                 -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --container)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pod)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pid)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --unit)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -32,13 +32,18 @@ complete -c netpath -n "__fish_netpath_needs_command" -f -a "record" -d 'Keep ra
 complete -c netpath -n "__fish_netpath_needs_command" -f -a "report" -d 'Render a recording, or a report in JSON'
 complete -c netpath -n "__fish_netpath_needs_command" -f -a "explain" -d 'Say in sentences what costs, why, and what would help; from a recording or live'
 complete -c netpath -n "__fish_netpath_needs_command" -f -a "diff" -d 'Say what changed between two recordings or reports, hop by hop, and how surely'
+complete -c netpath -n "__fish_netpath_needs_command" -f -a "ls" -d 'List what can be traced: containers, namespaces, their interfaces, and how they hang together'
 complete -c netpath -n "__fish_netpath_needs_command" -f -a "topo" -d 'Show the path that packets of an interface take on this machine'
 complete -c netpath -n "__fish_netpath_needs_command" -f -a "lab" -d 'Ready-made topologies and traffic, in network namespaces of their own'
 complete -c netpath -n "__fish_netpath_needs_command" -f -a "hops" -d 'List what netpath can measure'
 complete -c netpath -n "__fish_netpath_needs_command" -f -a "doctor" -d 'Say what can be measured on this kernel, by which backend, and why not'
 complete -c netpath -n "__fish_netpath_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c netpath -n "__fish_netpath_using_subcommand trace" -s i -l iface -d 'The interface whose packets are traced; its path is found from there' -r
-complete -c netpath -n "__fish_netpath_using_subcommand trace" -l netns -d 'Where the interface is looked up: a name, a path or a pid. Default: here' -r
+complete -c netpath -n "__fish_netpath_using_subcommand trace" -s i -l iface -d 'The interface whose packets are traced; its path is found from there. Default in what is named below: that of the default route, or else the first that is up' -r
+complete -c netpath -n "__fish_netpath_using_subcommand trace" -l container -d 'Trace this container: its name, with or without its runtime (docker:web), or how its id begins' -r
+complete -c netpath -n "__fish_netpath_using_subcommand trace" -l pod -d 'Trace this pod of Kubernetes' -r
+complete -c netpath -n "__fish_netpath_using_subcommand trace" -l pid -d 'Trace the network namespace of this process' -r
+complete -c netpath -n "__fish_netpath_using_subcommand trace" -l unit -d 'Trace the network namespace of this unit of systemd' -r
+complete -c netpath -n "__fish_netpath_using_subcommand trace" -l netns -d 'Trace this network namespace, or look the interface up there: a name, a path or a pid' -r
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -l for -d 'How long, such as 10s or 500ms. Default: until Ctrl-C' -r
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -s c -l count -d 'Stop after this many packets' -r
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -l backend -d 'Use only these backends' -r -f -a "tracepoint\t'BTF tracepoints'
@@ -74,8 +79,12 @@ complete -c netpath -n "__fish_netpath_using_subcommand trace" -l json -d 'The s
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -l ascii -d 'Draw the live view with ASCII alone'
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -s v -l verbose -d 'Say more on stderr; twice for everything'
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c netpath -n "__fish_netpath_using_subcommand record" -s i -l iface -d 'The interface whose packets are traced; its path is found from there' -r
-complete -c netpath -n "__fish_netpath_using_subcommand record" -l netns -d 'Where the interface is looked up: a name, a path or a pid. Default: here' -r
+complete -c netpath -n "__fish_netpath_using_subcommand record" -s i -l iface -d 'The interface whose packets are traced; its path is found from there. Default in what is named below: that of the default route, or else the first that is up' -r
+complete -c netpath -n "__fish_netpath_using_subcommand record" -l container -d 'Trace this container: its name, with or without its runtime (docker:web), or how its id begins' -r
+complete -c netpath -n "__fish_netpath_using_subcommand record" -l pod -d 'Trace this pod of Kubernetes' -r
+complete -c netpath -n "__fish_netpath_using_subcommand record" -l pid -d 'Trace the network namespace of this process' -r
+complete -c netpath -n "__fish_netpath_using_subcommand record" -l unit -d 'Trace the network namespace of this unit of systemd' -r
+complete -c netpath -n "__fish_netpath_using_subcommand record" -l netns -d 'Trace this network namespace, or look the interface up there: a name, a path or a pid' -r
 complete -c netpath -n "__fish_netpath_using_subcommand record" -l for -d 'How long, such as 10s or 500ms. Default: until Ctrl-C' -r
 complete -c netpath -n "__fish_netpath_using_subcommand record" -s c -l count -d 'Stop after this many packets' -r
 complete -c netpath -n "__fish_netpath_using_subcommand record" -l backend -d 'Use only these backends' -r -f -a "tracepoint\t'BTF tracepoints'
@@ -115,14 +124,18 @@ complete -c netpath -n "__fish_netpath_using_subcommand report" -l json -d 'The 
 complete -c netpath -n "__fish_netpath_using_subcommand report" -l ascii -d 'Draw the live view with ASCII alone'
 complete -c netpath -n "__fish_netpath_using_subcommand report" -s v -l verbose -d 'Say more on stderr; twice for everything'
 complete -c netpath -n "__fish_netpath_using_subcommand report" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -s i -l iface -d 'The interface whose packets are traced; its path is found from there. Default in what is named below: that of the default route, or else the first that is up' -r
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -l container -d 'Trace this container: its name, with or without its runtime (docker:web), or how its id begins' -r
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -l pod -d 'Trace this pod of Kubernetes' -r
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -l pid -d 'Trace the network namespace of this process' -r
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -l unit -d 'Trace the network namespace of this unit of systemd' -r
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -l netns -d 'Trace this network namespace, or look the interface up there: a name, a path or a pid' -r
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l sample -d 'Record one packet in N, or as many as the budget allows' -r
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l sample-by -d 'What is drawn: single packets, or conversations with all their packets' -r -f -a "packet\t''
 flow\t''"
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l budget -d 'With --sample auto: the share of the machine\'s CPU time that netpath may take' -r
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l inert -d 'Attach everything and record nothing: what attaching alone costs, or asking for the time as well' -r -f -a "nothing\t''
 clock\t''"
-complete -c netpath -n "__fish_netpath_using_subcommand explain" -s i -l iface -d 'The interface whose packets are traced; its path is found from there' -r
-complete -c netpath -n "__fish_netpath_using_subcommand explain" -l netns -d 'Where the interface is looked up: a name, a path or a pid. Default: here' -r
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l for -d 'How long, such as 10s or 500ms. Default: until Ctrl-C' -r
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -s c -l count -d 'Stop after this many packets' -r
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l backend -d 'Use only these backends' -r -f -a "tracepoint\t'BTF tracepoints'
@@ -150,8 +163,17 @@ never\t''"
 complete -c netpath -n "__fish_netpath_using_subcommand diff" -l ascii -d 'Draw the live view with ASCII alone'
 complete -c netpath -n "__fish_netpath_using_subcommand diff" -s v -l verbose -d 'Say more on stderr; twice for everything'
 complete -c netpath -n "__fish_netpath_using_subcommand diff" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c netpath -n "__fish_netpath_using_subcommand topo" -s i -l iface -d 'The interface whose packets are traced; its path is found from there' -r
-complete -c netpath -n "__fish_netpath_using_subcommand topo" -l netns -d 'Where the interface is looked up: a name, a path or a pid. Default: here' -r
+complete -c netpath -n "__fish_netpath_using_subcommand ls" -l format -d 'How it is written' -r -f -a "text\t'A line each'
+json\t'With all interfaces and addresses'"
+complete -c netpath -n "__fish_netpath_using_subcommand ls" -l json -d 'The same as --format json'
+complete -c netpath -n "__fish_netpath_using_subcommand ls" -s v -l verbose -d 'Say more on stderr; twice for everything'
+complete -c netpath -n "__fish_netpath_using_subcommand ls" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c netpath -n "__fish_netpath_using_subcommand topo" -s i -l iface -d 'The interface whose packets are traced; its path is found from there. Default in what is named below: that of the default route, or else the first that is up' -r
+complete -c netpath -n "__fish_netpath_using_subcommand topo" -l container -d 'Trace this container: its name, with or without its runtime (docker:web), or how its id begins' -r
+complete -c netpath -n "__fish_netpath_using_subcommand topo" -l pod -d 'Trace this pod of Kubernetes' -r
+complete -c netpath -n "__fish_netpath_using_subcommand topo" -l pid -d 'Trace the network namespace of this process' -r
+complete -c netpath -n "__fish_netpath_using_subcommand topo" -l unit -d 'Trace the network namespace of this unit of systemd' -r
+complete -c netpath -n "__fish_netpath_using_subcommand topo" -l netns -d 'Trace this network namespace, or look the interface up there: a name, a path or a pid' -r
 complete -c netpath -n "__fish_netpath_using_subcommand topo" -l json -d 'Write JSON'
 complete -c netpath -n "__fish_netpath_using_subcommand topo" -s v -l verbose -d 'Say more on stderr; twice for everything'
 complete -c netpath -n "__fish_netpath_using_subcommand topo" -s h -l help -d 'Print help'
@@ -245,16 +267,17 @@ netfilter-link\t'BPF links around netfilter hooks, Linux 6.4'"
 complete -c netpath -n "__fish_netpath_using_subcommand doctor" -l json -d 'Write JSON'
 complete -c netpath -n "__fish_netpath_using_subcommand doctor" -s v -l verbose -d 'Say more on stderr; twice for everything'
 complete -c netpath -n "__fish_netpath_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report explain diff topo lab hops doctor help" -f -a "trace" -d 'Trace packets and show what each hop costs'
-complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report explain diff topo lab hops doctor help" -f -a "record" -d 'Keep raw events in a file, with everything needed to replay them elsewhere'
-complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report explain diff topo lab hops doctor help" -f -a "report" -d 'Render a recording, or a report in JSON'
-complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report explain diff topo lab hops doctor help" -f -a "explain" -d 'Say in sentences what costs, why, and what would help; from a recording or live'
-complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report explain diff topo lab hops doctor help" -f -a "diff" -d 'Say what changed between two recordings or reports, hop by hop, and how surely'
-complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report explain diff topo lab hops doctor help" -f -a "topo" -d 'Show the path that packets of an interface take on this machine'
-complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report explain diff topo lab hops doctor help" -f -a "lab" -d 'Ready-made topologies and traffic, in network namespaces of their own'
-complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report explain diff topo lab hops doctor help" -f -a "hops" -d 'List what netpath can measure'
-complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report explain diff topo lab hops doctor help" -f -a "doctor" -d 'Say what can be measured on this kernel, by which backend, and why not'
-complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report explain diff topo lab hops doctor help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report explain diff ls topo lab hops doctor help" -f -a "trace" -d 'Trace packets and show what each hop costs'
+complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report explain diff ls topo lab hops doctor help" -f -a "record" -d 'Keep raw events in a file, with everything needed to replay them elsewhere'
+complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report explain diff ls topo lab hops doctor help" -f -a "report" -d 'Render a recording, or a report in JSON'
+complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report explain diff ls topo lab hops doctor help" -f -a "explain" -d 'Say in sentences what costs, why, and what would help; from a recording or live'
+complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report explain diff ls topo lab hops doctor help" -f -a "diff" -d 'Say what changed between two recordings or reports, hop by hop, and how surely'
+complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report explain diff ls topo lab hops doctor help" -f -a "ls" -d 'List what can be traced: containers, namespaces, their interfaces, and how they hang together'
+complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report explain diff ls topo lab hops doctor help" -f -a "topo" -d 'Show the path that packets of an interface take on this machine'
+complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report explain diff ls topo lab hops doctor help" -f -a "lab" -d 'Ready-made topologies and traffic, in network namespaces of their own'
+complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report explain diff ls topo lab hops doctor help" -f -a "hops" -d 'List what netpath can measure'
+complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report explain diff ls topo lab hops doctor help" -f -a "doctor" -d 'Say what can be measured on this kernel, by which backend, and why not'
+complete -c netpath -n "__fish_netpath_using_subcommand help; and not __fish_seen_subcommand_from trace record report explain diff ls topo lab hops doctor help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c netpath -n "__fish_netpath_using_subcommand help; and __fish_seen_subcommand_from lab" -f -a "list" -d 'List the topologies and experiments'
 complete -c netpath -n "__fish_netpath_using_subcommand help; and __fish_seen_subcommand_from lab" -f -a "run" -d 'Bring a topology or an experiment\'s variant up, send traffic through it, and trace it'
 complete -c netpath -n "__fish_netpath_using_subcommand help; and __fish_seen_subcommand_from lab" -f -a "compare" -d 'Hold two topologies or variants against each other, and say which hops make the difference'

@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn cookies_of_many_cpus_spread() {
         // 10,000 namespaces with a device and what their sockets send, made on 64 CPUs.
-        let mut held = [0_u8; WANTED_BUCKETS as usize];
+        let mut held = [0_u32; WANTED_BUCKETS as usize];
         for cpu in 0..64_u32 {
             for nth in 0..157 {
                 for ifindex in [0, 2] {

@@ -9,6 +9,7 @@ mod hops;
 mod interrupt;
 mod lab;
 mod live;
+mod ls;
 mod output;
 mod progress;
 mod report;
@@ -35,6 +36,7 @@ pub fn main() -> ExitCode {
         Command::Explain(explain) => explain::run(explain),
         Command::Diff(diff) => diff::run(&diff),
         Command::Topo(topo) => topo::run(&topo),
+        Command::Ls(ls) => ls::run(&ls),
         Command::Lab(lab) => lab::run(&lab),
         Command::Hops(hops) => hops::run(&hops),
         Command::Doctor(doctor) => doctor::run(&doctor),

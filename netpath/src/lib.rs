@@ -13,7 +13,6 @@
 
 pub mod cli;
 mod clock;
-pub mod containers;
 pub mod decode;
 #[cfg(test)]
 mod docs;
@@ -25,6 +24,7 @@ pub mod filter;
 pub mod flight;
 pub mod hooks;
 pub mod host;
+pub mod inventory;
 pub mod kernel;
 pub mod lab;
 pub mod ledger;

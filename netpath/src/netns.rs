@@ -294,7 +294,7 @@ fn name_of(inode: u64) -> String {
 
 /// The inode of the initial namespace, in which the init process lives and, where it hides that, the kernel's
 /// threads.
-fn initial() -> Option<u64> {
+pub(crate) fn initial() -> Option<u64> {
     let of = |path: &str| fs::metadata(path).ok().map(|meta| meta.ino());
     let kthreadd = fs::read_to_string("/proc/2/comm").is_ok_and(|c| c.trim() == "kthreadd");
     of("/proc/1/ns/net").or_else(|| of("/proc/2/ns/net").filter(|_| kthreadd))

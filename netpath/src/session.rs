@@ -51,9 +51,6 @@ pub struct Session {
     /// When tracing began.
     #[serde(default)]
     pub facts: Facts,
-    /// By a namespace's name: the container or process that lives there.
-    #[serde(default)]
-    pub containers: BTreeMap<String, String>,
     /// Between these times, ns, the probes were changed: flights under way may lack marks.
     #[serde(default)]
     pub unsure: Vec<(u64, u64)>,

@@ -25,7 +25,7 @@ pub(crate) use ends::{dropped, no_path, set_aside};
 pub use facts::{NetnsReport, QdiscReport};
 pub use late::{LatePacketReport, LatePieceReport, LateReport};
 
-use crate::{facts::Softnet, host::HostFacts, ledger::Accounting};
+use crate::{facts::Softnet, host::HostFacts, inventory::Owner, ledger::Accounting};
 pub use crate::{
     ledger::{Coverage, Sorts},
     session::ProbeCost,
@@ -94,8 +94,9 @@ pub struct Snapshot {
     pub netns_facts: BTreeMap<String, NetnsReport>,
     /// Of all CPUs, while tracing.
     pub softnet: Softnet,
-    /// By network namespace: the container or process that lives there, such as `docker:web`.
-    pub containers: BTreeMap<String, String>,
+    /// By network namespace: who lives there, where that is known.
+    #[serde(default)]
+    pub owners: BTreeMap<String, Owner>,
     /// What went wrong on the way without ending the run, in sentences.
     pub notes: Vec<String>,
 }

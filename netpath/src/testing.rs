@@ -52,6 +52,7 @@ pub(crate) fn topology() -> Topology {
     let host = |netns: u32, name: &str, devices: Vec<Device>| Host {
         netns,
         name: name.to_owned(),
+        owner: None,
         devices: devices.into_iter().map(|d| (d.ifindex, d)).collect(),
         forwards: netns == HOST,
         bridge_nf: false,

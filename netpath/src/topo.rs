@@ -13,6 +13,7 @@ mod follow;
 mod redirects;
 mod sides;
 mod strangers;
+mod survey;
 mod watch;
 
 use std::{
@@ -26,12 +27,16 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use anew::discover_anew;
-pub use discover::{discover, interfaces};
+pub use discover::{discover, interfaces, main_interface};
 pub use sides::Outwards;
 pub use strangers::find as find_strangers;
+pub use survey::{Site, survey};
 pub use watch::{Change, Watch};
 
-use crate::netns::{Netns, NetnsError, suggestion};
+use crate::{
+    inventory::Owner,
+    netns::{Netns, NetnsError, suggestion},
+};
 
 /// A device on the path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +67,11 @@ pub struct Device {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
     pub netns: u32,
+    /// What people call it: a container's name, where one lives there.
     pub name: String,
+    /// Who lives there, where that is known; in the initial one, nobody in particular.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
     pub devices: BTreeMap<u32, Device>,
     /// Whether it forwards packets between its devices (`net.ipv4.ip_forward`).
     pub forwards: bool,
@@ -122,22 +131,45 @@ impl From<Place> for DevId {
 
 #[derive(Debug, Error)]
 pub enum TopoError {
-    #[error("no interface {iface} in network namespace {netns}{hint}{elsewhere}",
-        hint = suggestion(close), elsewhere = elsewhere_text(elsewhere))]
-    NoInterface { iface: String, netns: String, close: Vec<String>, elsewhere: Vec<String> },
+    #[error("no interface {iface} in network namespace {netns}{hint}{elsewhere}{others}",
+        hint = suggestion(close), elsewhere = elsewhere_text(elsewhere), others = others_text(others))]
+    NoInterface {
+        iface: String,
+        netns: String,
+        close: Vec<String>,
+        /// Options that choose the namespaces that have one.
+        elsewhere: Vec<String>,
+        /// What else has such a name.
+        others: Vec<String>,
+    },
+    #[error(
+        "no interface but lo in network namespace {netns} is up; to trace that one, add --iface lo"
+    )]
+    OnlyLoopback { netns: String },
     #[error("cannot read the links of network namespace {netns}: {reason}")]
     Netlink { netns: String, reason: String },
     #[error(transparent)]
     Netns(#[from] NetnsError),
 }
 
-fn elsewhere_text(netns: &[String]) -> String {
-    match netns {
+fn elsewhere_text(options: &[String]) -> String {
+    match options {
         [] => String::new(),
-        [one] => format!("; there is one in {one}: add --netns {one}"),
-        many => format!("; there are some in {}: choose with --netns", many.join(", ")),
+        [one] => format!("; there is one elsewhere: add {one}"),
+        many if many.len() > ELSEWHERE => {
+            let first = many[..ELSEWHERE].join(", ");
+            format!("; there are some elsewhere: add {first}, … ({} in all)", many.len())
+        }
+        many => format!("; there are some elsewhere: add {}", many.join(" or ")),
     }
 }
+
+fn others_text(others: &[String]) -> String {
+    if others.is_empty() { String::new() } else { format!("; close: {}", others.join(", ")) }
+}
+
+/// Namespaces that are named where many have such an interface.
+const ELSEWHERE: usize = 5;
 
 /// The kind of a device whose other end is a process: a guest's QEMU, most often.
 const TAP: &str = "tap";
@@ -187,6 +219,7 @@ impl Topology {
         let host = Host {
             netns: netns.cookie,
             name: netns.name.clone(),
+            owner: None,
             devices: BTreeMap::new(),
             forwards: false,
             bridge_nf: false,

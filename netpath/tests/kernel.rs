@@ -14,6 +14,7 @@ mod kernel {
     mod lifecycle;
     mod matrix;
     mod modules;
+    mod names;
     mod paths;
     mod recording;
     mod rules;

@@ -2,6 +2,7 @@
 
 mod given;
 mod lab;
+mod selection;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -17,6 +18,7 @@ use crate::{
 };
 pub use given::Given;
 pub use lab::{Lab, LabBench, LabCommand, LabCompare, LabFormat, LabMatrix, LabRun, LoadArg};
+pub use selection::Selection;
 
 /// Where a packet's time goes, hop by hop, and why.
 ///
@@ -44,6 +46,8 @@ pub enum Command {
     Explain(Explain),
     /// Say what changed between two recordings or reports, hop by hop, and how surely.
     Diff(Diff),
+    /// List what can be traced: containers, namespaces, their interfaces, and how they hang together.
+    Ls(Ls),
     /// Show the path that packets of an interface take on this machine.
     Topo(Topo),
     /// Ready-made topologies and traffic, in network namespaces of their own.
@@ -52,17 +56,6 @@ pub enum Command {
     Hops(Hops),
     /// Say what can be measured on this kernel, by which backend, and why not.
     Doctor(Doctor),
-}
-
-/// Which interface.
-#[derive(Clone, Debug, ClapArgs)]
-pub struct Selection {
-    /// The interface whose packets are traced; its path is found from there.
-    #[arg(short, long, value_name = "IF")]
-    pub iface: String,
-    /// Where the interface is looked up: a name, a path or a pid. Default: here.
-    #[arg(long, value_name = "NAME|PATH|PID")]
-    pub netns: Option<String>,
 }
 
 /// What is gathered, and for how long.
@@ -204,8 +197,8 @@ pub struct Report {
 
 #[derive(Debug, ClapArgs)]
 pub struct Explain {
-    /// A recording of `netpath record`. With --iface an interface is traced instead, and this is the
-    /// filter's first word.
+    /// A recording of `netpath record`. Where it is said what to trace, such as --iface, that is traced
+    /// instead, and this is the filter's first word.
     pub file: Option<PathBuf>,
     #[command(flatten)]
     pub gather: Given,
@@ -346,6 +339,25 @@ impl ValueEnum for BackendArg {
     fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
         Some(clap::builder::PossibleValue::new(self.0.key()).help(self.0.what()))
     }
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Ls {
+    /// How it is written.
+    #[arg(long, value_enum, default_value_t = LsFormat::Text)]
+    pub format: LsFormat,
+    /// The same as --format json.
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+}
+
+/// How a listing is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LsFormat {
+    /// A line each.
+    Text,
+    /// With all interfaces and addresses.
+    Json,
 }
 
 #[derive(Debug, ClapArgs)]

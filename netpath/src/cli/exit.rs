@@ -6,8 +6,8 @@ use tracing_subscriber::EnvFilter;
 
 use super::{args::Args, live::NoTerminal};
 use crate::{
-    errors::told, filter::FilterError, kernel::KernelError, lab::LabError, live::LiveError,
-    netns::NetnsError, topo::TopoError, tui,
+    errors::told, filter::FilterError, inventory::ChooseError, kernel::KernelError, lab::LabError,
+    live::LiveError, netns::NetnsError, topo::TopoError, tui,
 };
 
 /// An exit status of the contract.
@@ -48,13 +48,24 @@ fn status(error: &anyhow::Error) -> Status {
                 _ => Status::Kernel,
             };
         }
-        if let Some(NetnsError::Enter { source, .. } | NetnsError::Open { source, .. }) =
-            cause.downcast_ref()
+        let netns = match cause.downcast_ref() {
+            Some(ChooseError::Netns(netns)) => Some(netns),
+            _ => cause.downcast_ref::<NetnsError>(),
+        };
+        if let Some(NetnsError::Enter { source, .. } | NetnsError::Open { source, .. }) = netns
             && source.kind() == std::io::ErrorKind::PermissionDenied
         {
             return Status::Permission;
         }
-        if let Some(TopoError::NoInterface { .. }) = cause.downcast_ref() {
+        if let Some(TopoError::NoInterface { .. } | TopoError::OnlyLoopback { .. }) =
+            cause.downcast_ref()
+        {
+            return Status::Usage;
+        }
+        if let Some(
+            ChooseError::Nothing { .. } | ChooseError::Several { .. } | ChooseError::Stopped { .. },
+        ) = cause.downcast_ref()
+        {
             return Status::Usage;
         }
         if cause.is::<FilterError>() || cause.is::<NoTerminal>() {
@@ -65,7 +76,7 @@ fn status(error: &anyhow::Error) -> Status {
             Some(LabError::Lacks(_)) => return Status::Kernel,
             _ => {}
         }
-        match cause.downcast_ref() {
+        match netns {
             Some(NetnsError::NotFound { .. } | NetnsError::NotOne { .. }) => return Status::Usage,
             Some(NetnsError::NoCookie) => return Status::Kernel,
             _ => {}

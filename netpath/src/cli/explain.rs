@@ -23,11 +23,11 @@ pub(super) fn run(args: args::Explain) -> anyhow::Result<ExitCode> {
         (Some(file), None) => report::run(&args::Report { file, output }),
         (None, Some(gather)) => trace::run(&args::Trace { gather, output }),
         (None, None) => bail!(
-            "nothing to explain: give a recording, or an interface to trace (--iface veth0 --for 10s)"
+            "nothing to explain: give a recording, or what to trace (--container web --for 10s)"
         ),
         (Some(word), Some(mut gather)) => {
             if word.exists() && gather.filter.is_empty() {
-                bail!("give a recording or an interface, not both");
+                bail!("give a recording or what to trace, not both");
             }
             gather.filter.insert(0, word.to_string_lossy().into_owned());
             trace::run(&args::Trace { gather, output })

@@ -4,18 +4,27 @@ use std::process::ExitCode;
 
 use super::{args, exit::Status, output::print};
 use crate::{
+    inventory,
     netns::Netns,
-    topo::{Topology, discover},
+    topo::{TopoError, Topology, discover, interfaces, main_interface},
     view,
 };
 
 /// The topology of what was selected.
 pub(super) fn select(selection: &args::Selection) -> anyhow::Result<(Topology, Netns)> {
-    let netns = match &selection.netns {
-        Some(wanted) => Netns::find(wanted)?,
+    let netns = match selection.meant() {
+        Some(meant) => {
+            // What else could have been meant.
+            let here = Netns::current().map_err(TopoError::from).and_then(|n| interfaces(&n));
+            inventory::find(meant, &here.unwrap_or_default())?
+        }
         None => Netns::current()?,
     };
-    Ok((discover(&selection.iface, &netns)?, netns))
+    let iface = match &selection.iface {
+        Some(iface) => iface.clone(),
+        None => main_interface(&netns)?,
+    };
+    Ok((discover(&iface, &netns)?, netns))
 }
 
 pub(super) fn run(args: &args::Topo) -> anyhow::Result<ExitCode> {

@@ -1,7 +1,6 @@
 //! `netpath trace` and `netpath record`: attach, gather, detach, show or keep.
 
 use std::{
-    collections::BTreeMap,
     io::IsTerminal as _,
     path::PathBuf,
     process::ExitCode,
@@ -12,14 +11,13 @@ use anyhow::bail;
 
 use super::{args, exit::Status, interrupt, live, output::Sink, progress, report, topo::select};
 use crate::{
-    containers, facts,
+    facts,
     host::HostFacts,
     kernel::{self, Options, Tracer},
     live::{Attached, Done, Limits, Live, News, selection},
     recording::{self, Writer},
     report::Format,
     session::Session,
-    topo::Topology,
     units::count,
 };
 
@@ -49,13 +47,15 @@ pub(super) fn run(args: &args::Trace) -> anyhow::Result<ExitCode> {
 /// A recording in an interface's place is shown as if it were traced now.
 fn recorded(args: &args::Trace) -> anyhow::Result<Option<args::Report>> {
     let args::Gather { selection, for_, count, filter, .. } = &args.gather;
-    let file = PathBuf::from(&selection.iface);
+    let Some(iface) = &selection.iface else { return Ok(None) };
+    let file = PathBuf::from(iface);
     if !file.is_file() || !recording::is_one(&file)? {
         return Ok(None);
     }
-    if for_.is_some() || count.is_some() || !filter.is_empty() || selection.netns.is_some() {
+    if for_.is_some() || count.is_some() || !filter.is_empty() || selection.meant().is_some() {
         bail!(
-            "{} is a recording: it is shown as it is, without --for, --count, --netns and a filter",
+            "{} is a recording: it is shown as it is, without --for, --count, a filter, and what says where \
+             an interface is",
             file.display()
         );
     }
@@ -147,7 +147,6 @@ fn attach(args: &args::Gather, capture_headers: bool) -> anyhow::Result<(Tracer,
     // While packets are being recorded already: this takes a while.
     let plan = &session.hooks;
     session.facts.read_rules(handles.into_iter().filter(|(netns, _)| plan.has_rules(*netns)));
-    session.containers = containers(&topology);
     session.topology = topology;
     session.begun(tracer.since());
     tracing::info!(
@@ -158,15 +157,6 @@ fn attach(args: &args::Gather, capture_headers: bool) -> anyhow::Result<(Tracer,
         session.topology.hosts.len()
     );
     Ok((tracer, session))
-}
-
-/// By a namespace's name: who lives there.
-fn containers(topology: &Topology) -> BTreeMap<String, String> {
-    let handles: Vec<_> = topology.hosts.values().filter_map(|h| h.handle.as_ref()).collect();
-    let inodes: Vec<u64> = handles.iter().map(|netns| netns.inode).collect();
-    let found = containers::find(&inodes);
-    let named = handles.iter().filter_map(|n| Some((n.name.clone(), found.get(&n.inode)?.clone())));
-    named.collect()
 }
 
 /// A report a second; the last one is written by the caller.

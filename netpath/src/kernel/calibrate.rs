@@ -160,6 +160,7 @@ impl Bench {
         Host {
             netns: self.netns.cookie,
             name: self.netns.name.clone(),
+            owner: None,
             devices: std::collections::BTreeMap::new(),
             forwards: false,
             bridge_nf: false,

@@ -45,8 +45,8 @@ impl Known {
                 Some(symbols) => symbols.names(&unknown),
                 None => Symbols::read().names(&unknown),
             };
-            let named = unknown.iter().map(|at| (*at, names.remove(at).unwrap_or_default()));
-            self.functions.extend(named);
+            let found = unknown.iter().map(|at| (*at, names.remove(at).unwrap_or_default()));
+            self.functions.extend(found);
         }
         hooks::name(surveyed, &self.functions)
     }

@@ -18,6 +18,7 @@ use crate::{
     explain,
     flight::End,
     hooks::priority_name,
+    inventory::Owner,
     ledger::{Ledger, Path, Row, RowKey, Second, Specimen, Times},
     packet::Tuple,
     sample::{self, Sampling, Share},
@@ -74,12 +75,18 @@ pub fn build(ledger: &mut Ledger, session: &Session, ending: &Ending) -> Snapsho
         findings: Vec::new(),
         netns_facts,
         softnet: facts::softnet(&session.facts, &ending.facts),
-        containers: session.containers.clone(),
+        owners: owners(&ledger.topology),
         notes: notes(session, ending),
     };
     // From all the rest, so last.
     snapshot.findings = explain::explain(&snapshot).findings;
     snapshot
+}
+
+/// By a namespace's name: who lives there.
+fn owners(topology: &Topology) -> BTreeMap<String, Owner> {
+    let hosts = topology.hosts.values();
+    hosts.filter_map(|host| Some((host.name.clone(), host.owner.clone()?))).collect()
 }
 
 fn sampling(sampling: &Sampling, ending: &Ending) -> Option<SamplingReport> {

@@ -11,12 +11,32 @@ use super::{
         follow_uplink,
     },
 };
-use crate::netns::{self, Netns, close_names};
+use crate::{
+    inventory::{self, Census},
+    netns::{self, Netns, close_names},
+};
 
 /// Names of the interfaces in `netns`.
 pub fn interfaces(netns: &Netns) -> Result<Vec<String>, TopoError> {
     Ok(dump::dump(netns, &[])?.devices.into_values().map(|d| d.name).collect())
 }
+
+/// The interface that is meant where none is named: that of the default route, or else the first that is up.
+pub fn main_interface(netns: &Netns) -> Result<String, TopoError> {
+    let dump = dump::dump(netns, &[])?;
+    let found = main_of(&dump).map(|device| device.name.clone());
+    found.ok_or_else(|| TopoError::OnlyLoopback { netns: netns.name.clone() })
+}
+
+/// The device by which packets leave a namespace: that of its default route, or else the first that is up.
+pub(super) fn main_of(dump: &Dump) -> Option<&Device> {
+    let up = |device: &&Device| device.up && device.name != LOOPBACK;
+    let default = dump.routes.iter().filter(|(_, default)| **default);
+    let mut routed = default.filter_map(|(ifindex, _)| dump.devices.get(ifindex));
+    routed.find(up).or_else(|| dump.devices.values().find(up))
+}
+
+const LOOPBACK: &str = "lo";
 
 /// Finds the path that packets of `iface`, looked up in `netns`, take on this machine.
 pub fn discover(iface: &str, netns: &Netns) -> Result<Topology, TopoError> {
@@ -95,17 +115,21 @@ fn no_interface(iface: &str, home: usize, world: &mut World) -> TopoError {
         .dump(home)
         .map(|dump| dump.devices.values().map(|d| d.name.clone()).collect())
         .unwrap_or_default();
+    let census = Census::take();
     let mut elsewhere = Vec::new();
     for ns in 0..world.all.len() {
         if ns != home && world.dump(ns).is_ok_and(|dump| find(dump, iface).is_some()) {
-            elsewhere.push(world.all[ns].name.clone());
+            let netns = &world.all[ns];
+            let option = census.option(netns.inode);
+            elsewhere.push(option.unwrap_or_else(|| format!("--netns {}", netns.path.display())));
         }
     }
     TopoError::NoInterface {
         iface: iface.to_owned(),
-        netns: world.all[home].name.clone(),
+        netns: census.name(&world.all[home]),
         close: close_names(iface, names.iter().map(String::as_str)),
         elsewhere,
+        others: inventory::near(&census, iface),
     }
 }
 
@@ -134,6 +158,7 @@ fn build(
     inside: Option<Node>,
     outside: Option<Node>,
 ) -> Topology {
+    let census = Census::take();
     let place = |node: Node| Place { netns: world.all[node.0].cookie, ifindex: node.1 };
     let on_path: BTreeSet<usize> = path
         .nodes
@@ -148,7 +173,8 @@ fn build(
         let beside = !on_path.contains(&ns);
         let host = hosts.entry(handle.cookie).or_insert_with(|| Host {
             netns: handle.cookie,
-            name: crate::lab::short_name(&handle.name),
+            name: census.name(handle),
+            owner: census.owner(handle.inode).cloned(),
             devices: BTreeMap::new(),
             forwards: dump.forwards,
             bridge_nf: dump.bridge_nf,

@@ -1,8 +1,14 @@
 //! One namespace's links, addresses and routes, over rtnetlink.
 
-use std::{collections::BTreeMap, fs, net::IpAddr, os::fd::AsRawFd as _};
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::IpAddr,
+    os::fd::{AsFd as _, AsRawFd as _},
+};
 
 use futures_util::TryStreamExt as _;
+use nix::sched::{CloneFlags, setns};
 use rtnetlink::{
     Handle, RouteMessageBuilder, new_connection,
     packet_core::{NLM_F_REQUEST, NetlinkMessage, NetlinkPayload},
@@ -27,7 +33,7 @@ pub(super) struct Below {
 }
 
 /// One namespace as rtnetlink shows it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Dump {
     pub(super) devices: BTreeMap<u32, Device>,
     pub(super) below: BTreeMap<u32, Below>,
@@ -46,13 +52,50 @@ pub(super) struct Dump {
 
 /// Reads `netns`; `others` are looked up for their ids as seen from there.
 pub(super) fn dump(netns: &Netns, others: &[Netns]) -> Result<Dump, TopoError> {
+    inside(netns, async || read(others).await)
+}
+
+/// Reads these namespaces one after the other on the calling thread, which is in the last one then: a thread for
+/// each takes longer than what it reads.
+pub(super) fn dump_each(all: &[&Netns]) -> Vec<Option<Dump>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+    let Ok(runtime) = runtime else { return Vec::new() };
+    all.iter()
+        .map(|netns| {
+            setns(netns.file().as_fd(), CloneFlags::CLONE_NEWNET).ok()?;
+            runtime.block_on(read(&[])).ok()
+        })
+        .collect()
+}
+
+/// The ids that those of `others` have in `netns` which have one there.
+pub(super) fn nsids(netns: &Netns, others: &[&Netns]) -> Result<BTreeMap<i32, usize>, TopoError> {
+    inside(netns, async || {
+        let (connection, handle, _) =
+            new_connection().map_err(|e| rtnetlink::Error::NamespaceError(e.to_string()))?;
+        tokio::spawn(connection);
+        let mut found = BTreeMap::new();
+        for (i, other) in others.iter().enumerate() {
+            if let Some(id) = nsid(&handle, other).await? {
+                found.insert(id, i);
+            }
+        }
+        Ok(found)
+    })
+}
+
+/// Asks the kernel something in `netns`.
+fn inside<T: Send>(
+    netns: &Netns,
+    ask: impl AsyncFnOnce() -> Result<T, rtnetlink::Error> + Send,
+) -> Result<T, TopoError> {
     let fail = |reason: String| TopoError::Netlink { netns: netns.name.clone(), reason };
     netns.run(|| {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .build()
             .map_err(|e| fail(e.to_string()))?;
-        runtime.block_on(read(others)).map_err(|e| fail(e.to_string()))
+        runtime.block_on(ask()).map_err(|e| fail(e.to_string()))
     })?
 }
 

@@ -6,19 +6,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Host, Topology, dump};
-use crate::netns;
+use crate::{inventory::Census, netns};
 
 /// Those of these namespaces that can be found on this machine.
 pub fn find(cookies: &BTreeSet<u32>) -> Vec<Host> {
-    let met = netns::all().into_iter().filter(|netns| cookies.contains(&netns.cookie));
-    met.map(|netns| {
+    let met: Vec<_> =
+        netns::all().into_iter().filter(|netns| cookies.contains(&netns.cookie)).collect();
+    if met.is_empty() {
+        return Vec::new();
+    }
+    let census = Census::take();
+    let host = |netns: netns::Netns| {
         let read = dump::dump(&netns, &[]);
         let (devices, forwards, bridge_nf) =
             read.map_or((BTreeMap::new(), false, false), |d| (d.devices, d.forwards, d.bridge_nf));
-        let name = crate::lab::short_name(&netns.name);
         Host {
             netns: netns.cookie,
-            name,
+            name: census.name(&netns),
+            owner: census.owner(netns.inode).cloned(),
             devices,
             forwards,
             bridge_nf,
@@ -27,8 +32,8 @@ pub fn find(cookies: &BTreeSet<u32>) -> Vec<Host> {
             found: None,
             handle: None,
         }
-    })
-    .collect()
+    };
+    met.into_iter().map(host).collect()
 }
 
 impl Topology {

@@ -67,10 +67,13 @@ impl Shape {
             let host = hosts.entry(place.netns).or_insert_with(|| Host {
                 netns: place.netns,
                 name: format!("host{}", place.netns),
+                owner: None,
                 devices: BTreeMap::new(),
                 forwards: true,
                 bridge_nf: false,
                 met: false,
+                beside: false,
+                found: None,
                 handle: None,
             });
             host.devices.insert(place.ifindex, device(place.ifindex));

@@ -5,18 +5,18 @@
 
 use clap::{ArgMatches, Args, Command, Error, FromArgMatches};
 
-use super::Gather;
+use super::{Gather, selection::SELECTED};
 
-/// What only means something with an interface.
-const WITH_IFACE: &[&str] = &["netns", "for_", "count", "backend", "filter"];
+/// What only means something where it is said what to trace.
+const WITH_SELECTION: &[&str] = &["for_", "count", "backend", "filter"];
 
-/// A [`Gather`], if an interface is given.
+/// A [`Gather`], if it is said what to trace.
 #[derive(Clone, Debug)]
 pub struct Given(pub Option<Gather>);
 
 impl FromArgMatches for Given {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
-        let given = matches.contains_id("iface");
+        let given = matches.contains_id(SELECTED);
         Ok(Self(given.then(|| Gather::from_arg_matches(matches)).transpose()?))
     }
 
@@ -28,8 +28,9 @@ impl FromArgMatches for Given {
 
 impl Args for Given {
     fn augment_args(command: Command) -> Command {
-        let command = Gather::augment_args(command).mut_arg("iface", |arg| arg.required(false));
-        WITH_IFACE.iter().fold(command, |c, id| c.mut_arg(id, |arg| arg.requires("iface")))
+        let command =
+            Gather::augment_args(command).mut_group(SELECTED, |group| group.required(false));
+        WITH_SELECTION.iter().fold(command, |c, id| c.mut_arg(id, |arg| arg.requires(SELECTED)))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -59,14 +60,16 @@ mod tests {
         assert_eq!((file.file.unwrap().to_str(), file.gather.0.is_none()), (Some("a.npz"), true));
         for arguments in [&["--iface", "veth0"][..], &["--iface", "veth0", "--for", "1s"]] {
             let gather = explain(arguments).unwrap().gather.0.expect("an interface is given");
-            assert_eq!(gather.selection.iface, "veth0");
+            assert_eq!(gather.selection.iface.as_deref(), Some("veth0"));
         }
+        let gather = explain(&["--container", "web", "--for", "1s"]).unwrap().gather.0;
+        assert_eq!(gather.unwrap().selection.container.as_deref(), Some("web"));
         assert!(explain(&[]).unwrap().gather.0.is_none());
     }
 
     #[test]
-    fn what_needs_an_interface_says_so() {
-        for arguments in [&["a.npz", "tcp"][..], &["a.npz", "--for", "1s"], &["--netns", "x"]] {
+    fn what_needs_a_selection_says_so() {
+        for arguments in [&["a.npz", "tcp"][..], &["a.npz", "--for", "1s"]] {
             let error = explain(arguments).unwrap_err().to_string();
             assert!(error.contains("--iface <IF>"), "{arguments:?}: {error}");
         }

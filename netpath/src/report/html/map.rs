@@ -65,8 +65,9 @@ fn picture(path: &PathReport, snapshot: &Snapshot) -> Markup {
                 li.stage {
                     p.netns {
                         (stage.netns)
-                        @if let Some(container) = snapshot.containers.get(stage.netns) {
-                            " " small { (container) }
+                        @if let Some(owner) = snapshot.owners.get(stage.netns)
+                            .filter(|owner| owner.says_more_than(stage.netns)) {
+                            " " small { (owner) }
                         }
                     }
                     ol { @for stop in &stage.stops { (stop_box(stop, most)) } }
