@@ -35,6 +35,9 @@ pub(crate) fn play(case: &Case) {
     sound(&mut claims, &report);
     (case.check)(&mut claims, &report, &Said(said.clone()));
     let bad = known_wrong::judge(case.name, &claims);
+    for line in &bad {
+        say(&format!("{line}\n"));
+    }
     assert!(bad.is_empty(), "{}:\n{}\nThe script said:\n{said}", case.name, bad.join("\n"));
 }
 
@@ -106,7 +109,7 @@ impl Drop for Steps {
     }
 }
 
-/// Past what the test runner keeps back until the test has ended; only where somebody waits for it.
+/// Past what the test runner keeps back until all tests have ended; only where somebody waits for it.
 fn say(text: &str) {
     if emulated() {
         let _ = std::io::stderr().write_all(text.as_bytes());

@@ -17,6 +17,17 @@ bg()  { # bg NS COMMAND…: in the background, remembered for down
     remember $!
 }
 tbg() { local n=$1; shift; bg "$n" "$PY" "$LIB/t.py" "$@"; }
+within() { # within SECONDS COMMAND…: until it succeeds
+    local until=$((SECONDS + $1)); shift
+    until "$@" >/dev/null 2>&1; do
+        [ $SECONDS -le $until ] || { say "in vain: $*" >&2; return 1; }
+        sleep 0.02
+    done
+}
+has_socket() { in_ "$1" ss -Hln"${2:0:1}" "sport = :$3" | grep -q .; }
+ready() { within 20 has_socket "$@"; }                            # ready NS udp|tcp PORT: a server is there
+has_sniffer() { in_ "$1" ss -H0 | grep -q .; }
+stop() { kill "$1" 2>/dev/null || :; wait "$1" 2>/dev/null || :; } # stop PID: and wait for its end
 remember() { mkdir -p "$RUN"; echo "$1 $(awk '{print $22}' "/proc/$1/stat" 2>/dev/null || echo 0)" >>"$RUN/pids"; }
 netns() { # netns NAME…
     local n

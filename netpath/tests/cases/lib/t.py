@@ -1,4 +1,4 @@
-"""Bounded, low-rate traffic for the cases. Every command ends by itself.
+"""Bounded, low-rate traffic for the cases. Every command ends by itself; a server that nobody stops, late.
 
 udp-echo H P [--for S] [--delay MS]      udp-rr H P [--count N] [--size B] [--gap MS] [--timeout S] [--from H:P]
 udp-sink H P [--for S]                   udp-send H P [--count N] [--size B] [--gap MS] [--from H:P]
@@ -285,7 +285,7 @@ def main():
     q = sub.add_parser("xdp")
     q.add_argument("iface"); q.add_argument("action")
     for q in sub.choices.values():
-        q.add_argument("--for", dest="for_", type=float, default=30)
+        q.add_argument("--for", dest="for_", type=float, default=120)
         q.add_argument("--count", type=int, default=10)
         q.add_argument("--size", type=int, default=64)
         q.add_argument("--gap", type=float, default=50)
