@@ -9,7 +9,7 @@ nfq NUM [--hold MS] [--for S]            NFQUEUE: accept every packet after MS
 offload IF tx|rx|gso|tso|gro on|off      as ethtool -K
 xdp IF pass|drop [--for S]               an XDP program of two instructions, while this runs
 """
-import argparse, ctypes, fcntl, os, select, socket, struct, sys, threading, time
+import argparse, ctypes, fcntl, os, select, signal, socket, struct, sys, threading, time
 
 def family(host):
     return socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -74,8 +74,9 @@ def udp_sink(a):
     s = socket.socket(family(a.host), socket.SOCK_DGRAM)
     s.bind((a.host, a.port))
     s.settimeout(0.25)
-    until, n, size = time.monotonic() + a.for_, 0, 0
-    while time.monotonic() < until:
+    until, n, size, stopped = time.monotonic() + a.for_, 0, 0, []
+    signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
+    while time.monotonic() < until and not stopped:
         try:
             data, _ = s.recvfrom(65535)
             n, size = n + 1, size + len(data)
