@@ -70,7 +70,9 @@ pub(super) fn attribute(seen: &Seen<'_>, scratch: &mut Scratch) {
         let left = enter(from, i, seen.names, frames);
         let key = match frames.last() {
             // Rules that have queued the packet have returned by the time at which somebody takes it up.
-            _ if to.resumed && let Some(rules) = left.filter(|key| key.hop == Some(HopId::Rules)) => {
+            _ if to.resumed
+                && let Some(rules) = left.filter(|key| key.hop == Some(HopId::Rules)) =>
+            {
                 RowKey { hop: Some(HopId::QueuedToUser), rules: None, ..rules }
             }
             None => RowKey::at(None, from.place),
@@ -97,12 +99,7 @@ fn next_situations(steps: &[Step], next: &mut Vec<usize>) {
 }
 
 /// What a step does to where the packet is; whose the function is that it leaves.
-fn enter(
-    step: &Step,
-    index: usize,
-    names: &RuleNames,
-    frames: &mut Vec<Frame>,
-) -> Option<RowKey> {
+fn enter(step: &Step, index: usize, names: &RuleNames, frames: &mut Vec<Frame>) -> Option<RowKey> {
     match step.what {
         What::At(_) => {
             if step.is_queued() {

@@ -32,7 +32,7 @@ extra_down() {
 }
 traffic() {
     local d=/sys/fs/cgroup/cpu/netpath-case-b24; [ -d $d ] || d=/sys/fs/cgroup/netpath-case-b24
-    sh -c 'echo $$ >"$0/cgroup.procs"; exec ip netns exec b24-srv "$@"' $d "$PY" -c '
+    ip netns exec b24-srv "$PY" -c '
 import socket, time
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("198.18.24.2", 9000)); s.settimeout(0.5)
 until = time.monotonic() + 60
@@ -42,8 +42,8 @@ while time.monotonic() < until:
     end = time.thread_time() + 0.008
     while time.thread_time() < end: pass
     s.sendto(data, who)' </dev/null &
-    remember $!
-    ready srv udp 9000
+    local server=$!; remember $server
+    ready srv udp 9000; echo $server >$d/cgroup.procs
     t cli udp-rr 198.18.24.2 9000 --count 20 --gap 30 --timeout 1
     grep -h throttled $d/cpu.stat
 }

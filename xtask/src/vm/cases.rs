@@ -3,12 +3,7 @@
 //!
 //! In: the folder of the scripts. Out: files for the guest, and where the tests find them there.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::Path,
-    process::Command,
-};
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 use anyhow::{Context as _, bail};
 
@@ -60,7 +55,9 @@ const KEPT: &str = "/out";
 
 pub(super) fn baggage(arch: &Arch) -> anyhow::Result<Baggage> {
     if !arch.is_own() {
-        bail!("the cases run on kernels of this machine's architecture: they take its Python along");
+        bail!(
+            "the cases run on kernels of this machine's architecture: they take its Python along"
+        );
     }
     setup::require(PROGRAMS.iter().copied().chain([(PYTHON, "python3-minimal")]))?;
     let scripts = root().join("netpath/tests/cases");

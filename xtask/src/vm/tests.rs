@@ -170,13 +170,7 @@ fn run_twice(
 }
 
 /// A guest that runs tests.
-fn guest(
-    kernel: &Kernel,
-    suite: &Suite,
-    baggage: &Baggage,
-    tests: &Path,
-    which: &Which,
-) -> Guest {
+fn guest(kernel: &Kernel, suite: &Suite, baggage: &Baggage, tests: &Path, which: &Which) -> Guest {
     let program = Path::new("/root").join(format!("{}-tests", suite.name));
     let mut words = vec![
         "env".to_owned(),

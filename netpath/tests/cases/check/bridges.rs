@@ -36,9 +36,8 @@ pub(crate) fn hairpin(c: &mut Claims, r: &Report, said: &Said) {
     let bridge = r.dropped(&[("netns", "b07-host"), ("dev", "br0")]);
     c.equal("1: each SYN is lost in the bridge", bridge, SYNS);
     // Where the kernel has no reason for that, the function says that there is no way for it.
-    let martian = |d: &&Value| {
-        says(d, "reason", "IP_LOCAL_SOURCE") || says(d, "function", "ip_rcv_finish")
-    };
+    let martian =
+        |d: &&Value| says(d, "reason", "IP_LOCAL_SOURCE") || says(d, "function", "ip_rcv_finish");
     let lost = r.drops(&[("netns", "b07-cli"), ("whose", "routing")]).filter(martian);
     c.equal("2: each SYN is lost in the pod as a martian", lost.map(count).sum(), SYNS);
     only(c, r, 2 * SYNS);

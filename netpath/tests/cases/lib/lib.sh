@@ -8,6 +8,10 @@ RUN=/run/netpath-case-$B
 PY=/usr/bin/python3; [ -x "$PY" ] || PY=$(command -v python3)
 [ "$(id -u)" = 0 ] || { echo "run as root" >&2; exit 4; }
 
+# How many times as long something is given that can't be awaited: netpath follows what happens on an emulated machine
+# after seconds.
+PACE=${NETPATH_EMULATED:+3}; PACE=${PACE:-1}
+
 in_() { local n=$1; shift; ip netns exec "$B-$n" "$@"; }          # a command in a namespace
 t()   { local n=$1; shift; in_ "$n" "$PY" "$LIB/t.py" "$@"; }      # a traffic helper in a namespace
 bg()  { # bg NS COMMAND…: in the background, remembered for down

@@ -335,9 +335,8 @@ fn first_fragment_at(lies: Ev, then: Chunk) -> Vec<(End, usize)> {
 #[test]
 fn a_fragment_that_stays_alone_waits_and_is_lost() {
     let part = Headers { fragment_at: MORE_FRAGMENTS, ..headers(9) };
-    let freed = |_| {
-        Chunk::new(0, 1, LATER_NS).skb(0xa0, Some(&part)).event((KFREE_SKB, TIMED_OUT, 0), 0)
-    };
+    let freed =
+        |_| Chunk::new(0, 1, LATER_NS).skb(0xa0, Some(&part)).event((KFREE_SKB, TIMED_OUT, 0), 0);
     assert_eq!(first_fragment(freed), [(End::Dropped { reason: TIMED_OUT }, 3)]);
     let ends_first = |_| {
         Chunk::new(0, 1, LATER_NS)
