@@ -55,6 +55,8 @@ pub enum Body {
     Dequeued,
     /// Passes, and nothing more is read.
     Passing,
+    /// Waits to be sent by the skb's device; the skb may be NULL.
+    Destined,
     /// Put on a CPU's backlog.
     Backlogged,
     /// Put into this socket's queue, of which the packet is known from the event before.
@@ -82,9 +84,12 @@ impl Body {
         match self {
             Self::LocalOut => &[SKB, Want::Pointer("net")],
             Self::FlowOut => &[SKB, SK, Want::Pointer("flowi6")],
-            Self::Sending | Self::Receiving | Self::Arriving | Self::Passing | Self::Consumed => {
-                &[SKB]
-            }
+            Self::Sending
+            | Self::Receiving
+            | Self::Arriving
+            | Self::Passing
+            | Self::Destined
+            | Self::Consumed => &[SKB],
             Self::Starting => &[SKB, DEV],
             Self::Transmitted => &[SKB, DEV, const { number("rc", 1) }],
             Self::Contended => &[const { number("lock", 0) }],
@@ -109,6 +114,7 @@ impl Body {
                 | Self::Sending
                 | Self::Receiving
                 | Self::Arriving
+                | Self::Destined
                 | Self::Starting
                 | Self::Transmitted
                 | Self::Backlogged
@@ -352,7 +358,7 @@ points! {
         what: "reached a device's transmit side",
     }
     22 NEIGH_QUEUE {
-        at: At::NeighQueue, body: Body::Passing,
+        at: At::NeighQueue, body: Body::Destined,
         tracepoint: None,
         functions: &[&["__neigh_event_send"]],
         prefer: Prefer::Functions,

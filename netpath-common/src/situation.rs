@@ -272,8 +272,10 @@ situations! {
         perhaps: &[In, Start],
     }
     NeighQueue {
-        what: "waiting for a link address", queued: true, waits: true,
+        what: "waiting for a link address", role: Role::Passage, queued: true, waits: true,
+        side: Some(Side::Sending),
         after: &[At::Send, LocalOut, Out, Fwd, Forwarding, Pre, Rx, Outputting, Post, Finishing, NeighQueue],
+        copied: &[LocalOut, Out, Fwd, Forwarding, Outputting, Post, Finishing, NeighQueue],
     }
     Transport {
         what: "the transport protocol", quiet: Quiet::Reached,

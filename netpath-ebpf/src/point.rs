@@ -174,6 +174,19 @@ pub(crate) fn passing<A: Args, const POINT: u16>(ctx: *const u64) {
     record(here, skb, POINT, Known::Followed, 0, 0);
 }
 
+#[inline(always)]
+pub(crate) fn destined<A: Args, const POINT: u16>(ctx: *const u64) {
+    let skb = skb::<A>(ctx, POINT as usize);
+    if skb.is_null() {
+        return;
+    }
+    let Some(here) = recorder::enter(skb, POINT) else { return };
+    let dev = dev_id(skb.follow(offset!(skb_dev)));
+    // It may be a fragment that nothing has been seen of.
+    let look = Look { network: Network::Header, again: false };
+    record(here, skb, POINT, Known::ByDevice(dev, look), 0, dev.to_arg());
+}
+
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 

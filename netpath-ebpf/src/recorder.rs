@@ -21,10 +21,10 @@ use netpath_common::{
     netfilter::{Hook, HookAux},
     place::{Bucket, DevId, WANTED_BUCKETS, WANTED_MORE},
     point::{
-        CONSUME_SKB, HOOK_SLOT, IP_FINISH, IP_OUTPUT, IP6_XMIT, KFREE_SKB, LATE, LEFT_IDLE,
-        LOCAL_OUT, MOVED, NEIGH_QUEUE, NET_DEV_QUEUE, NET_DEV_START, NETIF_RECEIVE, NETIF_RX,
-        QDISC_ENQUEUE, QDISC_LOCK, QDISC_LOCKED, ReadyArg, SEND_BEGIN, SPAN_FIRST, TRANSPORT,
-        situation as point_situation,
+        BRIDGE_FORWARD, CONSUME_SKB, HOOK_SLOT, IP_FINISH, IP_OUTPUT, IP6_XMIT, KFREE_SKB, LATE,
+        LEFT_IDLE, LOCAL_OUT, MOVED, NEIGH_QUEUE, NET_DEV_QUEUE, NET_DEV_START, NETIF_RECEIVE,
+        NETIF_RX, QDISC_ENQUEUE, QDISC_LOCK, QDISC_LOCKED, ReadyArg, SEND_BEGIN, SPAN_FIRST,
+        TRANSPORT, situation as point_situation,
     },
     situation::{At, HANDED_OVER, Next, bits},
     span,
@@ -748,7 +748,7 @@ impl Here {
         self.same && unsafe { (*self.cpu).fragment } & 1 != 0
     }
 
-    /// Whether the packet has just come out of the host's IP stack.
+    /// Whether the packet has just come out of the host's IP stack, or of br_netfilter.
     #[inline(always)]
     pub(crate) fn out_of_stack(self) -> bool {
         // SAFETY: this CPU's own buffer.
@@ -756,7 +756,15 @@ impl Here {
         // A neighbour that has not been heard of for a while is asked about, and sent to at once.
         self.same
             && (last >= HOOK_SLOT
-                || matches!(last, LOCAL_OUT | IP_OUTPUT | IP_FINISH | NEIGH_QUEUE | NETIF_RECEIVE))
+                || matches!(
+                    last,
+                    BRIDGE_FORWARD
+                        | LOCAL_OUT
+                        | IP_OUTPUT
+                        | IP_FINISH
+                        | NEIGH_QUEUE
+                        | NETIF_RECEIVE
+                ))
     }
 }
 

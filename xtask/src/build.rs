@@ -38,17 +38,17 @@ pub(crate) fn run_static(tools: &Tools, arch: &Arch) -> anyhow::Result<PathBuf> 
     Ok(static_netpath(arch))
 }
 
-/// Builds the kernel's tests, and with them netpath, so that they need no library. Returns the
+/// Builds a suite of netpath's tests, and with it netpath, so that they need no library. Returns the
 /// tests.
-pub(crate) fn static_tests(tools: &Tools, arch: &Arch) -> anyhow::Result<PathBuf> {
+pub(crate) fn static_tests(tools: &Tools, arch: &Arch, suite: &str) -> anyhow::Result<PathBuf> {
     let mut command = for_any_machine(tools, arch)?;
     command.args(["test", "--no-run", "--release", "--quiet", "--package", "netpath"]).args([
         "--test",
-        "kernel",
+        suite,
         "--message-format",
         "json-render-diagnostics",
     ]);
-    executable(&mut command, "kernel")
+    executable(&mut command, suite)
 }
 
 /// Runs cargo, and finds in its messages what it has built of this name.

@@ -1,6 +1,6 @@
 //! netpath on other kernels: Debian's, in QEMU without KVM.
 //!
-//! In: a row of [`KERNELS`] and a command, or netpath's kernel tests. Out: how the command ended and
+//! In: a row of [`KERNELS`] and a command, or netpath's kernel tests or cases. Out: how the command ended and
 //! what it printed.
 //! Nothing of this machine is changed but `target/vm`, where all that was fetched and made is kept.
 //!
@@ -8,12 +8,14 @@
 //!   them;
 //! - [`modules`], [`programs`], [`root`], [`archive`], [`initramfs`]: what a guest finds in its memory;
 //! - [`qemu`], [`guest`], [`console`]: the machine, one run of it, and its last words;
-//! - [`tests`], [`table`]: netpath's kernel tests in a guest, and what can be measured where;
+//! - [`tests`], [`cases`], [`table`]: netpath's tests in a guest, what its cases need there, and what can
+//!   be measured where;
 //! - [`peers`]: other tracers, for the benchmark in a guest;
 //! - [`lab_guest`]: the guest of `netpath lab`, of the same parts.
 
 pub(crate) mod apt;
 mod archive;
+mod cases;
 mod console;
 mod guest;
 mod initramfs;
@@ -72,6 +74,10 @@ pub(crate) struct Args {
     /// Run only those of netpath's kernel tests whose names hold this, or another one that is given so.
     #[arg(long, value_name = "TEXT", conflicts_with = "command")]
     tests: Vec<String>,
+    /// Run netpath's cases instead, or those whose names hold one of these, and leave their reports for
+    /// --out. With a command: put in what the cases need, and run that.
+    #[arg(long, value_name = "TEXT", num_args = 0.., conflicts_with_all = ["tests", "table"])]
+    cases: Option<Vec<String>>,
     /// Ask `netpath doctor` on each kernel and on this machine, and print what can be measured where.
     #[arg(long, conflicts_with_all = ["command", "tests"])]
     table: bool,
@@ -272,7 +278,11 @@ pub(crate) fn command(tools: &Tools, args: &Args) -> anyhow::Result<ExitCode> {
     let mut worst = 0;
     for kernel in kernels {
         let image = prepare(kernel, netpath.clone())?;
-        let guest = Guest { command: args.command.clone(), ..Guest::default() };
+        let files = match args.cases {
+            Some(_) => cases::baggage(kernel.arch)?.files,
+            None => Vec::new(),
+        };
+        let guest = Guest { command: args.command.clone(), files, ..Guest::default() };
         let outcome = boot(kernel, &image, &args.guest(guest, kernel))?;
         worst = worst.max(outcome.end.status());
         lines.push(line(kernel, &outcome));
@@ -292,10 +302,14 @@ pub(crate) fn command(tools: &Tools, args: &Args) -> anyhow::Result<ExitCode> {
 
 /// `cargo xtask vm` without a command.
 fn run_tests(tools: &Tools, kernels: &[&Kernel], args: &Args) -> anyhow::Result<ExitCode> {
-    let which = Which::Named(args.tests.clone());
+    let (suite, names) = match &args.cases {
+        Some(cases) => (&tests::CASES, cases),
+        None => (&tests::KERNEL, &args.tests),
+    };
+    let which = Which::Named(names.clone());
     let guest = |kernel: &Kernel, guest| args.guest(guest, kernel);
     let mut unable = None;
-    let tally = tests::run(tools, kernels, &which, guest, |kernel, error| {
+    let tally = tests::run(tools, kernels, suite, &which, guest, |kernel, error| {
         eprintln!("xtask: {}: {error:#}", kernel.name);
         unable = Some(ExitCode::FAILURE);
     })?;
@@ -310,7 +324,7 @@ pub(crate) fn test(
     kernels: &[&Kernel],
     unable: impl FnMut(&Kernel, &anyhow::Error),
 ) -> anyhow::Result<Tally> {
-    tests::run(tools, kernels, &Which::Asked, |_, guest| guest, unable)
+    tests::run(tools, kernels, &tests::KERNEL, &Which::Asked, |_, guest| guest, unable)
 }
 
 fn boot(kernel: &Kernel, image: &Image, guest: &Guest) -> anyhow::Result<Outcome> {

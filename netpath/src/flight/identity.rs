@@ -227,7 +227,7 @@ fn grammar(flight: &Flight, event: &Event) -> Next {
 /// part of that one.
 fn is_refragmented(flight: &Flight, event: &Event) -> bool {
     situation(event.point, event.aux) == Some(At::Queue)
-        && flight.at == Some(At::Pre)
+        && flight.at.is_some_and(is_before_rules)
         && flight.known.as_ref().is_some_and(Headers::is_fragment)
 }
 
@@ -235,7 +235,7 @@ fn is_refragmented(flight: &Flight, event: &Event) -> bool {
 pub(super) fn quiet_end(flight: &Flight) -> End {
     let Some(at) = flight.at else { return End::Vanished };
     let fragment = flight.known.as_ref().is_some_and(Headers::is_fragment);
-    if is_in_reassembly(flight) || (fragment && at == At::Pre) {
+    if is_in_reassembly(flight) || (fragment && is_before_rules(at)) {
         return End::Merged;
     }
     match at.row().quiet {
@@ -244,6 +244,12 @@ pub(super) fn quiet_end(flight: &Flight) -> End {
         Quiet::Merged => End::Merged,
         Quiet::Vanished => End::Vanished,
     }
+}
+
+/// Whether connection tracking puts fragments together there: in PREROUTING, a bridge's as well, of which where only
+/// functions are probed its beginning is seen.
+fn is_before_rules(at: At) -> bool {
+    matches!(at, At::Pre | At::BrNf)
 }
 
 /// Whether a fragment waits for others, as far as was seen: a timer throws it away if they don't come.
@@ -255,5 +261,6 @@ pub(super) fn awaits_parts(flight: &Flight) -> bool {
 /// on as that packet.
 pub(super) fn is_in_reassembly(flight: &Flight) -> bool {
     let part = |h: &Headers| h.is_fragment() && h.fragment_at & MORE_FRAGMENTS != 0;
-    flight.known.as_ref().is_some_and(part) && matches!(flight.at, Some(At::Pre | At::In | At::Rx))
+    let waits = |at: At| is_before_rules(at) || matches!(at, At::In | At::Rx);
+    flight.known.as_ref().is_some_and(part) && flight.at.is_some_and(waits)
 }

@@ -67,8 +67,14 @@ pub(super) fn attribute(seen: &Seen<'_>, scratch: &mut Scratch) {
     next_situations(steps, next);
     for (i, pair) in steps.windows(2).enumerate() {
         let [from, to] = pair else { continue };
-        enter(from, i, seen.names, frames);
+        let left = enter(from, i, seen.names, frames);
         let key = match frames.last() {
+            // Rules that have queued the packet have returned by the time at which somebody takes it up.
+            _ if to.resumed
+                && let Some(rules) = left.filter(|key| key.hop == Some(HopId::Rules)) =>
+            {
+                RowKey { hop: Some(HopId::QueuedToUser), rules: None, ..rules }
+            }
             None => RowKey::at(None, from.place),
             Some(Frame::In { key, .. }) => *key,
             Some(Frame::Past(at)) => match steps.get(next[i + 1]) {
@@ -92,8 +98,8 @@ fn next_situations(steps: &[Step], next: &mut Vec<usize>) {
     }
 }
 
-/// What a step does to where the packet is.
-fn enter(step: &Step, index: usize, names: &RuleNames, frames: &mut Vec<Frame>) {
+/// What a step does to where the packet is; whose the function is that it leaves.
+fn enter(step: &Step, index: usize, names: &RuleNames, frames: &mut Vec<Frame>) -> Option<RowKey> {
     match step.what {
         What::At(_) => {
             if step.is_queued() {
@@ -125,11 +131,14 @@ fn enter(step: &Step, index: usize, names: &RuleNames, frames: &mut Vec<Frame>) 
             let entered = frames
                 .iter()
                 .rposition(|f| matches!(f, Frame::In { span, .. } if *span == Some(left)));
-            if let Some(depth) = entered {
-                frames.truncate(depth);
+            if let Some(depth) = entered
+                && let Some(Frame::In { key, .. }) = frames.drain(depth..).next()
+            {
+                return Some(key);
             }
         }
     }
+    None
 }
 
 /// The row of a function: in the hook that it says it runs in, or that of the function around it.

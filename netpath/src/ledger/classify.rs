@@ -90,7 +90,8 @@ pub(super) fn classify(flight: &Flight, devices: &Devices, steps: &mut Vec<Step>
             }
             if names_device(mark.point) {
                 let named = DevId::from_arg(mark.arg).into();
-                if named != place {
+                // Older recordings name none at some points.
+                if named != place && named != Place::default() {
                     (place, device) = (named, devices.get(named));
                 }
             }

@@ -146,7 +146,8 @@ impl Listeners {
         if let Some(waiting) = self.waiting.remove(&key) {
             out.push(Verdict::Booked(waiting.flight));
         }
-        if let Some(at) = self.completing.iter().position(|(syn, ..)| *syn == key)
+        // More than one, where the listener has answered again meanwhile.
+        while let Some(at) = self.completing.iter().position(|(syn, ..)| *syn == key)
             && let Some((_, answer, flight)) = self.completing.remove(at)
         {
             out.push(if answer == seq {

@@ -3,9 +3,9 @@
 use netpath_common::{
     hop::{At, HopId},
     point::{
-        CONSUME_SKB, GRO_RECEIVE, Hook, HookAux, KFREE_SKB, LATE, LEFT_IDLE, NET_DEV_QUEUE,
-        NET_DEV_START, NETIF_RECEIVE, NETIF_RX, QDISC_DEQUEUE, QDISC_ENQUEUE, QDISC_LOCK,
-        QDISC_LOCKED,
+        CONSUME_SKB, GRO_RECEIVE, Hook, HookAux, IP_OUTPUT, KFREE_SKB, LATE, LEFT_IDLE, LOCAL_OUT,
+        NEIGH_QUEUE, NET_DEV_QUEUE, NET_DEV_START, NETIF_RECEIVE, NETIF_RX, QDISC_DEQUEUE,
+        QDISC_ENQUEUE, QDISC_LOCK, QDISC_LOCKED,
     },
     softirq::TakenUp,
     span::{SPANS, entry},
@@ -83,6 +83,30 @@ fn what_goes_on_after_a_switch_of_tasks_has_waited() {
     let begun = || Chunk::new(0, 0, 10_000).skb(0xa0, Some(&headers(0))).events(before, 100);
     assert!(!held(begun()));
     assert!(held(begun().switched(0xa0)));
+}
+
+#[test]
+fn what_rules_have_queued_waits_in_their_hook_after_they_returned() {
+    let queued_in = |chunk: Chunk| {
+        let chunk = chunk
+            .event((IP_OUTPUT, 0, 0), 100)
+            .event(at_dev(NET_DEV_QUEUE, UP0), 100)
+            .event(at_dev(NET_DEV_START, UP0), 100)
+            .event(at_dev(NETIF_RECEIVE, SERVER_ETH0), 0);
+        let ledger = ledger_of(&[chunk]);
+        let rows = &ledger.paths()[0].rows;
+        let queued = rows.iter().find(|row| row.key.hop == Some(HopId::QueuedToUser));
+        queued.map(|row| (row.key.hook, row.sums.times.sum_ns()))
+    };
+    let walked = || {
+        Chunk::new(0, 0, 1_000)
+            .skb(0xa0, Some(&headers(0)))
+            .event(at_dev(NETIF_RECEIVE, VETH0), 100)
+            .event(at_dev(NETIF_RECEIVE, BR0), 100)
+            .events(&function(HopId::Rules, 0xc4a1), 100)
+    };
+    assert_eq!(queued_in(walked()), None);
+    assert_eq!(queued_in(walked().switched(0xa0)), Some((Some(Hook::Forward), 100)));
 }
 
 #[test]
@@ -520,6 +544,23 @@ fn a_drop_has_its_place_and_reason_and_no_ledger() {
     assert_eq!((key.reason, key.place, ended.count), (8, BR0, 1));
     assert_eq!((key.sort, ledger.coverage.sorts.lost), (Sort::Lost, 1));
     assert!(ledger.paths().is_empty());
+}
+
+#[test]
+fn what_waits_for_a_link_address_is_at_the_device_that_it_is_to_leave_by() {
+    let given_up = |before: &[crate::testing::Ev], device: Place| {
+        let chunk = Chunk::new(0, 0, 1_000)
+            .skb(0xa0, Some(&headers(1)))
+            .events(before, 100)
+            .event(at_dev(NEIGH_QUEUE, device), 1_000)
+            .event((KFREE_SKB, 2, 0), 0);
+        let ledger = ledger_of(&[chunk]);
+        (ledger.coverage.dropped, ledger.drops.into_keys().map(|key| key.place).next())
+    };
+    // No link has named a device: only functions are probed.
+    let leaves = at_dev(LOCAL_OUT, Place { ifindex: 0, ..CLIENT_ETH0 });
+    assert_eq!(given_up(&[leaves], CLIENT_ETH0), (1, Some(CLIENT_ETH0)));
+    assert_eq!(given_up(&[at_dev(NETIF_RECEIVE, VETH0)], UP0), (1, Some(UP0)));
 }
 
 #[test]

@@ -22,12 +22,12 @@ up() {
     sysc host net.ipv6.conf.all.forwarding=1
 }
 traffic() {
-    tbg srv udp-echo fd00:11:1::2 9000 --for 9
+    tbg srv udp-echo fd00:11:1::2 9000
     in_ host nft add table ip6 b11
     in_ host nft 'add chain ip6 b11 in { type filter hook input priority 0; }'
     in_ host nft add rule ip6 b11 in icmpv6 type nd-neighbor-solicit counter drop
     ip -n b11-cli neigh flush dev eth0
-    sleep 0.4
+    ready srv udp 9000
     say "solicitations dropped:"; t cli udp-rr fd00:11:1::2 9000 --count 2 --timeout 3.6 --gap 0 || :
     say "dropped by the rule: $(in_ host nft list chain ip6 b11 in | grep -o 'packets [0-9]*')"
     in_ host nft delete table ip6 b11

@@ -18,7 +18,9 @@ up() {
         CG=/sys/fs/cgroup/cpu/netpath-case-b24; mkdir "$CG"
         echo 100000 >"$CG/cpu.cfs_period_us"; echo 10000 >"$CG/cpu.cfs_quota_us"
     else
-        CG=/sys/fs/cgroup/netpath-case-b24; mkdir "$CG"; echo "10000 100000" >"$CG/cpu.max"
+        CG=/sys/fs/cgroup/netpath-case-b24; mkdir "$CG"; 
+        [ -e "$CG/cpu.max" ] || { rmdir "$CG"; say "cannot run: the groups below /sys/fs/cgroup have no quotas" >&2; exit 3; }
+        echo "10000 100000" >"$CG/cpu.max"
     fi
 }
 extra_down() {
@@ -30,18 +32,18 @@ extra_down() {
 }
 traffic() {
     local d=/sys/fs/cgroup/cpu/netpath-case-b24; [ -d $d ] || d=/sys/fs/cgroup/netpath-case-b24
-    sh -c 'echo $$ >"$0/cgroup.procs"; exec ip netns exec b24-srv "$@"' $d "$PY" -c '
+    ip netns exec b24-srv "$PY" -c '
 import socket, time
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("198.18.24.2", 9000)); s.settimeout(0.5)
-until = time.monotonic() + 5
+until = time.monotonic() + 60
 while time.monotonic() < until:
     try: data, who = s.recvfrom(2000)
     except OSError: continue
     end = time.thread_time() + 0.008
     while time.thread_time() < end: pass
     s.sendto(data, who)' </dev/null &
-    remember $!
-    sleep 0.5
+    local server=$!; remember $server
+    ready srv udp 9000; echo $server >$d/cgroup.procs
     t cli udp-rr 198.18.24.2 9000 --count 20 --gap 30 --timeout 1
     grep -h throttled $d/cpu.stat
 }

@@ -22,8 +22,8 @@ up() {
     in_ host ipvsadm -a -t 10.96.37.1:80 -r 198.18.37.2:8080 -m
 }
 traffic() {
-    tbg srv tcp-echo 198.18.37.2 8080 --for 6
-    sleep 0.4
+    tbg srv tcp-echo 198.18.37.2 8080
+    ready srv tcp 8080
     t cli tcp-connect 10.96.37.1 80 --count 1
     t cli tcp-connect 10.96.37.1 80 --count 3 --gap 100 --timeout 3 --from 10.37.0.2:47000
 }

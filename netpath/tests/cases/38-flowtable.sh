@@ -29,8 +29,8 @@ table inet b38 {
 NFT
 }
 traffic() {
-    tbg srv udp-echo 198.18.38.2 9000 --for 5; tbg srv tcp-echo 198.18.38.2 9000 --for 5
-    sleep 0.4
+    tbg srv udp-echo 198.18.38.2 9000; tbg srv tcp-echo 198.18.38.2 9000
+    ready srv udp 9000; ready srv tcp 9000
     t cli udp-rr 198.18.38.2 9000 --count 50 --gap 10
     t cli tcp-rr 198.18.38.2 9000 --count 50 --gap 10
     in_ host nft list chain inet b38 fw | grep counter

@@ -33,14 +33,15 @@ up() {
     children l2
 }
 traffic() {
-    local m
+    local m echo echoes
     for m in l2 l3s; do
         children $m
-        tbg pod1 udp-echo 10.40.0.2 9000 --for 3; tbg lan udp-echo 10.40.0.9 9001 --for 3
-        sleep 0.5
+        tbg pod1 udp-echo 10.40.0.2 9000; echoes=$!
+        tbg lan udp-echo 10.40.0.9 9001; echoes="$echoes $!"
+        ready pod1 udp 9000; ready lan udp 9001
         say "$m, lan to pod1:"; t lan udp-rr 10.40.0.2 9000 --count 20 --gap 10 --timeout 0.5
         say "$m, pod1 to lan, port 9001:"; t pod1 udp-rr 10.40.0.9 9001 --count 3 --gap 10 --timeout 0.3
-        sleep 2.5
+        for echo in $echoes; do stop $echo; done
     done
 }
 main "$@"

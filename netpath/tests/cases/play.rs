@@ -4,16 +4,17 @@
 
 use std::{
     fs::{self, File},
-    io::Read as _,
+    io::{Read as _, Write as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::Instant,
 };
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::{check::sound, claims::Claims, known_wrong, report::Report, said::Said, table::Case};
-use crate::support::{attached, can_run, signal};
+use crate::support::{attached, can_run, emulated, signal};
 
 /// How a script says that it can't run on this kernel.
 const CANNOT_RUN: i32 = 3;
@@ -34,6 +35,9 @@ pub(crate) fn play(case: &Case) {
     sound(&mut claims, &report);
     (case.check)(&mut claims, &report, &Said(said.clone()));
     let bad = known_wrong::judge(case.name, &claims);
+    for line in &bad {
+        say(&format!("{line}\n"));
+    }
     assert!(bad.is_empty(), "{}:\n{}\nThe script said:\n{said}", case.name, bad.join("\n"));
 }
 
@@ -47,7 +51,9 @@ fn kept(dir: &Path, case: &Case) -> (Value, String) {
 /// `None`, with a word, where this kernel lacks what the script needs.
 fn played(case: &Case) -> Option<(Value, String)> {
     let script = Script::of(case.script);
+    let mut steps = Steps::begin(case.name);
     let up = script.run("up");
+    steps.done("up");
     if up.code == Some(CANNOT_RUN) {
         println!("SKIP {}: {}", case.name, up.said.trim());
         return None;
@@ -57,12 +63,15 @@ fn played(case: &Case) -> Option<(Value, String)> {
     let mut arguments: Vec<&str> = vec!["trace", "--json"];
     arguments.extend(traced.split_whitespace());
     let mut netpath = attached(&arguments);
+    steps.done("attached");
     let sent = script.run("traffic");
+    steps.done("sent");
     signal(&netpath, Signal::SIGINT);
     let mut text = String::new();
     let stdout = netpath.stdout.as_mut().expect("it was piped");
     stdout.read_to_string(&mut text).expect("a report is text");
     let ended = netpath.wait().expect("it ends");
+    steps.done("reported");
     if let Some(dir) = std::env::var_os("NETPATH_CASES_KEEP").map(PathBuf::from) {
         fs::create_dir_all(&dir).expect("it can be made");
         let keep = |end: &str, text: &str| {
@@ -74,6 +83,37 @@ fn played(case: &Case) -> Option<(Value, String)> {
     assert_eq!(ended.code(), Some(0), "netpath {arguments:?}: {text}");
     assert_eq!(sent.code, Some(0), "{} failed: {}", case.script, sent.said);
     Some((serde_json::from_str(&text).expect("a report"), sent.said))
+}
+
+/// Says how long each step of a case has taken, as soon as it has: on an emulated machine a case takes a
+/// minute, and one wants to know where.
+struct Steps {
+    since: Instant,
+}
+
+impl Steps {
+    fn begin(name: &str) -> Self {
+        say(&format!("{name}:"));
+        Self { since: Instant::now() }
+    }
+
+    fn done(&mut self, step: &str) {
+        say(&format!(" {step} {:.1} s", self.since.elapsed().as_secs_f64()));
+        self.since = Instant::now();
+    }
+}
+
+impl Drop for Steps {
+    fn drop(&mut self) {
+        say("\n");
+    }
+}
+
+/// Past what the test runner keeps back until all tests have ended; only where somebody waits for it.
+fn say(text: &str) {
+    if emulated() {
+        let _ = std::io::stderr().write_all(text.as_bytes());
+    }
 }
 
 /// A script; when it is dropped, what it has made goes.

@@ -39,6 +39,12 @@ impl Report {
         self.list("drops").map(Value::to_string).collect()
     }
 
+    /// Whether links stand around hooks, so that a packet is known to be in one whoever's function it calls. Elsewhere
+    /// functions are probed, which not every hook's is.
+    pub(crate) fn has_links(&self) -> bool {
+        self.0["backends"]["hook.other"] == "netfilter-link"
+    }
+
     pub(crate) fn paths(&self) -> impl Iterator<Item = &Value> {
         self.list("paths")
     }

@@ -125,7 +125,7 @@ pub(crate) fn run(image: &Image, guest: &Guest) -> anyhow::Result<Outcome> {
     let dir = tempfile::Builder::new().prefix("run-").tempdir_in(target().join("vm"))?;
     let dir = dir.path();
     let initramfs = dir.join("initramfs");
-    initramfs::write(image, &guest.command, &guest.files, &initramfs)?;
+    initramfs::write(image, guest, &initramfs)?;
     let started = Instant::now();
     let mut machine = Machine(qemu::start(image, guest, &initramfs, dir)?);
     let mut control = Follower::open(&Port::Control.file(dir), None)?;

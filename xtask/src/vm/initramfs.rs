@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context as _;
 
 use super::{
-    Image, Put,
+    Guest, Image, Put,
     archive::{self, Archive},
     root::Root,
 };
@@ -20,14 +20,9 @@ use super::{
 const INIT: &str = include_str!("init.sh");
 
 /// Writes the initramfs of one run.
-pub(super) fn write(
-    image: &Image,
-    command: &[String],
-    files: &[Put],
-    to: &Path,
-) -> anyhow::Result<()> {
+pub(super) fn write(image: &Image, guest: &Guest, to: &Path) -> anyhow::Result<()> {
     let own = to.with_extension("own");
-    pack(&image.root, &image.netpath, command, files, &own)?;
+    pack(&image.root, &image.netpath, guest, &own)?;
     let mut out = File::create(to).with_context(|| format!("cannot write {}", to.display()))?;
     for part in image.parts.iter().chain([&own]) {
         let mut part =
@@ -38,22 +33,17 @@ pub(super) fn write(
     Ok(())
 }
 
-fn pack(
-    root: &Root,
-    netpath: &Path,
-    command: &[String],
-    files: &[Put],
-    to: &Path,
-) -> anyhow::Result<()> {
+fn pack(root: &Root, netpath: &Path, guest: &Guest, to: &Path) -> anyhow::Result<()> {
     let mut archive = Archive::create(to)?;
     archive.file(Path::new("/init"), 0o755, INIT.as_bytes())?;
-    archive.file(Path::new("/command"), 0o644, script(command).as_bytes())?;
+    archive.file(Path::new("/command"), 0o644, script(guest).as_bytes())?;
     archive.put(netpath, Path::new("/usr/bin/netpath"))?;
     let mut programs = BTreeSet::new();
-    for file in files {
+    for file in &guest.files {
         archive.put(&file.host, &file.guest)?;
         let meta = fs::metadata(&file.host)?;
-        if meta.is_file() && meta.permissions().mode() & 0o111 != 0 {
+        let library = file.host.extension().is_some_and(|end| end == "so");
+        if meta.is_file() && (library || meta.permissions().mode() & 0o111 != 0) {
             programs.insert(file.host.clone());
         }
     }
@@ -63,11 +53,15 @@ fn pack(
     archive.finish()
 }
 
-/// A shell's script that becomes the command.
-fn script(command: &[String]) -> String {
+/// A shell's script that becomes the command. Where something is to be brought out of the guest, a command
+/// that takes too long is ended while there is time left for that.
+fn script(guest: &Guest) -> String {
     let words: Vec<String> =
-        command.iter().map(|word| format!("'{}'", word.replace('\'', r"'\''"))).collect();
-    format!("exec {}\n", words.join(" "))
+        guest.command.iter().map(|word| format!("'{}'", word.replace('\'', r"'\''"))).collect();
+    let limit = guest.timeout.as_secs() * 9 / 10;
+    let within =
+        guest.out.as_ref().map_or(String::new(), |_| format!("timeout --kill-after=5 {limit} "));
+    format!("exec {within}{}\n", words.join(" "))
 }
 
 /// `HOST[:GUEST]`: a relative place in the guest is one in root's home, where the command runs.
@@ -91,12 +85,26 @@ pub(super) fn put(text: &str) -> Result<Put, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn words_reach_the_command_as_they_are() {
-        let words = ["sh", "-c", "echo 'a b' $HOME; exit 3"].map(str::to_owned);
-        assert_eq!(script(&words), "exec 'sh' '-c' 'echo '\\''a b'\\'' $HOME; exit 3'\n");
+        let command = ["sh", "-c", "echo 'a b' $HOME; exit 3"].map(str::to_owned).to_vec();
+        let guest = Guest { command, ..Guest::default() };
+        assert_eq!(script(&guest), "exec 'sh' '-c' 'echo '\\''a b'\\'' $HOME; exit 3'\n");
+    }
+
+    #[test]
+    fn what_was_left_comes_out_although_the_command_never_ends() {
+        let guest = Guest {
+            command: vec!["yes".to_owned()],
+            timeout: Duration::from_secs(100),
+            out: Some("there".into()),
+            ..Guest::default()
+        };
+        assert_eq!(script(&guest), "exec timeout --kill-after=5 90 'yes'\n");
     }
 
     #[test]

@@ -1,16 +1,48 @@
-//! netpath's kernel tests on one of the kernels.
+//! netpath's tests on some of the kernels.
 //!
-//! In: the kernels' rows, and which tests. Out: how many passed, as the guests' outputs say.
+//! In: the kernels' rows, the suite, and which of its tests. Out: how many passed, as the guests' outputs say.
 
 use std::{panic::resume_unwind, path::Path, thread, time::Duration};
 
 use anyhow::bail;
 
-use super::{End, Guest, Image, Kernel, Outcome, Put, boot, line, prepare};
-use crate::{build, setup::Tools, test::Tally};
+use super::{End, Guest, Image, Kernel, Outcome, Put, boot, cases, line, prepare};
+use crate::{arch::Arch, build, setup::Tools, test::Tally};
 
-/// The tests in the guest, in root's home.
-const TESTS: &str = "kernel-tests";
+/// Tests that can be carried to a guest.
+pub(super) struct Suite {
+    /// As cargo calls it.
+    name: &'static str,
+    /// Tests that every kernel is asked for, of which one wants to know whatever has changed.
+    asked: &'static [&'static str],
+    /// Tests that say nothing where a machine is emulated, and why.
+    skipped: &'static [(&'static str, &'static str)],
+    /// What its guests have beside the tests.
+    baggage: fn(&Arch) -> anyhow::Result<Baggage>,
+}
+
+/// What a suite's tests need beside themselves.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Baggage {
+    /// Variables of their environment.
+    pub(super) environment: Vec<String>,
+    pub(super) files: Vec<Put>,
+}
+
+/// What netpath says of the kernel that runs.
+pub(super) static KERNEL: Suite = Suite {
+    name: "kernel",
+    asked: ASKED,
+    skipped: SKIPPED,
+    baggage: |_| {
+        // Too large for an initramfs, and no other there than here.
+        Ok(Baggage { environment: vec!["NETPATH_WITHOUT=tshark".to_owned()], files: Vec::new() })
+    },
+};
+
+/// Situations from bug reports, each a script.
+pub(super) static CASES: Suite =
+    Suite { name: "cases", asked: &[], skipped: &[], baggage: cases::baggage };
 
 /// The tests that every kernel is asked for: packets' paths, both ways, IPv4 and IPv6, drops; and
 /// every hop, with each sort of rules and by each backend; modules that come later. All the others take
@@ -46,6 +78,7 @@ const SKIPPED: &[(&str, &str)] = &[
 pub(super) fn run(
     tools: &Tools,
     kernels: &[&Kernel],
+    suite: &Suite,
     which: &Which,
     adapt: impl Fn(&Kernel, Guest) -> Guest + Sync,
     mut unable: impl FnMut(&Kernel, &anyhow::Error),
@@ -53,7 +86,8 @@ pub(super) fn run(
     let Some(arch) = kernels.first().map(|kernel| kernel.arch) else {
         return Ok(Tally::default());
     };
-    let tests = build::static_tests(tools, arch)?;
+    let baggage = (suite.baggage)(arch)?;
+    let tests = build::static_tests(tools, arch, suite.name)?;
     let mut ready = Vec::new();
     for kernel in kernels {
         match prepare(kernel, build::static_netpath(arch)) {
@@ -64,7 +98,7 @@ pub(super) fn run(
     let label = |kernel: &Kernel| (ready.len() > 1).then(|| format!("{:<6}", kernel.name));
     let guest = |kernel: &Kernel, which: &Which| Guest {
         label: label(kernel),
-        ..adapt(kernel, guest(kernel, &tests, which))
+        ..adapt(kernel, guest(kernel, suite, &baggage, &tests, which))
     };
     let cpus = thread::available_parallelism().map_or(1, usize::from);
     let mut sum = Tally::default();
@@ -114,7 +148,7 @@ fn run_twice(
     let first = boot(kernel, image, &guest(which))?;
     let mut tried = Tried {
         tally: tally(&first),
-        said: vec![line(kernel, &first)],
+        said: told(kernel, &first),
         interrupted: first.end == End::Interrupted,
     };
     let failed = failed(&first);
@@ -136,38 +170,50 @@ fn run_twice(
 }
 
 /// A guest that runs tests.
-fn guest(kernel: &Kernel, tests: &Path, which: &Which) -> Guest {
+fn guest(kernel: &Kernel, suite: &Suite, baggage: &Baggage, tests: &Path, which: &Which) -> Guest {
+    let program = Path::new("/root").join(format!("{}-tests", suite.name));
     let mut words = vec![
         "env".to_owned(),
         "NETPATH_REQUIRE_KERNEL=1".to_owned(),
         "NETPATH_EMULATED=1".to_owned(),
-        // Too large for an initramfs, and no other there than here.
-        "NETPATH_WITHOUT=tshark".to_owned(),
         format!("NETPATH_BACKENDS={}", kernel.backends.join(",")),
         "CARGO_BIN_EXE_netpath=/usr/bin/netpath".to_owned(),
-        format!("./{TESTS}"),
-        "--test-threads=1".to_owned(),
     ];
+    words.extend(baggage.environment.iter().cloned());
+    words.push(program.display().to_string());
+    // What a test that was skipped says of itself is shown, too.
+    words.extend(["--test-threads=1", "--show-output"].map(str::to_owned));
     match which {
-        Which::Asked => words.extend(ASKED.iter().map(|&module| module.to_owned())),
+        Which::Asked => words.extend(suite.asked.iter().map(|&module| module.to_owned())),
         Which::Named(parts) => words.extend(parts.iter().cloned()),
         Which::Exactly(names) => {
             words.push("--exact".to_owned());
             words.extend(names.iter().cloned());
         }
     }
-    for (test, _) in SKIPPED {
+    for (test, _) in suite.skipped {
         words.extend(["--skip".to_owned(), (*test).to_owned()]);
     }
+    let mut files = baggage.files.clone();
+    files.push(Put { host: tests.to_owned(), guest: program });
     Guest {
         command: words,
-        files: vec![Put { host: tests.to_owned(), guest: Path::new("/root").join(TESTS) }],
+        files,
         // There, no time between two marks can be negative; and the CPUs of an emulated machine
         // would take turns.
         cpus: 1,
         timeout: Duration::from_mins(45),
         ..Guest::default()
     }
+}
+
+/// What is said of a guest in the end: its line, and what its tests could not try there.
+fn told(kernel: &Kernel, outcome: &Outcome) -> Vec<String> {
+    let stdout = String::from_utf8_lossy(&outcome.stdout);
+    let skipped = stdout.lines().filter(|line| line.starts_with("SKIP "));
+    let mut lines: Vec<String> = skipped.map(|s| format!("{:<10} {s}", kernel.name)).collect();
+    lines.push(line(kernel, outcome));
+    lines
 }
 
 /// The tests that failed.

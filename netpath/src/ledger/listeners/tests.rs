@@ -62,6 +62,13 @@ fn an_ack_that_completes_nothing_is_lost_unless_data_has_passed() {
     assert!(!listeners.keeps(&dropped(1001, 90), &mut out));
     assert!(listeners.keeps(&dropped(1001, 78), &mut out));
     assert_eq!(told(&out), [(1, false), (3, true), (3, true)]);
+    // Of one connection, whose listener has answered again before its first answer's passage ended.
+    let (mut again, mut both) = (Listeners::default(), Vec::new());
+    assert!(
+        again.keeps(&dropped(1001, 78), &mut both) && again.keeps(&dropped(1001, 78), &mut both)
+    );
+    assert!(!again.keeps(&syn_ack(2, 10), &mut both));
+    assert_eq!(told(&both), [(3, true), (3, true)]);
     // Of another connection, or later: in a while it is what it was.
     assert!(listeners.keeps(&dropped(1050, 78), &mut out));
     assert_eq!(told(&listeners.finish()), [(3, false)]);

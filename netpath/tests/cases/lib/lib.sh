@@ -8,6 +8,10 @@ RUN=/run/netpath-case-$B
 PY=/usr/bin/python3; [ -x "$PY" ] || PY=$(command -v python3)
 [ "$(id -u)" = 0 ] || { echo "run as root" >&2; exit 4; }
 
+# How many times as long something is given that can't be awaited: netpath follows what happens on an emulated machine
+# after seconds.
+PACE=${NETPATH_EMULATED:+3}; PACE=${PACE:-1}
+
 in_() { local n=$1; shift; ip netns exec "$B-$n" "$@"; }          # a command in a namespace
 t()   { local n=$1; shift; in_ "$n" "$PY" "$LIB/t.py" "$@"; }      # a traffic helper in a namespace
 bg()  { # bg NS COMMAND…: in the background, remembered for down
@@ -17,6 +21,17 @@ bg()  { # bg NS COMMAND…: in the background, remembered for down
     remember $!
 }
 tbg() { local n=$1; shift; bg "$n" "$PY" "$LIB/t.py" "$@"; }
+within() { # within SECONDS COMMAND…: until it succeeds
+    local until=$((SECONDS + $1)); shift
+    until "$@" >/dev/null 2>&1; do
+        [ $SECONDS -le $until ] || { say "in vain: $*" >&2; return 1; }
+        sleep 0.02
+    done
+}
+has_socket() { in_ "$1" ss -Hln"${2:0:1}" "sport = :$3" | grep -q .; }
+ready() { within 20 has_socket "$@"; }                            # ready NS udp|tcp PORT: a server is there
+has_sniffer() { in_ "$1" ss -H0 | grep -q .; }
+stop() { kill "$1" 2>/dev/null || :; wait "$1" 2>/dev/null || :; } # stop PID: and wait for its end
 remember() { mkdir -p "$RUN"; echo "$1 $(awk '{print $22}' "/proc/$1/stat" 2>/dev/null || echo 0)" >>"$RUN/pids"; }
 netns() { # netns NAME…
     local n

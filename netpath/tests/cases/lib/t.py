@@ -1,4 +1,4 @@
-"""Bounded, low-rate traffic for the cases. Every command ends by itself.
+"""Bounded, low-rate traffic for the cases. Every command ends by itself; a server that nobody stops, late.
 
 udp-echo H P [--for S] [--delay MS]      udp-rr H P [--count N] [--size B] [--gap MS] [--timeout S] [--from H:P]
 udp-sink H P [--for S]                   udp-send H P [--count N] [--size B] [--gap MS] [--from H:P]
@@ -9,7 +9,7 @@ nfq NUM [--hold MS] [--for S]            NFQUEUE: accept every packet after MS
 offload IF tx|rx|gso|tso|gro on|off      as ethtool -K
 xdp IF pass|drop [--for S]               an XDP program of two instructions, while this runs
 """
-import argparse, ctypes, fcntl, os, select, socket, struct, sys, threading, time
+import argparse, ctypes, fcntl, os, select, signal, socket, struct, sys, threading, time
 
 def family(host):
     return socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -74,8 +74,9 @@ def udp_sink(a):
     s = socket.socket(family(a.host), socket.SOCK_DGRAM)
     s.bind((a.host, a.port))
     s.settimeout(0.25)
-    until, n, size = time.monotonic() + a.for_, 0, 0
-    while time.monotonic() < until:
+    until, n, size, stopped = time.monotonic() + a.for_, 0, 0, []
+    signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
+    while time.monotonic() < until and not stopped:
         try:
             data, _ = s.recvfrom(65535)
             n, size = n + 1, size + len(data)
@@ -285,7 +286,7 @@ def main():
     q = sub.add_parser("xdp")
     q.add_argument("iface"); q.add_argument("action")
     for q in sub.choices.values():
-        q.add_argument("--for", dest="for_", type=float, default=30)
+        q.add_argument("--for", dest="for_", type=float, default=120)
         q.add_argument("--count", type=int, default=10)
         q.add_argument("--size", type=int, default=64)
         q.add_argument("--gap", type=float, default=50)

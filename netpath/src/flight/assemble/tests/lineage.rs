@@ -1,7 +1,7 @@
 //! Addresses that are used again, and packets that change their sk_buff.
 
 use netpath_common::{
-    point::{MOVED, SKB_COPY},
+    point::{BRIDGE_NF, MOVED, SKB_COPY},
     wire::MORE_FRAGMENTS,
 };
 
@@ -10,7 +10,7 @@ use crate::{
     packet::{ACK, ICMP, Tuple, UDP},
     pipeline::Pipeline,
     session::Session,
-    testing::fly_through,
+    testing::{Ev, fly_through},
 };
 
 fn of(proto: u8, id: u16) -> Headers {
@@ -309,8 +309,16 @@ const TIMED_OUT: u16 = 77;
 /// When the fragment has been there for longer than what is silent is waited for, ns.
 const LATER_NS: u64 = 3_000_000_000;
 
-/// What becomes of the first fragment of a packet in PREROUTING, before this.
-fn first_fragment(then: Chunk) -> Vec<(End, usize)> {
+/// What becomes of the first fragment of a packet in PREROUTING, before this: whether a link says that it is
+/// there, or only that br_netfilter has it.
+fn first_fragment(then: impl Fn(Ev) -> Chunk) -> Vec<(End, usize)> {
+    let [link, bridge] = [at_hook(VETH0, Hook::Prerouting, 0), (BRIDGE_NF, 0, 0)]
+        .map(|lies| first_fragment_at(lies, then(lies)));
+    assert_eq!(bridge, link);
+    link
+}
+
+fn first_fragment_at(lies: Ev, then: Chunk) -> Vec<(End, usize)> {
     let session = Session {
         drop_reasons: [(TIMED_OUT, "FRAG_REASM_TIMEOUT".to_owned())].into(),
         ..Session::default()
@@ -318,7 +326,7 @@ fn first_fragment(then: Chunk) -> Vec<(End, usize)> {
     let chunk = Chunk::new(0, 0, 1_000)
         .skb(0xa0, Some(&Headers { fragment_at: MORE_FRAGMENTS, ..headers(9) }))
         .event(at_dev(NETIF_RECEIVE, VETH0), 100)
-        .event(at_hook(VETH0, Hook::Prerouting, 0), 100);
+        .event(lies, 100);
     let flights = fly_through(Pipeline::of(&session), &[chunk, then]);
     let first = flights.iter().filter(|f| f.skb == 0xa0);
     first.map(|f| (f.end, f.marks.len())).collect()
@@ -328,28 +336,30 @@ fn first_fragment(then: Chunk) -> Vec<(End, usize)> {
 fn a_fragment_that_stays_alone_waits_and_is_lost() {
     let part = Headers { fragment_at: MORE_FRAGMENTS, ..headers(9) };
     let freed =
-        Chunk::new(0, 1, LATER_NS).skb(0xa0, Some(&part)).event((KFREE_SKB, TIMED_OUT, 0), 0);
+        |_| Chunk::new(0, 1, LATER_NS).skb(0xa0, Some(&part)).event((KFREE_SKB, TIMED_OUT, 0), 0);
     assert_eq!(first_fragment(freed), [(End::Dropped { reason: TIMED_OUT }, 3)]);
-    let ends_first = Chunk::new(0, 1, LATER_NS)
-        .skb(0xf0, Some(&headers(1)))
-        .event(at_dev(NET_DEV_QUEUE, VETH0), 0);
+    let ends_first = |_| {
+        Chunk::new(0, 1, LATER_NS)
+            .skb(0xf0, Some(&headers(1)))
+            .event(at_dev(NET_DEV_QUEUE, VETH0), 0)
+    };
     assert_eq!(first_fragment(ends_first), [(End::UnderWay, 2)]);
 }
 
 #[test]
 fn a_fragment_is_merged_once_another_one_goes_on_as_the_packet() {
-    let last = |id: u16| {
+    let last = |id: u16, lies: Ev| {
         let last = Headers { fragment: true, fragment_at: 1400, ip_id: id, ..headers(9) };
         Chunk::new(0, 1, LATER_NS)
             .skb(0xb0, Some(&last))
             .event(at_dev(NETIF_RECEIVE, VETH0), 100)
-            .event(at_hook(VETH0, Hook::Prerouting, 0), 100)
+            .event(lies, 100)
             .event(at_hook(VETH0, Hook::Prerouting, 1), 100)
     };
     let id = headers(9).ip_id;
-    assert_eq!(first_fragment(last(id)), [(End::Merged, 2)]);
+    assert_eq!(first_fragment(|lies| last(id, lies)), [(End::Merged, 2)]);
     // Of another packet.
-    assert_eq!(first_fragment(last(id + 1)), [(End::UnderWay, 2)]);
+    assert_eq!(first_fragment(|lies| last(id + 1, lies)), [(End::UnderWay, 2)]);
 }
 
 /// IPv6 has no identification: a datagram's first bytes tell, also where they are 0.
