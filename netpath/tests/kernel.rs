@@ -15,6 +15,7 @@ mod kernel {
     mod matrix;
     mod modules;
     mod names;
+    mod neighbours;
     mod paths;
     mod recording;
     mod rules;

@@ -8,7 +8,7 @@ use netpath_common::{
     netfilter::{Hook, HookAux},
     place::DevId,
     point::{HOOK_SLOT, LATE, SEND_BEGIN, is_told_later, point, situation},
-    situation::{At, HANDED_OVER, Next, Quiet, Role, next},
+    situation::{At, HANDED_OVER, Next, Quiet, Role, Side, next},
     span::{SPANS, of_point},
     wire::MORE_FRAGMENTS,
 };
@@ -125,7 +125,11 @@ pub(super) fn fate(
     }
     match grammar {
         Next::GoesOn => Fate::GoesOn,
-        Next::IfSame if headers.are_telling() || (at_hand && is_handed_on(flight, event)) => {
+        Next::IfSame
+            if headers.are_telling()
+                || is_sent_on(flight, event)
+                || (at_hand && is_handed_on(flight, event)) =>
+        {
             Fate::GoesOn
         }
         Next::IfSame => Fate::Perhaps,
@@ -184,6 +188,14 @@ fn is_handed_on(flight: &Flight, event: &Event) -> bool {
     let at = situation(event.point, event.aux);
     let goes_on = flight.at.zip(at).is_some_and(|(last, at)| next(last, at) == Next::GoesOn);
     goes_on && is_elsewhere(flight, event)
+}
+
+/// Whether a namespace sends what it has just received: with the headers of what it received, from the same
+/// sender to the same receiver, it sends nothing but that.
+fn is_sent_on(flight: &Flight, event: &Event) -> bool {
+    let received = flight.at.is_some_and(|last| last.general() == At::Rx);
+    let sent = |at: At| at == At::Post || at.row().side == Some(Side::Sending);
+    received && situation(event.point, event.aux).is_some_and(sent) && !is_elsewhere(flight, event)
 }
 
 /// Whether the event is in another namespace than the flight was seen in last.

@@ -6,7 +6,7 @@ use netpath_common::end::{self, Sort, Whose};
 use serde::{Deserialize, Serialize};
 
 pub use rule::Candidate;
-use rule::{Ruling, Rulings};
+use rule::{Ruling, Rulings, UNLISTED};
 
 use super::FlowExample;
 use crate::{
@@ -239,7 +239,7 @@ impl DropReport {
         let full = |c: &Candidate| {
             if c.rule.starts_with("policy of ") {
                 format!("the {}", c.rule)
-            } else if c.chain.is_empty() {
+            } else if c.rule == UNLISTED {
                 c.rule.clone()
             } else {
                 format!("{} {} `{}`", c.table, c.chain, c.rule)

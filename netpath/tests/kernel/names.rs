@@ -6,26 +6,25 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     os::unix::net::UnixListener,
-    path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    path::PathBuf,
+    process::{Command, Output, Stdio},
     thread,
 };
 
 use netpath::{
     inventory::{Entry, Listing},
     lab::Lab,
-    netns::Netns,
     snapshot::Snapshot,
     topo::Topology,
 };
 use serde_json::Value;
 
-use super::support::{bridge_nat, netpath};
+use super::support::{Neighbour, bridge_nat, netpath};
 use crate::need_kernel;
 
-/// A process in a network namespace and a cgroup of its own, with an interface on the lab's bridge.
+/// A neighbour in a cgroup of its own.
 struct Container {
-    process: Child,
+    neighbour: Neighbour,
     id: String,
     cgroup: PathBuf,
 }
@@ -33,45 +32,20 @@ struct Container {
 impl Container {
     /// The `n`th of this process.
     fn start(lab: &Lab, n: u8) -> Self {
-        let process = Command::new("unshare")
-            .args(["--net", "--", "sh", "-c", "echo ready; exec sleep 1000"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("unshare is in util-linux");
+        let neighbour = Neighbour::start(lab, n);
         let id = format!("{:08x}{n:02x}{:054x}", std::process::id(), 0);
         let cgroup = hierarchy().join(group()).join("docker").join(&id);
-        let mut this = Self { process, id, cgroup };
-        let mut ready = [0; 6];
-        this.process.stdout.as_mut().unwrap().read_exact(&mut ready).expect("it starts");
+        let this = Self { neighbour, id, cgroup };
         fs::create_dir_all(&this.cgroup).expect("cgroups can be made");
-        let pid = this.process.id().to_string();
-        fs::write(this.cgroup.join("cgroup.procs"), &pid).expect("a process can be moved");
-        let (end, address) = (format!("c{n}"), format!("172.31.0.{}/24", 100 + n));
-        let host = |words: &[&str]| lab.command("host", words).unwrap();
-        host(&["ip", "link", "add", &end, "type", "veth", "peer", "eth0", "netns", &pid]);
-        host(&["ip", "link", "set", &end, "up", "master", "br0"]);
-        let inside = |words: &[&str]| {
-            let ip = || Command::new("ip").args(words).output().expect("ip can be run");
-            let output = this.netns().run(ip).unwrap();
-            assert!(output.status.success(), "{words:?}: {output:?}");
-        };
-        inside(&["address", "add", &address, "dev", "eth0"]);
-        inside(&["link", "set", "eth0", "up"]);
-        inside(&["route", "add", "default", "via", "172.31.0.1"]);
+        let pid = this.neighbour.pid().to_string();
+        fs::write(this.cgroup.join("cgroup.procs"), pid).expect("a process can be moved");
         this
-    }
-
-    fn netns(&self) -> Netns {
-        let path = format!("/proc/{}/ns/net", self.process.id());
-        Netns::open(Path::new(&path), None).expect("it is there")
     }
 }
 
 impl Drop for Container {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.neighbour.end();
         // The last one takes the groups above with it.
         let above = self.cgroup.ancestors().take(3);
         above.for_each(|group| drop(fs::remove_dir(group)));
@@ -176,7 +150,7 @@ fn a_container_is_traced_by_its_name_and_shown_by_it() {
         assert_eq!(owner.containers[0].image.as_deref(), Some("caddy"));
     }
 
-    let answered = web.netns().run(|| {
+    let answered = web.neighbour.netns().run(|| {
         let mut ping = Command::new("ping");
         ping.args(["-i", "0.02", "172.31.0.1"]).stdout(Stdio::null()).spawn()
     });
@@ -202,7 +176,7 @@ fn a_process_and_its_namespace_are_traced_without_an_interface() {
     let lab = bridge_nat();
     let container = Container::start(&lab, 1);
     let (_dir, docker) = runtime(&Value::Array(Vec::new()));
-    let pid = container.process.id().to_string();
+    let pid = container.neighbour.pid().to_string();
     let path = format!("/proc/{pid}/ns/net");
     for home in [["--pid", &pid], ["--netns", &pid], ["--netns", &path]] {
         let words = [&["topo", "--json"], &home[..]].concat();

@@ -3,6 +3,7 @@
 use std::{
     ffi::OsString,
     io::{BufRead as _, BufReader, Read},
+    path::Path,
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
@@ -13,6 +14,7 @@ use netpath::{
         Lab, LabError, experiments, topologies,
         traffic::{Load, Traffic},
     },
+    netns::Netns,
     snapshot::{PathReport, Snapshot},
 };
 use nix::{
@@ -198,6 +200,60 @@ pub(crate) fn assert_sums(path: &PathReport) {
         path.unattributed_ns,
         path.hops.iter().map(|h| (&h.hop, h.place(), h.count, h.times.mean_ns)).collect::<Vec<_>>()
     );
+}
+
+/// A process in a network namespace of its own, with an interface on the lab's bridge.
+pub(crate) struct Neighbour {
+    process: Child,
+    pub(crate) address: String,
+}
+
+impl Neighbour {
+    /// The `n`th of this lab.
+    pub(crate) fn start(lab: &Lab, n: u8) -> Self {
+        let process = Command::new("unshare")
+            .args(["--net", "--", "sh", "-c", "echo ready; exec sleep 1000"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("unshare is in util-linux");
+        let mut this = Self { process, address: format!("172.31.0.{}", 100 + n) };
+        let mut ready = [0; 6];
+        this.process.stdout.as_mut().unwrap().read_exact(&mut ready).expect("it starts");
+        let (end, pid) = (format!("c{n}"), this.pid().to_string());
+        let host = |words: &[&str]| lab.command("host", words).unwrap();
+        host(&["ip", "link", "add", &end, "type", "veth", "peer", "eth0", "netns", &pid]);
+        host(&["ip", "link", "set", &end, "up", "master", "br0"]);
+        let inside = |words: &[&str]| {
+            let ip = || Command::new("ip").args(words).output().expect("ip can be run");
+            let output = this.netns().run(ip).unwrap();
+            assert!(output.status.success(), "{words:?}: {output:?}");
+        };
+        inside(&["address", "add", &format!("{}/24", this.address), "dev", "eth0"]);
+        inside(&["link", "set", "eth0", "up"]);
+        inside(&["route", "add", "default", "via", "172.31.0.1"]);
+        this
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    pub(crate) fn netns(&self) -> Netns {
+        let path = format!("/proc/{}/ns/net", self.pid());
+        Netns::open(Path::new(&path), None).expect("it is there")
+    }
+
+    pub(crate) fn end(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Drop for Neighbour {
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
 /// netpath's programs that are loaded in this kernel.

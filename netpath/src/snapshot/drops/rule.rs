@@ -31,7 +31,7 @@ pub struct Candidate {
 }
 
 /// Stands for rules that nobody knows.
-const UNLISTED: &str = "a rule that was gone before it could be listed";
+pub(super) const UNLISTED: &str = "a rule that was gone before it could be listed";
 
 /// What ended packets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -24,6 +24,23 @@ fn ends(chunk: Chunk) -> Vec<(End, usize)> {
 }
 
 #[test]
+fn what_says_nothing_of_itself_is_forwarded_where_no_rules_are() {
+    // A pure ACK without an id, as of a socket in TIME-WAIT.
+    let ack = Headers { ip_id: 0, payload: 0, flags: ACK, ..of(TCP, 0) };
+    let chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&ack))
+        .event(at_dev(NETIF_RECEIVE, VETH0), 100)
+        .event(at_dev(NETIF_RECEIVE, BR0), 100)
+        .skb(0xa0, Some(&ack))
+        .event(at_dev(NET_DEV_QUEUE, UP0), 100)
+        .event(at_dev(NET_DEV_START, UP0), 100)
+        .event(at_dev(NET_DEV_XMIT, UP0), 100);
+    let flights = fly(&[chunk]);
+    let told: Vec<_> = flights.iter().map(|f| (f.marks.len(), f.ambiguous)).collect();
+    assert_eq!(told, [(5, false)]);
+}
+
+#[test]
 fn what_was_received_is_not_transmitted_again() {
     // TCP has freed the first without a trace; the next one at its address is another's.
     let chunk = Chunk::new(0, 0, 1_000)

@@ -158,13 +158,14 @@ fn each_ruling_has_an_example_of_its_own() {
 #[test]
 fn rules_that_nobody_has_listed_can_have_done_it_too() {
     let second = 1_000_000_000;
-    let named = |count: u64| {
+    let candidates = |counted: Option<u64>| {
         let mut history = RuleHistory::new(&forward(50, "ACCEPT", ""));
         history.unchanged(second);
-        let rules = format!("[{count}:0] -A below -p udp -j DROP\n");
-        history.take_seen(forward(3 * second, "ACCEPT", &rules), 3 * second, true);
+        let mut now = forward(3 * second, "ACCEPT", "[1:1] -A below -p udp -j DROP\n");
+        (now.listed[0].packets, now.listed[1].packets) = (Some(10), counted);
+        history.take_seen(now, 3 * second, true);
         rulings(&dropped(&[2 * second], REASON), history)[0].0.candidates.len()
     };
     // A rule that has counted packets is known to have had some.
-    assert_eq!((named(0), named(1)), (2, 1));
+    assert_eq!((candidates(None), candidates(Some(1))), (2, 1));
 }
