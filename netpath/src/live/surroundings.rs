@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::pace::Pace;
 use crate::{
     netns::Netns,
     priority,
@@ -16,9 +17,11 @@ use crate::{
     units::time,
 };
 
-/// How long after the last device has come the path is looked for anew: what it is joined with comes
-/// next.
+/// How long after a device has come the path is looked for anew: what it is joined with comes next. Where
+/// containers come and go all the time, looking may take one part in so many of a CPU, and this much in advance.
 const SETTLED: Duration = Duration::from_millis(200);
+const FINDS_SHARE: u32 = 10;
+const FINDS_BURST: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Surroundings {
@@ -27,11 +30,15 @@ pub(super) struct Surroundings {
     came: Vec<Came>,
     /// When to look for the path anew.
     due: Option<Instant>,
-    finding: Option<JoinHandle<Result<Topology, TopoError>>>,
+    finding: Option<JoinHandle<Found>>,
+    finds: Pace,
     meeting: Option<JoinHandle<Vec<Host>>>,
     /// Namespaces that were looked for.
     asked: BTreeSet<u32>,
 }
+
+/// The path as it is now, and how long it took to find.
+type Found = (Result<Topology, TopoError>, Duration);
 
 /// A device that has come, and when, since tracing began.
 #[derive(Debug)]
@@ -61,6 +68,7 @@ impl Surroundings {
             came: Vec::new(),
             due: None,
             finding: None,
+            finds: Pace::new(Duration::ZERO, FINDS_SHARE, FINDS_BURST),
             meeting: None,
             asked: BTreeSet::new(),
         }
@@ -83,11 +91,13 @@ impl Surroundings {
         for change in changes {
             self.take(&change, topology, elapsed, &mut news);
         }
-        if self.due.is_some_and(|due| due <= Instant::now()) && self.finding.is_none() {
+        let due = self.due.is_some_and(|due| due <= Instant::now());
+        if due && self.finding.is_none() && self.finds.is_due() {
             self.due = None;
             self.finding = self.find(topology);
         }
-        if let Some(found) = done(&mut self.finding) {
+        if let Some((found, took)) = done(&mut self.finding) {
+            self.finds.took(took);
             self.follow(found, topology, &mut news);
         }
         let unknown: BTreeSet<u32> = strangers().difference(&self.asked).copied().collect();
@@ -135,7 +145,7 @@ impl Surroundings {
             }
             Change::Came { place, .. } => {
                 self.came.push(Came { place: *place, after: elapsed });
-                self.due = Some(Instant::now() + SETTLED);
+                self.due.get_or_insert_with(|| Instant::now() + SETTLED);
                 false
             }
             Change::Renamed { place, to, .. } => {
@@ -148,7 +158,7 @@ impl Surroundings {
                 let known = topology.device(*place).is_some();
                 // The other end of what was moved leads elsewhere now.
                 if known && *moved {
-                    self.due = Some(Instant::now() + SETTLED);
+                    self.due.get_or_insert_with(|| Instant::now() + SETTLED);
                 }
                 known
             }
@@ -159,10 +169,13 @@ impl Surroundings {
     }
 
     /// Begins to look for the path anew; `None` where its namespace is gone.
-    fn find(&self, topology: &Topology) -> Option<JoinHandle<Result<Topology, TopoError>>> {
+    fn find(&self, topology: &Topology) -> Option<JoinHandle<Found>> {
         let home = self.watch.namespaces().find(|(cookie, _)| *cookie == topology.focus.netns);
         let (netns, iface, inside) = (home?.1.clone(), self.iface.clone(), topology.inside);
-        spawn(move || topo::discover_anew(&iface, &netns, inside))
+        spawn(move || {
+            let begun = Instant::now();
+            (topo::discover_anew(&iface, &netns, inside), begun.elapsed())
+        })
     }
 
     fn follow(
@@ -187,8 +200,10 @@ impl Surroundings {
                 !topology.chain.contains(place) || came.iter().any(|c| c.place == *place)
             })
             .collect();
+        let beside = |place: &Place| now.host(place.netns).is_some_and(|host| host.beside);
         let names: Vec<String> = fresh
             .iter()
+            .filter(|place| !beside(place))
             .map(|place| format!("{}/{}", now.netns_name(place.netns), now.dev_name(*place)))
             .collect();
         let moved = now.focus != topology.focus;
