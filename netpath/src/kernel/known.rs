@@ -15,7 +15,7 @@ use super::{
     hooks::{self, Listed, Named},
     symbols::Symbols,
 };
-use crate::{netns::Netns, priority};
+use crate::netns::Netns;
 
 pub(super) struct Known {
     pub(super) btf: KernelBtf,
@@ -62,10 +62,8 @@ impl Reading {
     /// `None` where no thread can be started.
     pub(super) fn begin(modules: BTreeSet<String>, options: &Options) -> Option<Self> {
         let options = options.clone();
-        let read = move || {
-            priority::normal();
-            Known::read(&options)
-        };
+        // At the reader's own priority: beside busy packets on one CPU it would never be done otherwise.
+        let read = move || Known::read(&options);
         let thread = thread::Builder::new().name("netpath-kernel".to_owned()).spawn(read).ok()?;
         Some(Self { modules, thread })
     }

@@ -388,7 +388,7 @@ fn first_bytes_of_0_are_known_or_not() {
             .skb(0xa0, Some(&h))
             .event(at_dev(NETIF_RECEIVE, BR0), 100)
             .skb(0xa0, Some(&h))
-            .event(at_dev(NET_DEV_QUEUE, BR0), 0);
+            .event(at_dev(NETIF_RX, BR0), 0);
         fly(&[chunk]).iter().map(|f| f.ambiguous).collect::<Vec<_>>()
     };
     assert_eq!((ambiguous(true), ambiguous(false)), (vec![false], vec![true]));
