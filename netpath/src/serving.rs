@@ -137,6 +137,8 @@ impl Serving {
 
     /// The backend that a situation is seen by.
     fn at(&self, at: At) -> Result<Backend, String> {
+        // That a packet has become a part of another one is seen where it is freed.
+        let at = if at == At::Joined { At::Consume } else { at };
         let Some(point) = seen_by(at) else { return self.links().map(|_| Backend::NetfilterLink) };
         match self.points.get(&point.point) {
             Some(Source::By(backend, _)) => Ok(*backend),
