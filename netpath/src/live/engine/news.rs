@@ -6,7 +6,7 @@ use crate::{
     live::{LiveError, budget::Budgeted, settings},
     units::time,
 };
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 impl Engine {
     /// Attaches to what has come since the last look, and says what is late now.
@@ -56,7 +56,9 @@ impl Engine {
         let begun = Instant::now();
         let namespaces = self.surroundings.namespaces().map(|(_, netns)| netns);
         let news = self.tracer.refresh(&self.session.topology, namespaces);
-        self.refreshes.took(begun.elapsed());
+        // What attaching takes is no reason to look less often.
+        let only_looked = matches!(news, Ok(None));
+        self.refreshes.took(if only_looked { begun.elapsed() } else { Duration::ZERO });
         // A namespace can go away while it is looked at; the next look is without it.
         let news = match news {
             Ok(Some(news)) => news,
