@@ -3,7 +3,7 @@
 //! In: names, paths, pids. Out: [`Netns`] handles with the cookie that events carry.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::BTreeMap,
     fs::{self, File},
     io,
     os::{fd::AsFd as _, unix::fs::MetadataExt as _},
@@ -130,11 +130,9 @@ impl Netns {
                 return Self::open(&path, None);
             }
         }
-        if wanted.parse::<u32>().is_ok() {
-            let path = format!("/proc/{wanted}/ns/net");
-            if Path::new(&path).exists() {
-                return Self::open(Path::new(&path), None);
-            }
+        let of_process = wanted.parse().ok().map(path_of).filter(|path| path.exists());
+        if let Some(path) = of_process {
+            return Self::open(&path, None);
         }
         let named = named();
         let close = close_names(wanted, named.iter().map(|(_, name)| name.as_str()));
@@ -204,35 +202,30 @@ pub fn named() -> Vec<(PathBuf, String)> {
 
 /// One handle for every namespace that can be found: named ones first, then those of processes.
 pub fn all() -> Vec<Netns> {
-    let inode = |path: &Path| fs::metadata(path).ok().map(|meta| meta.ino());
     let initial = initial();
     let mut known: BTreeMap<u64, (PathBuf, Option<String>)> = BTreeMap::new();
     let mut order = Vec::new();
-    let own = PathBuf::from("/proc/thread-self/ns/net");
-    let named = named().into_iter().map(|(path, name)| (path, Some(name)));
-    let lived_in = pids().map(|pid| (PathBuf::from(format!("/proc/{pid}/ns/net")), None));
-    for (path, name) in std::iter::once((own, None)).chain(named).chain(lived_in) {
-        let Some(inode) = inode(&path) else { continue };
-        match known.entry(inode) {
-            Entry::Vacant(entry) => {
-                entry.insert((path, name));
-                order.push(inode);
-            }
-            // The caller's own has a name as well.
-            Entry::Occupied(mut entry) if entry.get().1.is_none() => entry.get_mut().1 = name,
-            Entry::Occupied(_) => {}
+    let own = ("/proc/thread-self/ns/net".into(), None, None);
+    let named = named().into_iter().map(|(path, name)| (path, Some(name), None));
+    let lived_in = pids().map(|pid| (path_of(pid), None, Some(pid)));
+    for (path, name, pid) in std::iter::once(own).chain(named).chain(lived_in) {
+        let Some(inode) = inode_at(&path) else { continue };
+        if !known.contains_key(&inode) {
+            known.insert(inode, (path, None));
+            order.push(inode);
+        }
+        // The caller's own is called as others call it.
+        let called = known.get_mut(&inode).map(|(_, called)| called).filter(|c| c.is_none());
+        if let Some(called) = called {
+            let host = || (Some(inode) == initial).then(|| HOST.to_owned());
+            *called = name.or_else(host).or_else(|| process_name(pid?));
         }
     }
-    let named_now = |inode: u64, path: &Path, name: Option<String>| {
-        name.or_else(|| (Some(inode) == initial).then(|| HOST.to_owned()))
-            .or_else(|| process_name(path.to_str()?.split('/').nth(2)?.parse().ok()?))
-            .unwrap_or_else(|| name_of(inode))
-    };
     let mut found: Vec<Netns> = Vec::new();
     for inode in order {
         let Some((path, name)) = known.remove(&inode) else { continue };
         let Ok(file) = File::open(&path) else { continue };
-        let name = named_now(inode, &path, name);
+        let name = name.unwrap_or_else(|| nameless(inode));
         found.push(Netns { file: Arc::new(file), path, inode, cookie: 0, name });
     }
     // One thread goes through all of them.
@@ -247,7 +240,8 @@ pub fn all() -> Vec<Netns> {
     with_cookie.filter_map(|(netns, cookie)| Some(Netns { cookie: cookie?, ..netns })).collect()
 }
 
-fn pids() -> impl Iterator<Item = u32> {
+/// The processes of this machine, in any order.
+pub(crate) fn pids() -> impl Iterator<Item = u32> {
     fs::read_dir("/proc")
         .into_iter()
         .flatten()
@@ -258,11 +252,22 @@ fn pids() -> impl Iterator<Item = u32> {
 /// Processes in network namespaces other than the initial one, with the namespace's inode. The initial one's are
 /// all those that have none of their own.
 pub(crate) fn inhabitants() -> impl Iterator<Item = (u32, u64)> {
-    let inode = |pid: u32| fs::metadata(format!("/proc/{pid}/ns/net")).ok().map(|meta| meta.ino());
-    let initial = inode(1);
-    pids()
-        .filter_map(move |pid| Some((pid, inode(pid)?)))
-        .filter(move |(_, of)| Some(*of) != initial)
+    let initial = initial();
+    pids().filter_map(|pid| Some((pid, inode_of(pid)?))).filter(move |(_, of)| Some(*of) != initial)
+}
+
+/// Inode of the network namespace of a process.
+pub(crate) fn inode_of(pid: u32) -> Option<u64> {
+    inode_at(&path_of(pid))
+}
+
+/// Where the network namespace of a process is opened.
+pub(crate) fn path_of(pid: u32) -> PathBuf {
+    format!("/proc/{pid}/ns/net").into()
+}
+
+fn inode_at(path: &Path) -> Option<u64> {
+    fs::metadata(path).ok().map(|meta| meta.ino())
 }
 
 /// Names and processes that keep the namespace with this inode.
@@ -271,39 +276,39 @@ pub fn holders(inode: u64) -> impl Iterator<Item = PathBuf> {
     named()
         .into_iter()
         .map(|(path, _)| path)
-        .chain(
-            pids().filter(move |pid| *pid != own).map(|pid| format!("/proc/{pid}/ns/net").into()),
-        )
-        .filter(move |path| fs::metadata(path).is_ok_and(|meta| meta.ino() == inode))
+        .chain(pids().filter(move |pid| *pid != own).map(path_of))
+        .filter(move |path| inode_at(path) == Some(inode))
 }
 
 /// What a namespace is called: its name, `host` for the initial one, or the first process in it.
 fn name_of(inode: u64) -> String {
-    let is = |path: &Path| fs::metadata(path).is_ok_and(|meta| meta.ino() == inode);
-    for (path, name) in named() {
-        if is(&path) {
-            return name;
-        }
-    }
-    if initial() == Some(inode) {
-        return HOST.to_owned();
-    }
-    let first = pids().find(|pid| is(Path::new(&format!("/proc/{pid}/ns/net"))));
-    first.and_then(process_name).unwrap_or_else(|| format!("netns:{inode}"))
+    let named = named().into_iter().find(|(path, _)| inode_at(path) == Some(inode));
+    let host = || (initial() == Some(inode)).then(|| HOST.to_owned());
+    let first = || pids().find(|pid| inode_of(*pid) == Some(inode)).and_then(process_name);
+    let name = named.map(|(_, name)| name).or_else(host).or_else(first);
+    name.unwrap_or_else(|| nameless(inode))
+}
+
+fn nameless(inode: u64) -> String {
+    format!("netns:{inode}")
 }
 
 /// The inode of the initial namespace, in which the init process lives and, where it hides that, the kernel's
 /// threads.
 pub(crate) fn initial() -> Option<u64> {
-    let of = |path: &str| fs::metadata(path).ok().map(|meta| meta.ino());
-    let kthreadd = fs::read_to_string("/proc/2/comm").is_ok_and(|c| c.trim() == "kthreadd");
-    of("/proc/1/ns/net").or_else(|| of("/proc/2/ns/net").filter(|_| kthreadd))
+    let kthreadd = || comm(2).as_deref() == Some("kthreadd");
+    inode_of(1).or_else(|| inode_of(2).filter(|_| kthreadd()))
+}
+
+/// What a process is called, without what no terminal should be given.
+pub(crate) fn comm(pid: u32) -> Option<String> {
+    let comm = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    Some(comm.trim().chars().filter(|c| !c.is_control()).collect())
 }
 
 /// A namespace by a process in it, `pid:812(nginx)`.
 fn process_name(pid: u32) -> Option<String> {
-    let comm = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-    Some(format!("pid:{pid}({})", comm.trim()))
+    Some(format!("pid:{pid}({})", comm(pid)?))
 }
 
 #[cfg(test)]

@@ -81,7 +81,8 @@ impl Census {
             Some((inode, name, path))
         });
         let initial = netns::initial();
-        Self::of(&seen, named, initial, &known, &processes::started, &processes::name)
+        let comm = |pid| netns::comm(pid).unwrap_or_default();
+        Self::of(&seen, named, initial, &known, &processes::started, &comm)
     }
 
     fn of(
@@ -109,7 +110,7 @@ impl Census {
             }
             // One more in case that one ends.
             if resident.paths.len() < 2 {
-                resident.paths.push(format!("/proc/{}/ns/net", process.pid).into());
+                resident.paths.push(netns::path_of(process.pid));
             }
         }
         if let Some(initial) = initial {

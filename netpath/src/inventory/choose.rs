@@ -9,10 +9,9 @@ use thiserror::Error;
 use super::{
     Census, Container,
     census::{Called, Resident},
-    processes,
     runtimes::Runtimes,
 };
-use crate::netns::{Netns, NetnsError, close_names};
+use crate::netns::{self, Netns, NetnsError, close_names};
 
 /// Digits of an id that choose a container, at least.
 const ID_MIN: usize = 4;
@@ -98,9 +97,9 @@ pub fn find(meant: Meant<'_>, interfaces: &[String]) -> Result<Netns, ChooseErro
     }
     let gone = || ChooseError::Gone { what: meant.what(), wanted: meant.wanted() };
     if let Meant::Pid(pid) = meant
-        && processes::netns_of(pid).is_some()
+        && netns::inode_of(pid).is_some()
     {
-        return Ok(Netns::open(format!("/proc/{pid}/ns/net").as_ref(), None)?);
+        return Ok(Netns::open(&netns::path_of(pid), None)?);
     }
     let census = Census::take();
     let inode = choose(&census, meant, interfaces).map_err(|error| match meant {

@@ -2,12 +2,13 @@
 //!
 //! In: `/proc`, read once. Out: a [`Seen`] per process that could be read.
 
-use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt as _};
+use std::{collections::BTreeMap, fs};
 
 use super::{
     cgroup::{self, Belongs, Id},
     runtimes::Task,
 };
+use crate::netns;
 
 /// A process.
 #[derive(Clone, Debug, Default)]
@@ -23,12 +24,10 @@ pub(super) struct Seen {
 pub(super) fn all(tasks: &[Task]) -> Vec<Seen> {
     let tasks: BTreeMap<u32, &Task> = tasks.iter().map(|task| (task.pid, task)).collect();
     let own = std::process::id();
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let mut all: Vec<Seen> = pids
+    let mut all: Vec<Seen> = netns::pids()
         .filter(|pid| *pid != own)
         .filter_map(|pid| {
-            let netns = netns_of(pid)?;
+            let netns = netns::inode_of(pid)?;
             let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
             let mut belongs = cgroup::parse(&text);
             if belongs.container.is_none() {
@@ -48,11 +47,6 @@ fn started_as(task: &Task, cgroup: &str) -> Option<Id> {
     (last == Some(&task.id)).then(|| Id { runtime: "containerd", id: task.id.clone() })
 }
 
-/// Inode of the network namespace of a process.
-pub(super) fn netns_of(pid: u32) -> Option<u64> {
-    fs::metadata(format!("/proc/{pid}/ns/net")).ok().map(|meta| meta.ino())
-}
-
 /// When a process was started, in ticks since the machine was; the largest number where it is gone.
 pub(super) fn started(pid: u32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -63,12 +57,6 @@ pub(super) fn started(pid: u32) -> u64 {
 fn started_in(stat: &str) -> Option<u64> {
     const AFTER_NAME: usize = 19;
     stat.rsplit_once(')')?.1.split_whitespace().nth(AFTER_NAME)?.parse().ok()
-}
-
-/// What a process is called.
-pub(super) fn name(pid: u32) -> String {
-    let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    comm.trim().chars().filter(|c| !c.is_control()).collect()
 }
 
 #[cfg(test)]

@@ -4,8 +4,6 @@
 //! lies in it, and comes by in `napi_poll`: for as long as that takes, a program waits there while a
 //! datagram is sent on each CPU.
 
-use std::fs;
-
 use aya::{
     maps::Array,
     programs::{RawTracePoint, raw_trace_point::RawTracePointLinkId},
@@ -18,6 +16,7 @@ use super::{
     calibrate::Bench,
     object::{Object, SoftirqsPod},
 };
+use crate::netns;
 
 const PROGRAM: &str = "find_backlog";
 const TRACEPOINT: &str = "napi_poll";
@@ -56,13 +55,10 @@ fn attach(program: &mut RawTracePoint) -> Result<RawTracePointLinkId, KernelErro
 
 /// CPUs, and the process id of each one's ksoftirqd. They are among the first that a machine starts.
 fn ksoftirqds() -> Vec<(u32, u32)> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let mut pids: Vec<u32> = entries.filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
+    let mut pids: Vec<u32> = netns::pids().collect();
     pids.sort_unstable();
     let cpus = online_cpus().map_or(0, |cpus| cpus.len());
-    let daemon = |pid: u32| {
-        let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-        Some((name.trim().strip_prefix("ksoftirqd/")?.parse().ok()?, pid))
-    };
+    let daemon =
+        |pid: u32| Some((netns::comm(pid)?.strip_prefix("ksoftirqd/")?.parse().ok()?, pid));
     pids.into_iter().filter_map(daemon).take(cpus).collect()
 }

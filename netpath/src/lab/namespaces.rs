@@ -21,7 +21,7 @@ use nix::{
 };
 
 use super::{LabError, cgroups};
-use crate::netns::Netns;
+use crate::netns::{self, Netns};
 
 const NETNS_DIR: &str = "/run/netns";
 const LOCK_DIR: &str = "/run/netpath";
@@ -223,13 +223,10 @@ fn kill_inhabitants(path: &Path) {
         unistd::Pid,
     };
     let Ok(inode) = fs::metadata(path).map(|m| m.ino()) else { return };
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<i32>().ok()) else {
-            continue;
-        };
-        let inside = fs::metadata(entry.path().join("ns/net")).is_ok_and(|m| m.ino() == inode);
-        if inside && pid != Pid::this().as_raw() {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    let inside = netns::pids().filter(|pid| netns::inode_of(*pid) == Some(inode));
+    for pid in inside.filter_map(|pid| i32::try_from(pid).ok()).map(Pid::from_raw) {
+        if pid != Pid::this() {
+            let _ = kill(pid, Signal::SIGKILL);
         }
     }
 }
