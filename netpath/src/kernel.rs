@@ -145,7 +145,7 @@ impl Aim {
         options: &Options,
     ) -> Result<Self, KernelError> {
         let plan = Plan::new(&known.btf, &known.choice, &lacking, symbols);
-        let source = Source::new(object, &known.btf.layout()?, &plan.positions, options)?;
+        let source = Source::new(object, &known.layout, &plan.positions, options)?;
         Ok(Self { lacking, plan, source })
     }
 }
@@ -239,7 +239,7 @@ impl Tracer {
         // are not, packets pay for nothing.
         let _raised = Raised::now();
         let (mut known, symbols) = Known::read(options)?;
-        let mut object = object::Object::load(known.btf.layout()?, options)?;
+        let mut object = object::Object::load(known.layout, options)?;
         let reader = reader::Reader::open(&mut object, options.ring_bytes)?;
         let flows = selection::Flows::open(&mut object)?;
         let namespaces: Vec<Netns> =

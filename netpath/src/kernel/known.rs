@@ -7,6 +7,8 @@ use std::{
     thread::{self, JoinHandle},
 };
 
+use netpath_common::layout::Layout;
+
 use super::{
     KernelError,
     backend::Options,
@@ -19,6 +21,8 @@ use crate::netns::Netns;
 
 pub(super) struct Known {
     pub(super) btf: KernelBtf,
+    /// Where the programs find what they read.
+    pub(super) layout: Layout,
     pub(super) choice: Choice,
     /// Functions that are registered as hooks, by address; empty where the kernel hides it.
     functions: BTreeMap<u64, String>,
@@ -28,8 +32,9 @@ impl Known {
     /// Reads it, with the symbols, which are large: they are not kept.
     pub(super) fn read(options: &Options) -> Result<(Self, Symbols), KernelError> {
         let btf = KernelBtf::load()?;
+        let layout = btf.layout()?;
         let choice = Choice::make(&btf, options);
-        Ok((Self { btf, choice, functions: BTreeMap::new() }, Symbols::read()))
+        Ok((Self { btf, layout, choice, functions: BTreeMap::new() }, Symbols::read()))
     }
 
     /// Gives hooks their names; symbols are read where one has not been met before, and are not at hand.
