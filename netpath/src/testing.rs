@@ -34,20 +34,29 @@ pub(crate) const BR0: Place = Place { netns: HOST, ifindex: 3 };
 pub(crate) const UP0: Place = Place { netns: HOST, ifindex: 4 };
 pub(crate) const SERVER_ETH0: Place = Place { netns: SERVER, ifindex: 2 };
 
-/// client/eth0 — host/veth0 in br0 — host/up0 — server/eth0, asked for veth0.
-pub(crate) fn topology() -> Topology {
-    let device = |place: Place, name: &str, kind: &str, master: Option<u32>| Device {
-        ifindex: place.ifindex,
+/// A device that is up, and hangs together with none.
+pub(crate) fn device(ifindex: u32, name: &str, kind: &str) -> Device {
+    Device {
+        ifindex,
         name: name.to_owned(),
         kind: kind.to_owned(),
-        master,
-        bridge_port: master.is_some(),
+        master: None,
+        bridge_port: false,
         qdisc: "noqueue".to_owned(),
         up: true,
         mtu: 1500,
         addresses: Vec::new(),
         peer: None,
         redirect: None,
+    }
+}
+
+/// client/eth0 — host/veth0 in br0 — host/up0 — server/eth0, asked for veth0.
+pub(crate) fn topology() -> Topology {
+    let device = |place: Place, name: &str, kind: &str, master: Option<u32>| Device {
+        master,
+        bridge_port: master.is_some(),
+        ..device(place.ifindex, name, kind)
     };
     let host = |netns: u32, name: &str, devices: Vec<Device>| Host {
         netns,

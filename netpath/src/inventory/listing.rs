@@ -209,7 +209,7 @@ fn interface(site: &Site, device: &Device, map: &Map<'_>) -> Interface {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{inventory::census::tests::census, netns::Netns, view};
+    use crate::{inventory::census::tests::census, netns::Netns, testing, view};
 
     /// A namespace of this inode, and cookie, with these devices; the first that is up is its main one.
     fn site(inode: u64, name: &str, forwards: bool, devices: Vec<Device>) -> Site {
@@ -223,19 +223,7 @@ mod tests {
     }
 
     fn device(ifindex: u32, name: &str, kind: &str, peer: Option<(u32, u32)>) -> Device {
-        Device {
-            ifindex,
-            name: name.to_owned(),
-            kind: kind.to_owned(),
-            master: None,
-            bridge_port: false,
-            qdisc: String::new(),
-            up: true,
-            mtu: 1500,
-            addresses: Vec::new(),
-            peer,
-            redirect: None,
-        }
+        Device { peer, ..testing::device(ifindex, name, kind) }
     }
 
     fn with(address: &str, device: Device) -> Device {

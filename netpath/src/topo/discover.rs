@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Device, Host, Place, TopoError, Topology,
-    dump::{self, Dump},
+    dump::{self, Dump, Node},
     follow::{
-        Node, Path, World, follow_bridge, follow_in, follow_out, follow_sharing, follow_tunnels,
+        Path, World, follow_bridge, follow_in, follow_out, follow_sharing, follow_tunnels,
         follow_uplink,
     },
 };
@@ -187,7 +187,7 @@ fn build(
         let mut device = device.clone();
         device.addresses.retain(|(ip, _)| !dump::is_link_local(*ip));
         let port = path.beside.get(&(ns, ifindex)).copied();
-        device.peer = port.or_else(|| world.below(dump, (ns, ifindex))).map(|other| {
+        device.peer = port.or_else(|| dump.peer((ns, ifindex))).map(|other| {
             let Place { netns, ifindex } = place(other);
             (netns, ifindex)
         });

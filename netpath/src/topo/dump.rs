@@ -24,6 +24,9 @@ use rtnetlink::{
 use super::{Device, TAP, TopoError, redirects};
 use crate::netns::Netns;
 
+/// A device: the index of its namespace, and its ifindex there.
+pub(super) type Node = (usize, u32);
+
 /// What a link's `IFLA_LINK` points to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Below {
@@ -48,6 +51,17 @@ pub(super) struct Dump {
     pub(super) nsids: BTreeMap<i32, usize>,
     pub(super) forwards: bool,
     pub(super) bridge_nf: bool,
+}
+
+impl Dump {
+    /// The device at the other end of one of these, which are those of namespace `ns`, or below it.
+    pub(super) fn peer(&self, (ns, ifindex): Node) -> Option<Node> {
+        let below = self.below.get(&ifindex)?;
+        match below.nsid {
+            None => Some((ns, below.ifindex)),
+            Some(id) => self.nsids.get(&id).map(|&other| (other, below.ifindex)),
+        }
+    }
 }
 
 /// Reads `netns`; `others` are looked up for their ids as seen from there.

@@ -3,9 +3,15 @@
 //! In: a device, and namespaces that are read when they are first reached. Out: the devices in the order in
 //! which a packet meets them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    thread,
+};
 
-use super::{Device, TopoError, dump};
+use super::{
+    Device, TopoError,
+    dump::{self, Node},
+};
 use crate::netns::Netns;
 
 /// How many neighbours at a bridge are on the path from the start. Of more than these most have nothing to do
@@ -14,9 +20,6 @@ const NEIGHBOURS_MAX: usize = 8;
 
 /// How many devices with a route count as uplinks where there is no default route.
 const UPLINKS_MAX: usize = 8;
-
-/// A device: the index of its namespace, and its ifindex there.
-pub(super) type Node = (usize, u32);
 
 /// The namespaces seen so far, read when they are first reached.
 pub(super) struct World {
@@ -41,12 +44,14 @@ impl World {
         self.dumps.get(&ns).or_else(|| self.glances.get(&ns))
     }
 
-    /// Reads the devices of a neighbour, but not what leads where.
-    fn glance(&mut self, ns: usize) -> Result<(), TopoError> {
-        if self.known(ns).is_none() {
-            self.glances.insert(ns, dump::dump(&self.all[ns], &[])?);
-        }
-        Ok(())
+    /// Reads the devices of neighbours, but not what leads where; one that has gone meanwhile is left out.
+    fn glance(&mut self, mut those: Vec<usize>) {
+        those.retain(|ns| self.known(*ns).is_none());
+        let netns: Vec<&Netns> = those.iter().map(|ns| &self.all[*ns]).collect();
+        // The thread that reads them is in the last one then.
+        let read = thread::scope(|scope| scope.spawn(|| dump::dump_each(&netns)).join());
+        let read = those.into_iter().zip(read.unwrap_or_default());
+        self.glances.extend(read.filter_map(|(ns, dump)| Some((ns, dump?))));
     }
 
     pub(super) fn dump(&mut self, ns: usize) -> Result<&dump::Dump, TopoError> {
@@ -59,18 +64,7 @@ impl World {
 
     /// The device at the other end of this one, or below it.
     pub(super) fn peer(&mut self, (ns, ifindex): Node) -> Result<Option<Node>, TopoError> {
-        self.dump(ns)?;
-        Ok(self.below(&self.dumps[&ns], (ns, ifindex)))
-    }
-
-    /// The same, of a namespace that was read.
-    #[expect(clippy::unused_self, reason = "it is about this world's namespaces")]
-    pub(super) fn below(&self, dump: &dump::Dump, (ns, ifindex): Node) -> Option<Node> {
-        let below = dump.below.get(&ifindex)?;
-        match below.nsid {
-            None => Some((ns, below.ifindex)),
-            Some(id) => dump.nsids.get(&id).map(|&other| (other, below.ifindex)),
-        }
+        Ok(self.dump(ns)?.peer((ns, ifindex)))
     }
 
     /// The device that what arrives at this one is sent out of.
@@ -223,11 +217,13 @@ fn push_ports(world: &mut World, ports: &[Node], path: &mut Path) -> Result<(), 
         }
     }
     let few = neighbours.len() <= NEIGHBOURS_MAX;
+    if !few {
+        world.glance(neighbours.iter().map(|(_, peer)| peer.0).collect());
+    }
     for (port, peer) in neighbours {
         if few {
             world.dump(peer.0)?;
         } else {
-            world.glance(peer.0)?;
             path.beside.insert(peer, port);
         }
         path.push(peer);

@@ -12,7 +12,7 @@ use std::{
 use super::{
     Device,
     discover::main_of,
-    dump::{self, Dump},
+    dump::{self, Dump, Node},
 };
 use crate::netns::Netns;
 
@@ -33,8 +33,6 @@ pub struct Site {
 
 /// Namespaces read, by their number in the list that they were given in.
 type Dumps = BTreeMap<usize, Dump>;
-/// A device there.
-type Node = (usize, u32);
 
 /// Reads these namespaces; what can't be read, because it has gone or for want of rights, is left out.
 pub fn survey(all: &[Netns]) -> Vec<Site> {
@@ -171,25 +169,13 @@ impl<'a> Peers<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::device;
 
     /// A namespace with veths: own index, and the other end's in another namespace.
     fn dump(veths: &[(u32, u32)]) -> Dump {
         let mut dump = Dump::default();
         for &(ifindex, other) in veths {
-            let device = Device {
-                ifindex,
-                name: format!("v{ifindex}"),
-                kind: "veth".to_owned(),
-                master: None,
-                bridge_port: false,
-                qdisc: String::new(),
-                up: true,
-                mtu: 1500,
-                addresses: Vec::new(),
-                peer: None,
-                redirect: None,
-            };
-            dump.devices.insert(ifindex, device);
+            dump.devices.insert(ifindex, device(ifindex, &format!("v{ifindex}"), "veth"));
             dump.below.insert(ifindex, dump::Below { ifindex: other, nsid: Some(0) });
         }
         dump
