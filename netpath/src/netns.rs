@@ -210,15 +210,16 @@ pub fn all() -> Vec<Netns> {
     let lived_in = pids().map(|pid| (path_of(pid), None, Some(pid)));
     for (path, name, pid) in std::iter::once(own).chain(named).chain(lived_in) {
         let Some(inode) = inode_at(&path) else { continue };
-        if !known.contains_key(&inode) {
-            known.insert(inode, (path, None));
+        let (_, called) = known.entry(inode).or_insert_with(|| {
             order.push(inode);
-        }
-        // The caller's own is called as others call it.
-        let called = known.get_mut(&inode).map(|(_, called)| called).filter(|c| c.is_none());
-        if let Some(called) = called {
-            let host = || (Some(inode) == initial).then(|| HOST.to_owned());
-            *called = name.or_else(host).or_else(|| process_name(pid?));
+            (path, None)
+        });
+        // The caller's own is called as others call it; what has a name in no folder, as what lives there.
+        if called.is_none() {
+            let lived_in = |pid| {
+                if Some(inode) == initial { Some(HOST.to_owned()) } else { process_name(pid) }
+            };
+            *called = name.or_else(|| pid.and_then(lived_in));
         }
     }
     let mut found: Vec<Netns> = Vec::new();
