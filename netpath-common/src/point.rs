@@ -20,6 +20,8 @@ pub enum Want {
     Pointer(&'static str),
     /// A number: its name among a function's parameters, its position among a tracepoint's.
     Number { name: &'static str, position: u8 },
+    /// What the function returns, a pointer to this struct.
+    Returned(&'static str),
 }
 
 const SKB: Want = Want::Pointer("sk_buff");
@@ -41,6 +43,9 @@ pub enum Body {
     Receiving,
     /// The same, and nothing has been seen of the packet before.
     Arriving,
+    /// On its way in, and IP has checked its header: the function returns it, or the clone with which IP
+    /// goes on because others have the packet, too; NULL where it is refused.
+    Checked,
     /// Handed to the driver of a device.
     Starting,
     /// The driver has returned. The skb may be gone.
@@ -90,6 +95,7 @@ impl Body {
             | Self::Passing
             | Self::Destined
             | Self::Consumed => &[SKB],
+            Self::Checked => &[Want::Returned("sk_buff")],
             Self::Starting => &[SKB, DEV],
             Self::Transmitted => &[SKB, DEV, const { number("rc", 1) }],
             Self::Contended => &[const { number("lock", 0) }],
@@ -114,6 +120,7 @@ impl Body {
                 | Self::Sending
                 | Self::Receiving
                 | Self::Arriving
+                | Self::Checked
                 | Self::Destined
                 | Self::Starting
                 | Self::Transmitted
@@ -123,7 +130,7 @@ impl Body {
 
     /// Whether functions are probed where they return.
     pub const fn on_return(self) -> bool {
-        matches!(self, Self::Acquired)
+        matches!(self, Self::Acquired | Self::Checked)
     }
 }
 
@@ -250,6 +257,14 @@ points! {
         functions: &[&["ip_forward"], &["ip6_forward"]],
         prefer: Prefer::Functions,
         what: "routed on to another device",
+    }
+    // Where the links in PREROUTING begin.
+    31 IP_CHECKED {
+        at: At::Pre, body: Body::Checked,
+        tracepoint: None,
+        functions: &[&["ip_rcv_core"], &["ip6_rcv_core"]],
+        prefer: Prefer::Functions,
+        what: "IP has checked its header",
     }
     8 NETIF_RECEIVE {
         at: At::Rx, body: Body::Receiving,
@@ -447,7 +462,7 @@ const SITUATION_OF: [Option<At>; HOOK_SLOT as usize] = {
     of
 };
 
-/// The point that sees a situation; `None` for netfilter links.
+/// The point that sees a situation; `None` where only netfilter links do.
 pub fn seen_by(at: At) -> Option<&'static Point> {
     POINTS.iter().find(|p| p.at as u8 == at.general() as u8)
 }

@@ -220,7 +220,7 @@ situations! {
     }
     BrFlood { what: "the bridge floods", after: &[RxPort, Rx, BrNf, BrPre, StartBridge, Start] }
     Pre {
-        what: "a link in PREROUTING", role: Role::Passage, quiet: Quiet::Vanished,
+        what: "before PREROUTING", role: Role::Passage, quiet: Quiet::Vanished,
         shared_side: Some(Side::Receiving),
         after: &[Rx, RxPort, BrNf, Pre, Gro, NetifRx],
         copied: &[Rx, RxPort, Gro],
@@ -248,7 +248,7 @@ situations! {
         copied: &[Outputting, Out, Fwd, Forwarding, LocalOut, Rx, RxPort],
     }
     BrPre {
-        what: "a link in PREROUTING, inside a bridge", role: Role::Passage, case: Some((Pre, When::InBridge)),
+        what: "before PREROUTING, inside a bridge", role: Role::Passage, case: Some((Pre, When::InBridge)),
         after: &[RxPort, Rx, BrNf, BrPre],
         copied: &[RxPort, Rx],
     }
@@ -291,13 +291,34 @@ situations! {
     }
     Recv { what: "the process has it", after: &[At::Copy, Ready] }
     Consume { what: "freed after use", role: Role::Last, after: At::ALL }
-    // XDP throws away what it has made of a packet: a copy that nothing else is seen of.
-    Drop { what: "dropped", role: Role::Last, after: At::ALL, copied: &[Start, Xmit] }
+    // XDP throws away what it has made of a packet: a copy that nothing else is seen of. A transport frees
+    // without a trace, and what is dropped at that address may never have been seen.
+    Drop {
+        what: "dropped", role: Role::Last,
+        after: &NOT_TAKEN, perhaps: TAKEN, copied: &[Start, Xmit],
+    }
     // No probe's: what freeing a packet means that has become a part of another one.
     Joined { what: "put together with others", after: At::ALL }
     LeftIdle { what: "a CPU leaves idle", after: At::ALL }
     Late { what: "found to be late", role: Role::Birth }
 }
+
+/// Where a transport protocol has the packet, or its socket.
+const TAKEN: &[At] = &[In, Transport, Ready];
+
+/// Every other situation.
+const NOT_TAKEN: [At; At::COUNT - TAKEN.len()] = {
+    let mut others = [At::Send; At::COUNT - TAKEN.len()];
+    let (mut n, mut i) = (0, 0);
+    while i < At::COUNT {
+        if !among(At::ALL[i], TAKEN) {
+            others[n] = At::ALL[i];
+            n += 1;
+        }
+        i += 1;
+    }
+    others
+};
 
 impl At {
     /// Its row.
@@ -321,6 +342,11 @@ impl At {
             Hook::Output => Out,
             Hook::Postrouting => Post,
         }
+    }
+
+    /// Whether links see it.
+    pub fn is_in_hook(self) -> bool {
+        Hook::ALL.iter().any(|hook| Self::hook(*hook) == self.general())
     }
 
     /// The situation that this is a case of, or itself.

@@ -19,6 +19,9 @@ pub(crate) trait Args {
 
     /// The argument at a position below 6, as a number.
     fn nth(ctx: *const u64, position: u8) -> u64;
+
+    /// What the function returned, which has so many arguments, below 6.
+    fn returned(ctx: *const u64, arguments: u8) -> u64;
 }
 
 /// An array of arguments that the verifier knows by BTF.
@@ -38,12 +41,18 @@ impl Args for Typed {
             _ => word::<40>(ctx),
         }
     }
+
+    /// It follows the arguments.
+    #[inline(always)]
+    fn returned(ctx: *const u64, arguments: u8) -> u64 {
+        Self::nth(ctx, arguments)
+    }
 }
 
 /// `struct pt_regs` at a function's entry.
 pub(crate) struct Registers;
 
-/// Offsets of the first six integer arguments in `struct pt_regs`.
+/// Offsets in `struct pt_regs`: of the first six integer arguments, and of what a function returns.
 #[cfg(bpf_target_arch = "x86_64")]
 mod register {
     pub(super) const A: i16 = 112;
@@ -52,6 +61,7 @@ mod register {
     pub(super) const D: i16 = 88;
     pub(super) const E: i16 = 72;
     pub(super) const F: i16 = 64;
+    pub(super) const RETURNED: i16 = 80;
 }
 #[cfg(bpf_target_arch = "aarch64")]
 mod register {
@@ -61,6 +71,7 @@ mod register {
     pub(super) const D: i16 = 24;
     pub(super) const E: i16 = 32;
     pub(super) const F: i16 = 40;
+    pub(super) const RETURNED: i16 = 0;
 }
 
 impl Args for Registers {
@@ -76,6 +87,11 @@ impl Args for Registers {
             4 => word::<{ register::E }>(ctx),
             _ => word::<{ register::F }>(ctx),
         }
+    }
+
+    #[inline(always)]
+    fn returned(ctx: *const u64, _arguments: u8) -> u64 {
+        word::<{ register::RETURNED }>(ctx)
     }
 }
 
@@ -118,6 +134,15 @@ pub(crate) fn number<A: Args>(ctx: *const u64, row: usize, want: usize) -> u64 {
 #[inline(always)]
 pub(crate) fn pointer<A: Args>(ctx: *const u64, row: usize, want: usize) -> Ptr {
     Ptr::new(number::<A>(ctx, row, want), A::TYPED)
+}
+
+/// What the function of a row returned, as a pointer; NULL where that is none.
+#[inline(always)]
+pub(crate) fn returned<A: Args>(ctx: *const u64, row: usize, want: usize) -> Ptr {
+    match position(row, want) {
+        ArgPos::NONE => Ptr::NULL,
+        arguments => Ptr::new(A::returned(ctx, arguments), A::TYPED),
+    }
 }
 
 /// The sk_buff that a row's first argument is or leads to; NULL where it is neither.

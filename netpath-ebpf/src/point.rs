@@ -4,7 +4,7 @@
 use netpath_common::{end::EndArg, place::DevId, point::NETIF_RX};
 
 use crate::{
-    args::{Args, number, pointer, skb},
+    args::{Args, number, pointer, returned, skb},
     capture, locks, memory,
     recorder::{self, Known, Socket, record, record_ready},
     select, sending,
@@ -94,6 +94,18 @@ pub(crate) fn backlogged<A: Args, const POINT: u16>(ctx: *const u64) {
     let look = Look { network: Network::Data, again };
     let cpu = number::<A>(ctx, POINT as usize, 1) as u16;
     record(here, skb, POINT, Known::ByDevice(dev, look), cpu, dev.to_arg());
+}
+
+#[inline(always)]
+pub(crate) fn checked<A: Args, const POINT: u16>(ctx: *const u64) {
+    let skb = returned::<A>(ctx, POINT as usize, 0);
+    if skb.is_null() {
+        return;
+    }
+    let Some(here) = recorder::enter(skb, POINT) else { return };
+    let dev = dev_id(skb.follow(offset!(skb_dev)));
+    let look = Look { network: Network::Header, again: false };
+    record(here, skb, POINT, Known::ByDevice(dev, look), 0, dev.to_arg());
 }
 
 #[inline(always)]

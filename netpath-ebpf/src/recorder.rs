@@ -21,7 +21,7 @@ use netpath_common::{
     netfilter::{Hook, HookAux},
     place::{Bucket, DevId, WANTED_BUCKETS, WANTED_MORE},
     point::{
-        BRIDGE_FORWARD, CONSUME_SKB, HOOK_SLOT, IP_FINISH, IP_OUTPUT, IP6_XMIT, KFREE_SKB, LATE,
+        BRIDGE_FORWARD, CONSUME_SKB, HOOK_SLOT, IP_CHECKED, IP_FINISH, IP_OUTPUT, IP6_XMIT, KFREE_SKB, LATE,
         LEFT_IDLE, LOCAL_OUT, MOVED, NEIGH_QUEUE, NET_DEV_QUEUE, NET_DEV_START, NETIF_RECEIVE,
         NETIF_RX, QDISC_ENQUEUE, QDISC_LOCK, QDISC_LOCKED, ReadyArg, SEND_BEGIN, SPAN_FIRST,
         TRANSPORT, situation as point_situation,
@@ -637,6 +637,7 @@ pub(crate) fn queueing() -> Option<*mut CpuBuffer> {
 pub(crate) fn record_ready(sk: Ptr, point: u16, port: u16, kind: Socket) {
     let Some((skb, last)) = at_hand() else { return };
     let received = last == NETIF_RECEIVE
+        || last == IP_CHECKED
         || last == TRANSPORT
         || last == HOOK_SLOT + Hook::Prerouting as u16
         || last == HOOK_SLOT + Hook::Input as u16

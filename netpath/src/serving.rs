@@ -139,9 +139,11 @@ impl Serving {
     fn at(&self, at: At) -> Result<Backend, String> {
         // That a packet has become a part of another one is seen where it is freed.
         let at = if at == At::Joined { At::Consume } else { at };
-        let Some(point) = seen_by(at) else { return self.links().map(|_| Backend::NetfilterLink) };
+        let links = || self.links().map(|_| Backend::NetfilterLink);
+        let Some(point) = seen_by(at) else { return links() };
         match self.points.get(&point.point) {
             Some(Source::By(backend, _)) => Ok(*backend),
+            _ if at.is_in_hook() && links().is_ok() => links(),
             Some(Source::Absent(why)) => Err(why.clone()),
             None => Err("not tried".to_owned()),
         }

@@ -131,21 +131,22 @@ impl KernelBtf {
         let Ok(Type::FuncProto(proto)) = self.vmlinux.resolve_chained_type(&pointer) else {
             return Err("its BTF has no prototype".to_owned());
         };
-        let parameters = parameters(&self.vmlinux, &proto, 1);
-        let row = wants(&parameters, body, true)?;
-        Ok(Found { name: name.to_owned(), module: None, id, arity: parameters.len(), row })
+        let signature = Signature::new(&self.vmlinux, &proto, 1);
+        let row = wants(&signature, body, true)?;
+        let arity = signature.parameters.len();
+        Ok(Found { name: name.to_owned(), module: None, id, arity, row })
     }
 
     /// The first of `names` that is a traceable function by BTF, with where it has what `body`
     /// wants.
     pub(super) fn function(&self, names: &[&str], body: Body) -> Result<Found, String> {
-        self.find(names, |parameters| wants(parameters, body, false))
+        self.find(names, |signature| wants(signature, body, false))
     }
 
     /// The first of `names` that is a function by BTF, with where it has its sk_buff and what
     /// `note` says.
     pub(super) fn span(&self, names: &[&str], note: Note) -> Result<Found, String> {
-        self.find(names, |parameters| {
+        self.find(names, |Signature { parameters, .. }| {
             let mut row = [ArgPos::NONE; ARGS];
             row[SPAN_SKB] = skb_position(parameters).unwrap_or(ArgPos::NONE);
             if note != Note::None {
@@ -164,7 +165,7 @@ impl KernelBtf {
     fn find(
         &self,
         names: &[&str],
-        row: impl Fn(&[Parameter]) -> Result<[u8; ARGS], String>,
+        row: impl Fn(&Signature) -> Result<[u8; ARGS], String>,
     ) -> Result<Found, String> {
         let mut why = format!("no function {}", names.join(" or "));
         for name in names {
@@ -185,15 +186,15 @@ impl KernelBtf {
                         let Ok(Type::FuncProto(proto)) = btf.resolve_chained_type(func) else {
                             continue;
                         };
-                        let parameters = parameters(btf, &proto, 0);
-                        match row(&parameters) {
+                        let signature = Signature::new(btf, &proto, 0);
+                        match row(&signature) {
                             Ok(row) => {
                                 let module = module.map(str::to_owned);
                                 return Ok(Found {
                                     name: (*name).to_owned(),
                                     module,
                                     id: *id,
-                                    arity: parameters.len(),
+                                    arity: signature.parameters.len(),
                                     row,
                                 });
                             }
@@ -227,7 +228,7 @@ impl KernelBtf {
     }
 }
 
-/// A parameter: its name, and what it points to, how often over.
+/// A parameter, or what a function returns: its name, and what it points to, how often over.
 #[derive(Debug)]
 struct Parameter {
     name: String,
@@ -235,25 +236,41 @@ struct Parameter {
     target: String,
 }
 
-fn parameters(btf: &Btf, proto: &btf_rs::FuncProto, skip: usize) -> Vec<Parameter> {
-    proto
-        .parameters
-        .iter()
-        .skip(skip)
-        .map(|parameter| {
-            let name = btf.resolve_name(parameter).unwrap_or_default();
-            let (mut pointers, mut target) = (0, String::new());
-            let mut kind = btf.resolve_chained_type(parameter).map(|t| bare(btf, t));
-            while let Ok(Type::Ptr(pointer)) = &kind {
-                pointers += 1;
-                kind = btf.resolve_chained_type(pointer).map(|t| bare(btf, t));
-            }
-            if let Ok(Type::Struct(s)) = &kind {
-                target = btf.resolve_name(s).unwrap_or_default();
-            }
-            Parameter { name, pointers, target }
-        })
-        .collect()
+impl Parameter {
+    fn new(btf: &Btf, name: String, kind: btf_rs::Result<Type>) -> Self {
+        let (mut pointers, mut target) = (0, String::new());
+        let mut kind = kind.map(|t| bare(btf, t));
+        while let Ok(Type::Ptr(pointer)) = &kind {
+            pointers += 1;
+            kind = btf.resolve_chained_type(pointer).map(|t| bare(btf, t));
+        }
+        if let Ok(Type::Struct(s)) = &kind {
+            target = btf.resolve_name(s).unwrap_or_default();
+        }
+        Self { name, pointers, target }
+    }
+}
+
+/// What a function, or a tracepoint, is called with, and what it returns.
+#[derive(Debug)]
+struct Signature {
+    parameters: Vec<Parameter>,
+    returned: Parameter,
+}
+
+impl Signature {
+    /// The first `skip` parameters are left out.
+    fn new(btf: &Btf, proto: &btf_rs::FuncProto, skip: usize) -> Self {
+        let parameter = |p: &btf_rs::Parameter| {
+            let name = btf.resolve_name(p).unwrap_or_default();
+            Parameter::new(btf, name, btf.resolve_chained_type(p))
+        };
+        let returned = btf.resolve_type_by_id(proto.return_type_id());
+        Self {
+            parameters: proto.parameters.iter().skip(skip).map(parameter).collect(),
+            returned: Parameter::new(btf, String::new(), returned),
+        }
+    }
 }
 
 fn position(parameters: &[Parameter], which: impl Fn(&Parameter) -> bool) -> Option<u8> {
@@ -280,7 +297,8 @@ fn skb_position(parameters: &[Parameter]) -> Option<u8> {
         .or_else(|| pointer_to(parameters, "nft_pktinfo").map(|at| at | ArgPos::PKTINFO))
 }
 
-fn wants(parameters: &[Parameter], body: Body, tracepoint: bool) -> Result<[u8; ARGS], String> {
+fn wants(signature: &Signature, body: Body, tracepoint: bool) -> Result<[u8; ARGS], String> {
+    let Signature { parameters, returned } = signature;
     let mut row = [ArgPos::NONE; ARGS];
     for (want, slot) in body.wants().iter().zip(&mut row) {
         let found = match *want {
@@ -290,12 +308,16 @@ fn wants(parameters: &[Parameter], body: Body, tracepoint: bool) -> Result<[u8; 
                 Some(position).filter(|at| usize::from(*at) < parameters.len())
             }
             Want::Number { name, .. } => named(parameters, name),
+            Want::Returned(name) => u8::try_from(parameters.len())
+                .ok()
+                .filter(|_| returned.pointers == 1 && returned.target == name),
         };
         match (found, want) {
             (Some(at), _) => *slot = at,
             (None, Want::Pointer(name)) => {
                 return Err(format!("none of its arguments is a {name}"));
             }
+            (None, Want::Returned(name)) => return Err(format!("it doesn't return a {name}")),
             (None, Want::Number { .. }) => {}
         }
     }
