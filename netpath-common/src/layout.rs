@@ -97,6 +97,7 @@ fields! {
     sock_port: "sock"."__sk_common.skc_num", 2;
     sock_family: "sock"."__sk_common.skc_family", 2;
     sock_protocol: "sock"."sk_protocol", 2;
+    sock_type: "sock"."sk_type", 2;
     sock_receive_queue: "sock"."sk_receive_queue.qlen", 4;
     sock_receive_tail: "sock"."sk_receive_queue.prev", 8;
     flow6_proto: "flowi6"."__fl_common.flowic_proto", 1;

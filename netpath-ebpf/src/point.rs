@@ -214,11 +214,18 @@ fn queued(sk: Ptr) -> u32 {
 pub(crate) fn ready<A: Args, const POINT: u16>(ctx: *const u64) {
     const TCP: u16 = 6;
     const UDP: u16 = 17;
+    /// `SOCK_RAW`.
+    const RAW: u16 = 3;
     let sk = pointer::<A>(ctx, POINT as usize, 0);
     if !matches!(sk.load::<u16>(offset!(sock_family)), AF_INET | AF_INET6) {
         return;
     }
-    let kind = match sk.load::<u16>(offset!(sock_protocol)) {
+    let protocol = sk.load::<u16>(offset!(sock_protocol));
+    // A raw socket's clone; the packet goes on to the protocol's own sockets.
+    if matches!(protocol, TCP | UDP) && sk.load::<u16>(offset!(sock_type)) == RAW {
+        return;
+    }
+    let kind = match protocol {
         TCP => Socket::Tcp,
         UDP => Socket::Udp(queued(sk)),
         _ => Socket::Other,

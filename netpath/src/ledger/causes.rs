@@ -85,12 +85,15 @@ impl CtState {
     /// What it last said of a packet in this namespace; invalid where its own hook has had the packet
     /// and gave it no connection.
     pub(super) fn last(steps: &[Step], netns: u32, plan: &HookPlan) -> Option<Self> {
-        let hooks = || {
-            let here = steps.iter().filter(|s| s.place.netns == netns && s.at().is_some());
-            here.filter_map(|s| s.hook)
-        };
+        let here = || steps.iter().filter(|s| s.place.netns == netns);
+        let hooks = || here().filter_map(|s| s.hook);
         if let Some(ctinfo) = hooks().filter_map(|hook| hook.ctinfo).next_back() {
             return Self::from_ctinfo(ctinfo);
+        }
+        // Whatever runs in a hook after conntrack's own function would have been told of a connection.
+        let mut after = here().skip_while(|s| !s.enters(HopId::Conntrack)).skip(1);
+        if after.any(|s| s.hook.is_some() && !s.enters(HopId::Conntrack)) {
+            return Some(Self::Invalid);
         }
         let tracks = |link: HookAux| {
             let key = HookKey { netns, family: link.family, hook: link.hook };

@@ -52,6 +52,11 @@ pub(super) enum What {
 }
 
 impl Step {
+    /// Whether a function of this hop is entered.
+    pub(super) fn enters(&self, hop: HopId) -> bool {
+        matches!(self.what, What::Enter(of, _) if of == hop)
+    }
+
     /// The situation, where it is one.
     pub(super) fn at(&self) -> Option<At> {
         match self.what {
