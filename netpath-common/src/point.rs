@@ -60,6 +60,8 @@ pub enum Body {
     Dequeued,
     /// Passes, and nothing more is read.
     Passing,
+    /// Passes, on the skb's device.
+    PassingOn,
     /// Waits to be sent by the skb's device; the skb may be NULL.
     Destined,
     /// Put on a CPU's backlog.
@@ -93,6 +95,7 @@ impl Body {
             | Self::Receiving
             | Self::Arriving
             | Self::Passing
+            | Self::PassingOn
             | Self::Destined
             | Self::Consumed => &[SKB],
             Self::Checked => &[Want::Returned("sk_buff")],
@@ -121,6 +124,7 @@ impl Body {
                 | Self::Receiving
                 | Self::Arriving
                 | Self::Checked
+                | Self::PassingOn
                 | Self::Destined
                 | Self::Starting
                 | Self::Transmitted
@@ -245,7 +249,7 @@ points! {
         what: "lies in its socket's queue, whose owner is being woken",
     }
     15 TRANSPORT {
-        at: At::Transport, body: Body::Passing,
+        at: At::Transport, body: Body::PassingOn,
         tracepoint: None,
         functions: &[&["tcp_v4_rcv"], &["tcp_v6_rcv"], &["udp_rcv"], &["udpv6_rcv"], &["icmp_rcv"], &["icmpv6_rcv"]],
         prefer: Prefer::Functions,

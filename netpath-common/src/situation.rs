@@ -105,6 +105,8 @@ pub struct Situation {
     pub bridged: Option<bool>,
     /// The packet leaves its device here, for one in any namespace.
     pub hands_over: bool,
+    /// Seen once the packet may have gone on from here: where it can't follow, it has, and this is no news.
+    pub afterwards: bool,
     /// The situation that this one is a case of.
     pub case: Option<(At, When)>,
 }
@@ -128,6 +130,7 @@ impl Situation {
             counted: false,
             bridged: None,
             hands_over: false,
+            afterwards: false,
             case: None,
         }
     }
@@ -184,7 +187,7 @@ situations! {
         after: &[Queue, Locked, Enqueue, Dequeue, Direct, Start],
     }
     Xmit {
-        what: "the driver returned", hands_over: true, quiet: Quiet::Transmitted,
+        what: "the driver returned", hands_over: true, afterwards: true, quiet: Quiet::Transmitted,
         after: &[Start, StartBridge, Queue, Enqueue, Dequeue, Direct, Xmit, NetifRx],
     }
     NetifRx {
@@ -278,7 +281,7 @@ situations! {
         copied: &[LocalOut, Out, Fwd, Forwarding, Outputting, Post, Finishing, NeighQueue],
     }
     Transport {
-        what: "the transport protocol", quiet: Quiet::Reached,
+        what: "the transport protocol", quiet: Quiet::Reached, shared_side: Some(Side::Receiving),
         after: &[In, Pre, Rx, Gro, Transport],
     }
     Ready {

@@ -1,7 +1,7 @@
 //! What is read where packets pass. One function per [`netpath_common::point::Body`]; arguments are
 //! asked for in the order of its `wants`.
 
-use netpath_common::{end::EndArg, place::DevId, point::NETIF_RX};
+use netpath_common::{end::EndArg, place::DevId};
 
 use crate::{
     args::{Args, number, pointer, returned, skb},
@@ -121,8 +121,8 @@ pub(crate) fn starting<A: Args, const POINT: u16>(ctx: *const u64) {
 pub(crate) fn transmitted<A: Args, const POINT: u16>(ctx: *const u64) {
     let skb = skb::<A>(ctx, POINT as usize);
     let Some(here) = recorder::enter(skb, POINT) else { return };
-    // A veth's driver has put the packet on a CPU's backlog by now: it is no longer the driver's.
-    if here.last_was(NETIF_RX) {
+    // The driver may have passed the packet on: a veth's puts it on a CPU's backlog.
+    if here.has_gone_on(POINT) {
         return;
     }
     let dev = dev_id(pointer::<A>(ctx, POINT as usize, 1));
@@ -184,6 +184,14 @@ pub(crate) fn passing<A: Args, const POINT: u16>(ctx: *const u64) {
     let skb = skb::<A>(ctx, POINT as usize);
     let Some(here) = recorder::enter(skb, POINT) else { return };
     record(here, skb, POINT, Known::Followed, 0, 0);
+}
+
+#[inline(always)]
+pub(crate) fn passing_on<A: Args, const POINT: u16>(ctx: *const u64) {
+    let skb = skb::<A>(ctx, POINT as usize);
+    let Some(here) = recorder::enter(skb, POINT) else { return };
+    let dev = dev_id(skb.follow(offset!(skb_dev)));
+    record(here, skb, POINT, Known::Followed, 0, dev.to_arg());
 }
 
 #[inline(always)]

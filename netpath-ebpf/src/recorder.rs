@@ -21,10 +21,10 @@ use netpath_common::{
     netfilter::{Hook, HookAux},
     place::{Bucket, DevId, WANTED_BUCKETS, WANTED_MORE},
     point::{
-        BRIDGE_FORWARD, CONSUME_SKB, HOOK_SLOT, IP_CHECKED, IP_FINISH, IP_OUTPUT, IP6_XMIT, KFREE_SKB, LATE,
-        LEFT_IDLE, LOCAL_OUT, MOVED, NEIGH_QUEUE, NET_DEV_QUEUE, NET_DEV_START, NETIF_RECEIVE,
-        NETIF_RX, QDISC_ENQUEUE, QDISC_LOCK, QDISC_LOCKED, ReadyArg, SEND_BEGIN, SPAN_FIRST,
-        TRANSPORT, situation as point_situation,
+        BRIDGE_FORWARD, CONSUME_SKB, HOOK_SLOT, IP_CHECKED, IP_FINISH, IP_OUTPUT, IP6_XMIT,
+        KFREE_SKB, LATE, LEFT_IDLE, LOCAL_OUT, MOVED, NEIGH_QUEUE, NET_DEV_QUEUE, NET_DEV_START,
+        NETIF_RECEIVE, NETIF_RX, QDISC_ENQUEUE, QDISC_LOCK, QDISC_LOCKED, ReadyArg, SEND_BEGIN,
+        SPAN_FIRST, TRANSPORT, situation as point_situation,
     },
     situation::{At, HANDED_OVER, Next, bits},
     span,
@@ -726,6 +726,14 @@ impl Here {
     pub(crate) fn last_was(self, point: u16) -> bool {
         // SAFETY: this CPU's own buffer.
         self.same && unsafe { (*self.cpu).last_point } == point
+    }
+
+    /// Whether this packet has been, on this CPU, where it can't come to `point` from.
+    #[inline(always)]
+    pub(crate) fn has_gone_on(self, point: u16) -> bool {
+        // SAFETY: this CPU's own buffer.
+        let last = 1_u64 << (unsafe { (*self.cpu).last_at } & 63);
+        self.same && before(point, 0, Next::GoesOn) & last == 0
     }
 
     /// Whether a driver was given this packet in the namespace of the device that receives it now: another

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Captured, EVENTS_MAX, End, Flight, Incomplete, Mark, OPEN_MAX, REACHED_NS, SILENT_NS,
     WAITING_NS,
-    family::Families,
+    family::{self, Families},
     identity::{Asked, Fate, awaits_parts, fate, is_in_reassembly, namespace, quiet_end, role},
     limbo::Limbo,
     loss::Losses,
@@ -269,6 +269,7 @@ impl Assembler {
                 }
                 match fate {
                     Fate::GoesOn => {}
+                    Fate::GoneOn => continue,
                     Fate::Perhaps => open.ambiguous = true,
                     Fate::Wrapped => (open.in_tunnel, wrapped) = (true, true),
                     Fate::Unwrapped => open.in_tunnel = false,
@@ -485,7 +486,9 @@ impl Assembler {
         let mut freed = self.limbo.find(cpu, at, headers);
         let alive = self.recent.candidates(cpu, event.at_ns, headers).find_map(|(skb, seq)| {
             let known = self.open.get(&skb)?;
-            (known.seq == seq && recent::is_of(known, at, headers)).then_some(known)
+            let is_parent =
+                recent::is_of(known, at, headers) && family::in_common(known, event) != Some(0);
+            (known.seq == seq && is_parent).then_some(known)
         });
         // What has just been freed; but what was made of that, and got further, comes before it.
         let made_of = |alive: &Flight, freed: &Flight| {

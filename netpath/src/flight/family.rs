@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use netpath_common::wire::MORE_FRAGMENTS;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{End, Flight, Mark};
+use super::{End, Flight};
 use crate::{decode::Event, packet::Headers};
 
 /// A packet and what was made of it.
@@ -43,10 +43,7 @@ impl Families {
         if let Some(family) = self.all.get_mut(&parent.family) {
             family.open += 1;
         }
-        // What both have in common: until the parent itself went where the child turns up.
-        let there = |m: &Mark| (m.point, m.arg) == (first.point, first.arg);
-        let since = parent.marks.iter().rposition(there);
-        let since = since.filter(|at| *at > 0);
+        let since = in_common(parent, first).filter(|at| *at > 0);
         let shared = since.unwrap_or(parent.marks.len());
         // A packet that was made of fragments, or is sent with its own list of them, is the first one.
         if let (Some(known), true) = (&mut parent.known, since.is_some())
@@ -80,6 +77,13 @@ impl Families {
         settle(&mut ended);
         ended
     }
+}
+
+/// What a flight has in common with one that begins with `first` and is made of it: its marks until it went
+/// itself where that one turns up; `None` where it did not. Nothing, and it is not made of this one, but of
+/// what this one was made of.
+pub(super) fn in_common(parent: &Flight, first: &Event) -> Option<usize> {
+    parent.marks.iter().rposition(|m| (m.point, m.arg) == (first.point, first.arg))
 }
 
 /// Says which of them is the packet, and of the others which part of their way each has to itself: what it

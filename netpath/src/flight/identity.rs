@@ -33,6 +33,8 @@ pub(super) enum Fate {
     /// It is over: its device has made the answer out of it that it is too large for it (a tunnel's, for a
     /// bridge: `skb_tunnel_check_pmtu`), and the event is that one's.
     TurnedBack,
+    /// It has gone on, and the event says nothing more of it.
+    GoneOn,
     /// It is over: the event is another packet's.
     Over,
 }
@@ -78,6 +80,10 @@ pub(super) fn fate(
         return Fate::Over;
     }
     let Asked { judged, at_hand } = asked;
+    let is_news = |at: At| !at.row().afterwards || next_of(flight, at) != Next::Other;
+    if !situation(event.point, event.aux).is_none_or(is_news) {
+        return Fate::GoneOn;
+    }
     let grammar = if strays(flight, event, judged) { Next::Other } else { grammar(flight, event) };
     if is_refragmented(flight, event) {
         return Fate::Over;
@@ -154,6 +160,10 @@ fn is_taken(flight: &Flight) -> bool {
     flight.at.is_some_and(|at| {
         matches!(at.row().role, Role::Last) || (at.row().quiet == Quiet::Reached && at != At::Rx)
     })
+}
+
+fn next_of(flight: &Flight, at: At) -> Next {
+    flight.at.map_or(Next::Other, |last| next(last, at))
 }
 
 fn after_grammar(grammar: Next) -> Fate {

@@ -11,6 +11,11 @@ use crate::packet::Headers;
 
 /// Flights that are remembered for a CPU.
 const TOUCHED: usize = 4;
+/// For how long a sender can be busy with the fragments of a packet, ns: what asks for a link address on
+/// behalf of the first can have the answer, and send that one, before the others are sent. They have an
+/// identification in common.
+const CUT_NS: u64 = 100_000_000;
+
 /// A flight that was touched.
 #[derive(Clone, Copy, Debug)]
 struct Touched {
@@ -73,8 +78,9 @@ impl Recent {
                 && (t.gso || headers.is_fragment() || t.number == headers.seq || t.number == 0)
         };
         let touched = self.cpus.get(&cpu).into_iter().flat_map(|touched| touched.iter().rev());
+        let within_ns = if headers.is_fragment() { CUT_NS } else { AT_HAND_NS };
         touched
-            .take_while(move |t| at_ns.saturating_sub(t.at_ns) < AT_HAND_NS)
+            .take_while(move |t| at_ns.saturating_sub(t.at_ns) < within_ns)
             .filter(alike)
             .map(|t| (t.skb, t.seq))
     }

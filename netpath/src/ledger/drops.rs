@@ -77,7 +77,11 @@ pub(super) fn whereabouts(steps: &[Step], hooks: &HookPlan) -> Where {
         [before @ .., last] if last.at() == Some(At::Drop) => before,
         all => all,
     };
-    let place = before.iter().rev().find(|s| s.place.ifindex != 0).map(|s| s.place);
+    // In the namespace that it was in last, which may know no device of it yet.
+    let last = before.iter().rev().map(|s| s.place).find(|place| place.netns != 0);
+    let on_device =
+        |s: &&Step| s.place.ifindex != 0 && last.is_some_and(|l| l.netns == s.place.netns);
+    let place = before.iter().rev().find(on_device).map(|s| s.place).or(last);
     let within = open(before).or_else(|| {
         let last = before.last()?;
         match last.what {
