@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 
 use netpath_common::end::{self, ACK, FIN, RST, SYN};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
     filter::Filter,
@@ -63,6 +63,9 @@ pub(super) struct Listeners {
     /// ACKs that were thrown away, with the SYN whose connection they can have been to complete, and the
     /// sequence number of its answer, until that is known to be one; in the order in which they came.
     completing: VecDeque<(Key, u32, Box<Flight>)>,
+    /// The SYNs of the connections that ACKs were thrown away of: what else comes of such a connection, its
+    /// first data or its end, would complete it, too.
+    incomplete: FxHashSet<Key>,
 }
 
 impl Listeners {
@@ -83,7 +86,7 @@ impl Listeners {
         }
         if headers.flags & SYN == 0 {
             let to = flight.translated.unwrap_or(tuple);
-            return completes(&headers) && self.completing(to, &headers, flight, out);
+            return self.completing(to, &headers, flight, out);
         }
         if headers.flags & ACK != 0 {
             let syn = (tuple.reversed(), headers.ack.wrapping_sub(1));
@@ -116,7 +119,7 @@ impl Listeners {
         true
     }
 
-    /// Takes an ACK that was thrown away, and says whether it keeps it.
+    /// Takes what was thrown away and is no SYN, and says whether it keeps it.
     fn completing(
         &mut self,
         to: Tuple,
@@ -127,14 +130,22 @@ impl Listeners {
         let now_ns = flight.last_ns();
         self.forget_old(now_ns, out);
         let (syn, answer) = ((to, headers.seq.wrapping_sub(1)), headers.ack.wrapping_sub(1));
+        if headers.flags & ACK == 0 || !(completes(headers) || self.incomplete.contains(&syn)) {
+            return false;
+        }
+        if self.incomplete.len() >= MOST {
+            self.incomplete.clear();
+        }
         match self.answered.get(&syn) {
             Some(known) if *known != answer => false,
             Some(_) => {
+                self.incomplete.insert(syn);
                 out.push(Verdict::Lost(Box::new(flight.clone()), &end::UNACCEPTED));
                 true
             }
             None if self.completing.len() >= MOST => false,
             None => {
+                self.incomplete.insert(syn);
                 self.completing.push_back((syn, answer, Box::new(flight.clone())));
                 true
             }

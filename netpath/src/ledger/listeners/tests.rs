@@ -122,3 +122,21 @@ fn a_syn_that_did_not_reach_its_transport_is_no_listeners() {
     let dropped = Flight { end: End::Dropped { reason: 8 }, ..syn(1, 0) };
     assert!(!listeners.keeps(&dropped, &mut out));
 }
+
+#[test]
+fn what_follows_an_ack_that_completed_nothing_completes_nothing_either() {
+    let (mut listeners, mut out) = (Listeners::default(), Vec::new());
+    let dropped = |flags: u8, seq: u32| {
+        let mut flight = packet(5, 20, flags, false);
+        flight.end = End::Dropped { reason: 3 };
+        flight.headers = flight.headers.map(|h| Headers { seq, ack: 78, ..h });
+        flight
+    };
+    listeners.keeps(&syn_ack(2, 10), &mut out);
+    // The end of a connection that was complete finds no socket any more: that is no loss.
+    assert!(!listeners.keeps(&dropped(FIN | ACK, 1001), &mut out));
+    assert!(listeners.keeps(&dropped(ACK, 1001), &mut out));
+    assert!(listeners.keeps(&dropped(FIN | ACK, 1001), &mut out));
+    assert!(!listeners.keeps(&dropped(FIN | ACK, 1050), &mut out));
+    assert_eq!(told(&out), [(5, true), (5, true)]);
+}
