@@ -82,7 +82,7 @@ use crate::{
 /// Paths that are kept apart; what comes later is counted as other.
 pub const PATHS_MAX: usize = 1024;
 
-/// Which way a flight went, seen from the interface that was asked for.
+/// Which way a flight went, seen from the interface that was asked for; of several, from the first that it passed.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
 )]
@@ -336,7 +336,9 @@ impl Ledger {
                  here (multicast that nobody listens to, and the like)"
             ));
         }
-        let why = if self.topology.device(self.topology.focus).is_some_and(|d| !d.up) {
+        let mut devices = self.topology.chosen.iter().map(|c| self.topology.device(c.focus));
+        let is_down = devices.all(|device| device.is_some_and(|d| !d.up));
+        let why = if is_down && !self.topology.chosen.is_empty() {
             "the interface is down"
         } else {
             "is there traffic, and does it pass this interface? `netpath topo` shows the path that \
@@ -628,7 +630,8 @@ impl Ledger {
             }
             None => {
                 self.by_key.insert(self.key.clone(), self.paths.len());
-                self.paths.push(Path::new(self.key.clone()));
+                let seen_from = path::seen_from(steps, &self.devices);
+                self.paths.push(Path::new(self.key.clone(), seen_from));
                 self.transactions.path(way(&self.paths), path::ends(&self.key));
                 self.paths.len() - 1
             }

@@ -32,7 +32,7 @@ pub struct Session {
     pub started_unix_ns: u64,
     /// When recording began, on the events' clock, ns.
     pub since_ns: u64,
-    /// The interface that was asked for.
+    /// The interface that was asked for; the first, where there are several.
     pub iface: String,
     /// The network namespace that it was looked up in.
     pub netns: String,

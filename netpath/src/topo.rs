@@ -12,6 +12,7 @@ mod events;
 mod follow;
 mod redirects;
 mod sides;
+mod stored;
 mod strangers;
 mod survey;
 mod watch;
@@ -27,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use anew::discover_anew;
-pub use discover::{discover, interfaces, main_interface};
+pub use discover::{Asked, discover, discover_all, interfaces};
 pub use sides::Outwards;
 pub use strangers::find as find_strangers;
 pub use survey::{Site, survey};
@@ -91,14 +92,22 @@ pub struct Host {
     pub handle: Option<Netns>,
 }
 
-/// The discovered path.
+/// The discovered path, or paths, where several interfaces were asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "stored::Stored")]
 pub struct Topology {
     /// By the low half of the namespace's cookie.
     pub hosts: BTreeMap<u32, Host>,
     /// The devices in the order in which a packet meets them on its way out.
     pub chain: Vec<Place>,
-    /// The interface that was asked for.
+    /// What was asked for, in that order; none twice.
+    pub chosen: Vec<Chosen>,
+}
+
+/// An interface that was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chosen {
+    /// The interface itself.
     pub focus: Place,
     /// The end of the focus that faces the container: transmitting here is going out.
     pub inside: Option<Place>,
@@ -208,11 +217,6 @@ impl Device {
 }
 
 impl Topology {
-    /// Whether what is asked for is the host's end of a guest: what is received there goes out.
-    pub fn faces_guest(&self) -> bool {
-        self.device(self.focus).is_some_and(Device::is_tap)
-    }
-
     /// The calling thread's namespace alone, with no device of interest: for trying what attaches.
     pub fn of_current_netns() -> Result<Self, NetnsError> {
         let netns = Netns::current()?;
@@ -229,6 +233,16 @@ impl Topology {
             handle: Some(netns),
         };
         Ok(Self { hosts: BTreeMap::from([(host.netns, host)]), ..Self::default() })
+    }
+
+    /// Whether this device was asked for.
+    pub fn is_focus(&self, place: Place) -> bool {
+        self.chosen.iter().any(|chosen| chosen.focus == place)
+    }
+
+    /// Whether the path leads over this device.
+    pub fn is_on_way(&self, place: Place) -> bool {
+        self.chain.contains(&place) || self.is_focus(place)
     }
 
     pub fn host(&self, netns: u32) -> Option<&Host> {

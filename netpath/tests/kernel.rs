@@ -20,4 +20,5 @@ mod kernel {
     mod recording;
     mod rules;
     mod selection;
+    mod several;
 }

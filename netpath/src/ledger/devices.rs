@@ -30,8 +30,10 @@ pub(super) struct Traits {
 #[derive(Debug, Default)]
 pub(super) struct Devices {
     all: FxHashMap<Place, Traits>,
-    /// The addresses of the container behind the interface.
+    /// The addresses of the containers behind the interfaces.
     inside: FxHashSet<IpAddr>,
+    /// Where several were chosen, at each device: those of which it is an end, and what goes out of them there.
+    ends: FxHashMap<Place, Vec<(Place, Outwards)>>,
 }
 
 impl Devices {
@@ -48,8 +50,17 @@ impl Devices {
             let outwards = self.get(place).outwards;
             self.all.insert(place, Traits { outwards, ..traits(device) });
         }
-        let inside = topology.inside.and_then(|place| topology.device(place));
-        self.inside.extend(inside.into_iter().flat_map(|d| &d.addresses).map(|(ip, _)| *ip));
+        let inside = topology.chosen.iter().filter_map(|chosen| topology.device(chosen.inside?));
+        self.inside.extend(inside.flat_map(|d| &d.addresses).map(|(ip, _)| *ip));
+        if topology.chosen.len() > 1 {
+            for chosen in &topology.chosen {
+                for (place, outwards) in topology.sides_of(chosen) {
+                    let ends = self.ends.entry(place).or_default();
+                    ends.retain(|(focus, _)| *focus != chosen.focus);
+                    ends.push((chosen.focus, outwards));
+                }
+            }
+        }
         for (place, outwards) in topology.sides() {
             self.all.entry(place).or_default().outwards = Some(outwards);
         }
@@ -59,7 +70,12 @@ impl Devices {
         self.all.get(&place).copied().unwrap_or_default()
     }
 
-    /// Whether what goes to this address goes to the container behind the interface, and there alone.
+    /// What was chosen, where it is several, and this device is an end of: and what goes out of it here.
+    pub(super) fn ends(&self, place: Place) -> &[(Place, Outwards)] {
+        self.ends.get(&place).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether what goes to this address goes to a container behind an interface that was asked for, and there alone.
     pub(super) fn leads_inside(&self, to: IpAddr) -> bool {
         self.inside.contains(&to)
     }

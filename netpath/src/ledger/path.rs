@@ -18,6 +18,7 @@ use super::{
     attribute::Cut,
     causes::Wait,
     classify::Step,
+    devices::Traits,
     kept::{self, KEPT, Kept},
 };
 use crate::{
@@ -103,6 +104,8 @@ pub struct Path {
     pub translated: u64,
     /// One flow of the path: its tuple, and the tuple after NAT.
     pub example: Option<(Tuple, Option<Tuple>)>,
+    /// Where several were chosen: those that its packets pass, with the direction as seen from each.
+    pub seen_from: Vec<(Place, Direction)>,
     /// Whether a packet has come this way that was meant for one receiver, not for all.
     pub leads_to_one: bool,
     pub shown: Shown,
@@ -119,18 +122,40 @@ pub struct Path {
 /// The direction of a flight, if it passed the focus, and when it did, ns.
 pub(super) fn direction(steps: &[Step], devices: &Devices) -> Option<(Direction, u64)> {
     steps.iter().find_map(|step| {
-        let (row, device) = (step.at()?.row(), devices.get(step.place));
-        let side = row.side.or(row.shared_side.filter(|_| device.shares.is_some()))?;
-        let direction = match (device.outwards?, side) {
-            (Outwards::Sent, Side::Sending) | (Outwards::Received, Side::Receiving) => {
-                Direction::Outbound
-            }
-            (Outwards::Sent, Side::Receiving) | (Outwards::Received, Side::Sending) => {
-                Direction::Inbound
-            }
-        };
-        Some((direction, step.at_ns))
+        let device = devices.get(step.place);
+        Some((way(device.outwards?, side(step, device)?), step.at_ns))
     })
+}
+
+/// What a packet does at a device that a step names.
+fn side(step: &Step, device: Traits) -> Option<Side> {
+    let row = step.at()?.row();
+    row.side.or(row.shared_side.filter(|_| device.shares.is_some()))
+}
+
+fn way(outwards: Outwards, side: Side) -> Direction {
+    match (outwards, side) {
+        (Outwards::Sent, Side::Sending) | (Outwards::Received, Side::Receiving) => {
+            Direction::Outbound
+        }
+        (Outwards::Sent, Side::Receiving) | (Outwards::Received, Side::Sending) => {
+            Direction::Inbound
+        }
+    }
+}
+
+/// Where several were chosen: those that a flight passed, and its direction as seen from each.
+pub(super) fn seen_from(steps: &[Step], devices: &Devices) -> Vec<(Place, Direction)> {
+    let mut seen: Vec<(Place, Direction)> = Vec::new();
+    for step in steps {
+        let Some(side) = side(step, devices.get(step.place)) else { continue };
+        for (focus, outwards) in devices.ends(step.place) {
+            if seen.iter().all(|(known, _)| known != focus) {
+                seen.push((*focus, way(*outwards, side)));
+            }
+        }
+    }
+    seen
 }
 
 impl PathKey {
@@ -149,9 +174,10 @@ impl PathKey {
 }
 
 impl Path {
-    pub(super) fn new(key: PathKey) -> Self {
+    pub(super) fn new(key: PathKey, seen_from: Vec<(Place, Direction)>) -> Self {
         Self {
             key,
+            seen_from,
             total: Times::default(),
             rows: Vec::new(),
             groups: Groups::default(),

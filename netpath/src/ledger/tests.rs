@@ -16,6 +16,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::flight::Incomplete;
 use crate::packet::Headers;
+use crate::topo::Chosen;
 use crate::testing::{
     BR0, CLIENT_ETH0, Chunk, HOST, SERVER_ETH0, UP0, VETH0, at_dev, at_hook, fly, headers, hooks,
     received, request, topology, tuple,
@@ -342,8 +343,7 @@ fn a_taps_reader_is_waited_for_from_when_its_own_driver_returned() {
     let mut with_tap = topology();
     let up0 = with_tap.hosts.get_mut(&HOST).unwrap().devices.get_mut(&UP0.ifindex).unwrap();
     up0.kind = "tap".to_owned();
-    with_tap.focus = UP0;
-    (with_tap.inside, with_tap.outside) = (None, Some(UP0));
+    with_tap.chosen = vec![Chosen { focus: UP0, inside: None, outside: Some(UP0) }];
     let chunk = Chunk::new(0, 0, 10_000)
         .skb(0xa0, Some(&headers(0)))
         .event(at_dev(NET_DEV_QUEUE, BR0), 100)
@@ -715,4 +715,27 @@ fn it_does_not_matter_when_packets_are_booked() {
         snapshot::build(&mut ledger, session, ending)
     };
     assert_eq!(snapshot(true), snapshot(false));
+}
+
+#[test]
+fn of_several_that_it_passes_the_first_says_the_direction_and_each_its_own() {
+    let mut both = topology();
+    let server = Chosen { focus: SERVER_ETH0, inside: Some(SERVER_ETH0), outside: Some(UP0) };
+    both.chosen.insert(0, server);
+    let mut ledger = Ledger::new(both, hooks());
+    let sent = || {
+        let chunk = Chunk::new(0, 0, 10_000).skb(0xa0, Some(&headers(0))).events(&request(), 100);
+        [chunk.skb(0x77, None).event(received(0x77, 100), 0)]
+    };
+    for flight in fly(&sent()) {
+        ledger.add(&flight);
+    }
+    ledger.settle();
+    assert_eq!((ledger.coverage.seen, ledger.paths().len()), (1, 1));
+    let path = &ledger.paths()[0];
+    assert_eq!(path.key.direction, Direction::Outbound);
+    let seen = [(VETH0, Direction::Outbound), (SERVER_ETH0, Direction::Inbound)];
+    assert_eq!(path.seen_from, seen);
+    // One alone needs no word of it.
+    assert!(ledger_of(&sent()).paths()[0].seen_from.is_empty());
 }

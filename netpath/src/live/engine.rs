@@ -34,6 +34,7 @@ use crate::{
     recording::Writer,
     sample::{Births, Share, Tail},
     session::Session,
+    spec::Wishes,
     snapshot::Snapshot,
 };
 
@@ -57,6 +58,8 @@ const NOTES_MAX: usize = 200;
 pub struct Attached {
     pub tracer: Tracer,
     pub session: Session,
+    /// How to find again what is traced.
+    pub wishes: Wishes,
     /// Where events are kept, if they are.
     pub writer: Option<Writer>,
 }
@@ -140,8 +143,8 @@ pub(super) struct Engine {
 
 impl Engine {
     pub(super) fn new(attached: Attached) -> Self {
-        let Attached { tracer, mut session, writer } = attached;
-        let surroundings = Surroundings::of(&mut session.topology, &session.iface);
+        let Attached { tracer, mut session, wishes, writer } = attached;
+        let surroundings = Surroundings::of(&mut session.topology, wishes);
         let ledger = Ledger::of(&session);
         let budgeted = Budgeted::of(&session, &tracer);
         let pipeline = Pipeline::of(&session);

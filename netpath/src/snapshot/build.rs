@@ -12,14 +12,14 @@ use netpath_common::{
 use super::{
     Bucket, Compensated, FLOWS_SHOWN, FlowExample, FlowReport, GroupReport, HopReport, NamedPlace,
     OwnCost, PacketReport, PathReport, PieceReport, ProbeCost, SCHEMA, SamplingReport,
-    SecondReport, Snapshot, Summary, causes, counters, drops, facts, late, round_trips,
+    SecondReport, SeenFrom, Snapshot, Summary, causes, counters, drops, facts, late, round_trips,
 };
 use crate::{
     explain,
     flight::End,
     hooks::priority_name,
     inventory::Owner,
-    ledger::{Ledger, Path, Row, RowKey, Second, Specimen, Times},
+    ledger::{Direction, Ledger, Path, Row, RowKey, Second, Specimen, Times},
     packet::Tuple,
     sample::{self, Sampling, Share},
     session::{Ending, Session},
@@ -54,6 +54,7 @@ pub fn build(ledger: &mut Ledger, session: &Session, ending: &Ending) -> Snapsho
         duration_ns: ending.duration_ns,
         iface: session.iface.clone(),
         netns: session.netns.clone(),
+        selected: selected(&ledger.topology),
         host: session.host.clone(),
         backends,
         absent,
@@ -81,6 +82,14 @@ pub fn build(ledger: &mut Ledger, session: &Session, ending: &Ending) -> Snapsho
     // From all the rest, so last.
     snapshot.findings = explain::explain(&snapshot).findings;
     snapshot
+}
+
+fn selected(topology: &Topology) -> Vec<NamedPlace> {
+    topology.chosen.iter().map(|chosen| named_place(chosen.focus, topology)).collect()
+}
+
+fn named_place(place: Place, topology: &Topology) -> NamedPlace {
+    NamedPlace { netns: topology.netns_name(place.netns), dev: topology.dev_name(place) }
 }
 
 /// By a namespace's name: who lives there.
@@ -179,9 +188,10 @@ fn example(before: &Tuple, after: Option<&Tuple>) -> FlowExample {
 
 fn path(path: &Path, ledger: &Ledger, session: &Session) -> PathReport {
     let topology = &ledger.topology;
-    let named = |place: &Place| NamedPlace {
-        netns: topology.netns_name(place.netns),
-        dev: topology.dev_name(*place),
+    let named = |place: &Place| named_place(*place, topology);
+    let seen_from = |(focus, direction): &(Place, Direction)| {
+        let NamedPlace { netns, dev } = named(focus);
+        SeenFrom { netns, dev, direction: direction.key().to_owned() }
     };
     let end = |place: Option<&Place>| named(&place.copied().unwrap_or_default());
     let total_ns = path.total.sum_ns() as f64;
@@ -191,6 +201,7 @@ fn path(path: &Path, ledger: &Ledger, session: &Session) -> PathReport {
     PathReport {
         name: path_name(&path.key.places, topology),
         direction: path.key.direction.key().to_owned(),
+        seen_from: path.seen_from.iter().map(seen_from).collect(),
         end: end_name(path.key.end).to_owned(),
         ends: path.ends.named().map(|(name, n)| (name.to_owned(), n)).collect(),
         from: end(path.key.places.first()),
