@@ -13,6 +13,7 @@
 //! - [`groups`]: what its cost groups add up to, packet by packet;
 //! - [`drops`]: where a packet was that the kernel threw away; [`ends`]: what that means;
 //! - [`flows`]: what each tuple's packets add up to;
+//! - [`held`]: flights over devices that nothing is known of yet;
 //! - [`filtered`]: dropped packets, as rules see them;
 //! - [`listeners`]: SYNs that a listener had no room for;
 //! - [`late`]: packets that were recorded only because they were late;
@@ -32,6 +33,7 @@ mod ends;
 mod filtered;
 mod flows;
 mod groups;
+mod held;
 mod history;
 mod kept;
 mod late;
@@ -48,9 +50,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use netpath_common::{
     end::{self, Sort},
     hop::HopId,
+    place::DevId,
     point::QDISC_ENQUEUE,
 };
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
 pub use accounting::{Accounting, IncompleteWhy};
@@ -204,6 +207,7 @@ pub struct Ledger {
     paths: Vec<Path>,
     by_key: FxHashMap<PathKey, usize>,
     devices: Devices,
+    held: Held,
     /// Packets on all paths, and their events.
     packets: u64,
     events: u64,
@@ -232,6 +236,37 @@ impl Ledger {
     pub fn know(&mut self, topology: &Topology) {
         self.topology.clone_from(topology);
         self.devices.follow(topology);
+        let devices = &self.devices;
+        for flight in self.held.known(|flight| unknown(flight, devices).next().is_none()) {
+            self.add_known(&flight);
+        }
+    }
+
+    /// Places that flights are held for, because nothing is known of them; each is told once.
+    pub fn take_unknown(&mut self) -> BTreeSet<Place> {
+        self.held.take_unknown()
+    }
+
+    /// Says that nothing will be known of these places.
+    pub fn give_up(&mut self, places: &[Place]) {
+        places.iter().for_each(|place| self.devices.give_up(*place));
+    }
+
+    /// Devices that what is shown still names.
+    pub fn named(&self) -> FxHashSet<Place> {
+        let paths = self.paths.iter().flat_map(|path| &path.key.places);
+        paths.chain(self.drops.keys().map(|drop| &drop.place)).copied().collect()
+    }
+
+    /// Forgets namespaces and devices that are gone, and that nothing names.
+    pub fn forget(&mut self, gone: &BTreeSet<u32>, devices: &[Place]) {
+        self.topology.forget(gone);
+        for place in devices {
+            let host = self.topology.hosts.get_mut(&place.netns);
+            host.and_then(|host| host.devices.remove(&place.ifindex));
+        }
+        self.devices.forget(gone, devices);
+        self.hooks.points.retain(|key, _| !gone.contains(&key.netns));
     }
 
     /// Namespaces that packets were met in and that are not known.
@@ -349,6 +384,9 @@ impl Ledger {
 
     /// Says that no more flights come: round trips that are under way are booked.
     pub fn finish(&mut self) {
+        for held in self.held.all() {
+            self.add_known(&held);
+        }
         self.listeners.finish().into_iter().for_each(|verdict| self.decided(&verdict));
         self.settle();
         self.transactions.finish();
@@ -359,8 +397,21 @@ impl Ledger {
         self.transactions.gap(gap);
     }
 
-    /// Books a flight.
+    /// Books a flight, once its devices are known.
     pub fn add(&mut self, flight: &Flight) {
+        if self.topology.everything {
+            let now_ns = flight.marks.last().map_or(0, |mark| mark.at_ns);
+            for overdue in self.held.overdue(now_ns) {
+                self.add_known(&overdue);
+            }
+            if unknown(flight, &self.devices).next().is_some() {
+                return self.held.hold(flight, unknown(flight, &self.devices));
+            }
+        }
+        self.add_known(flight);
+    }
+
+    fn add_known(&mut self, flight: &Flight) {
         self.recorded += flight.marks.len() as u64;
         let mut decided = Vec::new();
         let kept = self.listeners.keeps(flight, &mut decided);
@@ -667,6 +718,13 @@ impl Ledger {
     }
 }
 
+/// Places of a flight of which nothing is known.
+fn unknown<'a>(flight: &'a Flight, devices: &'a Devices) -> impl Iterator<Item = Place> + 'a {
+    let named = flight.marks.iter().filter(|mark| classify::names_device(mark.point));
+    let places = named.map(|mark| Place::from(DevId::from_arg(mark.arg)));
+    places.filter(|place| place.ifindex != 0 && place.netns != 0 && !devices.knows(*place))
+}
+
 /// The first of the paths over the same devices in the same direction as the last one.
 fn way(paths: &[Path]) -> usize {
     let Some(last) = paths.last() else { return 0 };
@@ -679,6 +737,7 @@ use attribute::Scratch;
 use devices::Devices;
 use ends::Ends;
 use flows::FLOWS_MAX;
+use held::Held;
 use listeners::{Listeners, Verdict};
 use transactions::CONNECTIONS_MAX;
 

@@ -54,6 +54,7 @@ fn run(
     while let Some(step) = reader.step() {
         if step.changed {
             ledger.hooks.clone_from(&reader.session.hooks);
+            ledger.know(&reader.session.topology);
             for window in &reader.session.unsure {
                 if window.0 > told_ns {
                     told_ns = window.0;

@@ -19,6 +19,10 @@ use crate::{
     topo::Topology,
 };
 
+/// What stands in an interface's and a namespace's place where everything is traced.
+pub const ALL: &str = "all";
+pub const HERE: &str = "this host";
+
 /// What is known when recording begins.
 // What an older recording doesn't say is as it is by default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -25,7 +25,9 @@ pub(crate) use ends::{dropped, no_path, set_aside};
 pub use facts::{NetnsReport, QdiscReport};
 pub use late::{LatePacketReport, LatePieceReport, LateReport};
 
-use crate::{facts::Softnet, host::HostFacts, inventory::Owner, ledger::Accounting};
+use crate::{
+    facts::Softnet, host::HostFacts, inventory::Owner, ledger::Accounting, session::HERE,
+};
 pub use crate::{
     ledger::{Coverage, Sorts},
     session::ProbeCost,
@@ -51,6 +53,9 @@ pub struct Snapshot {
     /// All that was asked for, by the names that it has now; the first is `iface` in `netns`.
     #[serde(default)]
     pub selected: Vec<NamedPlace>,
+    /// Everything was asked for; `iface` and `netns` say so in words.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all: bool,
     pub host: HostFacts,
     /// By hop: what serves it. Hops that nothing serves are in `absent`.
     pub backends: BTreeMap<String, String>,
@@ -444,6 +449,10 @@ const NAMED: usize = 3;
 impl Snapshot {
     /// What was asked for, in a few words: `eth0 in web`.
     pub fn what(&self) -> String {
+        if self.all {
+            let how = if self.netns == HERE { "of" } else { "around" };
+            return format!("all {how} {}", self.netns);
+        }
         let first = format!("{} in {}", self.iface, self.netns);
         let more = self.selected.iter().skip(1).map(|place| format!("{} in {}", place.dev, place.netns));
         let mut all: Vec<String> = std::iter::once(first).chain(more).collect();

@@ -18,6 +18,8 @@ pub struct Spec {
     pub homes: Vec<Meant>,
     /// Interfaces, each looked up in each of these; `web/eth0` is looked up in `web`.
     pub ifaces: Vec<String>,
+    /// Everything that hangs together with these namespaces, or that this host has where none is named.
+    pub all: bool,
 }
 
 /// One interface in one namespace.
@@ -30,7 +32,11 @@ struct Wish {
 
 /// What was found for a [`Spec`], by which words.
 #[derive(Clone, Debug, Default)]
-pub struct Wishes(Vec<Wish>);
+pub struct Wishes {
+    single: Vec<Wish>,
+    /// Where everything was asked for: the namespaces that it was restricted to.
+    pub around: Vec<String>,
+}
 
 /// Why something is not to be had.
 #[derive(Debug)]
@@ -61,10 +67,18 @@ impl Spec {
     /// Finds all of it; the topology's choice has its order.
     pub fn find(&self) -> Result<(Topology, Wishes), SpecError> {
         let finder = Finder::default();
+        if self.all {
+            let homes = self.homes.iter().map(|home| finder.find(home));
+            let homes = homes.collect::<Result<Vec<Netns>, _>>()?;
+            let topology = topo::discover_everything(&homes);
+            let around = homes.iter().map(|netns| topology.netns_name(netns.cookie)).collect();
+            return Ok((topology, Wishes { single: Vec::new(), around }));
+        }
         let found = self.asked(&finder)?;
         let (wishes, asked): (Vec<Wish>, Vec<Asked>) = found.into_iter().unzip();
         let (topology, taken) = topo::discover_all(&asked)?;
-        Ok((topology, Wishes(taken.into_iter().map(|nth| wishes[nth].clone()).collect())))
+        let single = taken.into_iter().map(|nth| wishes[nth].clone()).collect();
+        Ok((topology, Wishes { single, around: Vec::new() }))
     }
 
     /// What is looked up where.
@@ -124,7 +138,7 @@ impl Wishes {
     pub fn anew(&self, before: &[Chosen]) -> Topology {
         let finder = Finder::default();
         topo::discover_anew(before, |nth| {
-            let wish = self.0.get(nth)?;
+            let wish = self.single.get(nth)?;
             let netns = match &wish.home {
                 Some(home) => finder.find(home).ok()?,
                 None => Netns::current().ok()?,

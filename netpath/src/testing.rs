@@ -91,6 +91,7 @@ pub(crate) fn topology() -> Topology {
             inside: Some(CLIENT_ETH0),
             outside: Some(VETH0),
         }],
+        ..Topology::default()
     }
 }
 

@@ -6,9 +6,11 @@
 
 mod anew;
 mod beside;
+mod arrivals;
 mod discover;
 mod dump;
 mod events;
+mod everything;
 mod follow;
 mod redirects;
 mod sides;
@@ -29,6 +31,8 @@ use thiserror::Error;
 
 pub use anew::discover_anew;
 pub use discover::{Asked, discover, discover_all, interfaces};
+pub use arrivals::{Arrivals, Arrived};
+pub use everything::discover_everything;
 pub use sides::Outwards;
 pub use strangers::find as find_strangers;
 pub use survey::{Site, survey};
@@ -102,6 +106,12 @@ pub struct Topology {
     pub chain: Vec<Place>,
     /// What was asked for, in that order; none twice.
     pub chosen: Vec<Chosen>,
+    /// All that this host has was asked for: which way is out is told at each container's end.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub everything: bool,
+    /// Then, namespaces that do not hang together with what it was restricted to.
+    #[serde(skip)]
+    pub left_out: BTreeSet<u32>,
 }
 
 /// An interface that was asked for.
@@ -216,6 +226,21 @@ impl Device {
     }
 }
 
+impl Host {
+    /// Whether other namespaces hang together by way of this one: it forwards or bridges.
+    pub fn is_hub(&self) -> bool {
+        is_hub(self.forwards, &self.devices)
+    }
+}
+
+/// More ends of other namespaces' devices than a container has.
+const ENDS_OF_HUB: usize = 4;
+
+fn is_hub(forwards: bool, devices: &BTreeMap<u32, Device>) -> bool {
+    let ends = devices.values().filter(|device| device.kind == "veth").count();
+    forwards && ends > 0 || devices.values().any(Device::is_bridge) || ends >= ENDS_OF_HUB
+}
+
 impl Topology {
     /// The calling thread's namespace alone, with no device of interest: for trying what attaches.
     pub fn of_current_netns() -> Result<Self, NetnsError> {
@@ -242,7 +267,7 @@ impl Topology {
 
     /// Whether the path leads over this device.
     pub fn is_on_way(&self, place: Place) -> bool {
-        self.chain.contains(&place) || self.is_focus(place)
+        self.everything || self.chain.contains(&place) || self.is_focus(place)
     }
 
     pub fn host(&self, netns: u32) -> Option<&Host> {

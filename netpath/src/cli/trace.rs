@@ -17,7 +17,7 @@ use crate::{
     live::{Attached, Done, Limits, Live, News, selection},
     recording::{self, Writer},
     report::Format,
-    session::Session,
+    session::{ALL, HERE, Session},
     spec::Wishes,
     units::count,
 };
@@ -96,6 +96,7 @@ fn start(
     capture_headers: bool,
 ) -> anyhow::Result<Live> {
     kernel::check_rights()?;
+    kernel::allow_many_files();
     interrupt::catch()?;
     let limits =
         Limits { for_: gather.for_, count: gather.count, interrupted: interrupt::requested };
@@ -128,9 +129,15 @@ fn attach(
     let mut tracer = Tracer::start(&topology, &options)?;
     let mut session = Session::new();
     // By whichever of its names it was asked for.
-    let first = topology.chosen.first().copied().unwrap_or_default().focus;
-    session.iface = topology.dev_name(first);
-    session.netns = topology.netns_name(first.netns);
+    if topology.everything {
+        session.iface = ALL.to_owned();
+        let around = &wishes.around;
+        session.netns = if around.is_empty() { HERE.to_owned() } else { around.join(", ") };
+    } else {
+        let first = topology.chosen.first().copied().unwrap_or_default().focus;
+        session.iface = topology.dev_name(first);
+        session.netns = topology.netns_name(first.netns);
+    }
     session.hooks = tracer.plan().clone();
     session.host = HostFacts::read(&topology, tracer.plan());
     session.serving = tracer.serving().clone();

@@ -1,7 +1,7 @@
 //! What is asked of a device while packets are booked. In: the topology. Out: one look a device,
 //! whatever the topology's size; names and addresses stay where they are.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -52,6 +52,14 @@ impl Devices {
         }
         let inside = topology.chosen.iter().filter_map(|chosen| topology.device(chosen.inside?));
         self.inside.extend(inside.flat_map(|d| &d.addresses).map(|(ip, _)| *ip));
+        if topology.everything {
+            // As seen from each container.
+            for (place, outwards) in topology.sides() {
+                if outwards == Outwards::Sent {
+                    self.ends.insert(place, vec![(place, outwards)]);
+                }
+            }
+        }
         if topology.chosen.len() > 1 {
             for chosen in &topology.chosen {
                 for (place, outwards) in topology.sides_of(chosen) {
@@ -63,6 +71,25 @@ impl Devices {
         }
         for (place, outwards) in topology.sides() {
             self.all.entry(place).or_default().outwards = Some(outwards);
+        }
+    }
+
+    pub(super) fn knows(&self, place: Place) -> bool {
+        self.all.contains_key(&place)
+    }
+
+    /// Says that nothing will be known of this place.
+    pub(super) fn give_up(&mut self, place: Place) {
+        self.all.entry(place).or_default();
+    }
+
+    /// Forgets the devices of these namespaces, and others.
+    pub(super) fn forget(&mut self, netns: &BTreeSet<u32>, others: &[Place]) {
+        self.all.retain(|place, _| !netns.contains(&place.netns));
+        self.ends.retain(|place, _| !netns.contains(&place.netns));
+        for place in others {
+            self.all.remove(place);
+            self.ends.remove(place);
         }
     }
 

@@ -15,7 +15,7 @@ use crate::{
     netns::Netns,
     priority,
     spec::Wishes,
-    topo::{self, Change, Host, Place, Topology, Watch},
+    topo::{self, Arrivals, Arrived, Change, Host, Place, Topology, Watch},
     units::time,
 };
 
@@ -41,6 +41,10 @@ pub(super) struct Surroundings {
     asked: BTreeSet<u32>,
     /// Something that was chosen is nowhere now.
     missing: bool,
+    /// Where everything is traced: what comes and goes.
+    arrivals: Option<Arrivals>,
+    /// Devices of namespaces that are held which have gone since the last look.
+    gone: Vec<Place>,
 }
 
 /// The path as it is now, and how long it took to find.
@@ -68,7 +72,11 @@ pub(super) struct News {
 impl Surroundings {
     /// Takes the namespaces' handles out of the topology.
     pub(super) fn of(topology: &mut Topology, wishes: Wishes) -> Self {
+        let restricted = !wishes.around.is_empty();
+        let arrivals = topology.everything.then(|| Arrivals::start(topology, restricted)).flatten();
         Self {
+            arrivals,
+            gone: Vec::new(),
             watch: Watch::new(topology),
             wishes: Arc::new(wishes),
             came: Vec::new(),
@@ -95,6 +103,12 @@ impl Surroundings {
     ) -> News {
         let mut news = News::default();
         let Some(changes) = self.watch.look() else { return news };
+        if topology.everything {
+            for change in changes {
+                self.take_of_all(&change, topology, &mut news);
+            }
+            return news;
+        }
         for change in changes {
             self.take(&change, topology, elapsed, &mut news);
         }
@@ -120,6 +134,44 @@ impl Surroundings {
             topology.meet(met);
         }
         news
+    }
+
+    /// Where everything is traced, containers come and go all the time, which is no news.
+    fn take_of_all(&mut self, change: &Change, topology: &mut Topology, news: &mut News) {
+        match change {
+            Change::NetnsGone { cookie, .. } => news.released.push(*cookie),
+            Change::Renamed { place, to, .. } => {
+                topology.rename(*place, to);
+                news.renamed = true;
+            }
+            Change::Gone { place, .. } => self.gone.push(*place),
+            Change::Came { .. } => {}
+        }
+    }
+
+    /// What has come and gone, where everything is traced; `unknown` is asked for.
+    pub(super) fn arrived(&mut self, unknown: BTreeSet<Place>) -> Vec<Arrived> {
+        let Some(arrivals) = &self.arrivals else { return Vec::new() };
+        if !unknown.is_empty() {
+            arrivals.ask(unknown);
+        }
+        arrivals.news().collect()
+    }
+
+    /// Devices that have gone since the last time.
+    pub(super) fn take_gone(&mut self) -> Vec<Place> {
+        std::mem::take(&mut self.gone)
+    }
+
+    /// Lets go of a namespace that is gone.
+    pub(super) fn release(&mut self, cookie: u32) {
+        self.watch.release(cookie);
+    }
+
+    /// Those of the namespaces that are held.
+    pub(super) fn held(&self, cookies: &BTreeSet<u32>) -> Vec<Netns> {
+        let held = self.watch.namespaces().filter(|(cookie, _)| cookies.contains(cookie));
+        held.map(|(_, netns)| netns.clone()).collect()
     }
 
     /// Puts neighbours that packets were met in on the path; their names.

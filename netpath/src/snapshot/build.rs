@@ -55,6 +55,7 @@ pub fn build(ledger: &mut Ledger, session: &Session, ending: &Ending) -> Snapsho
         iface: session.iface.clone(),
         netns: session.netns.clone(),
         selected: selected(&ledger.topology),
+        all: ledger.topology.everything,
         host: session.host.clone(),
         backends,
         absent,

@@ -264,5 +264,6 @@ fn build(world: &World, path: &Path, chosen: Vec<Chosen>) -> Topology {
         });
         host.devices.insert(ifindex, device);
     }
-    Topology { hosts, chain: path.nodes.iter().map(|n| place(*n)).collect(), chosen }
+    let chain = path.nodes.iter().map(|n| place(*n)).collect();
+    Topology { hosts, chain, chosen, ..Topology::default() }
 }

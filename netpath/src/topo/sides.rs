@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Chosen, Device, Place, Topology};
+use super::{Chosen, Device, Host, Place, TAP, Topology};
 
 /// What a packet on its way out of the container, or of the machine, does at a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,9 @@ impl Topology {
     /// The devices at which the way out is known. Where several of what was chosen share one, a container's ends
     /// say it before an uplink, and that before a bridge; of two alike, the one that was named first.
     pub fn sides(&self) -> BTreeMap<Place, Outwards> {
+        if self.everything {
+            return self.sides_of_everything().collect();
+        }
         let mut sides = BTreeMap::new();
         let mut chosen: Vec<&Chosen> = self.chosen.iter().collect();
         chosen.sort_by_key(|chosen| {
@@ -42,6 +45,32 @@ impl Topology {
                 ends.into_iter().filter_map(|(place, way)| Some((place?, way))).collect()
             }
             _ => vec![(focus, Outwards::Sent)],
+        }
+    }
+
+    /// Where everything was asked for: containers' own ends, the ends of them that others have, and cards.
+    fn sides_of_everything(&self) -> impl Iterator<Item = (Place, Outwards)> {
+        self.hosts.values().flat_map(move |host| {
+            let hub = host.is_hub();
+            host.devices.values().filter_map(move |device| {
+                let way = if hub { self.side_at_hub(host, device)? } else { Outwards::Sent };
+                Some((Place { netns: host.netns, ifindex: device.ifindex }, way))
+            })
+        })
+    }
+
+    fn side_at_hub(&self, host: &Host, device: &Device) -> Option<Outwards> {
+        let there = device.peer.map(|(netns, _)| netns);
+        match device.kind.as_str() {
+            "veth" if there == Some(host.netns) => None,
+            "veth" => {
+                let leads_to_hub = there.and_then(|netns| self.host(netns)).is_some_and(Host::is_hub);
+                Some(if leads_to_hub { Outwards::Sent } else { Outwards::Received })
+            }
+            TAP => Some(Outwards::Received),
+            "" | "tun" | "wireguard" | "dummy" => Some(Outwards::Sent),
+            _ if device.is_sharing() => Some(Outwards::Sent),
+            _ => None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! A topology as it is kept in files: older ones have one interface that was asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -11,6 +11,8 @@ pub(super) struct Stored {
     hosts: BTreeMap<u32, Host>,
     chain: Vec<Place>,
     #[serde(default)]
+    everything: bool,
+    #[serde(default)]
     chosen: Vec<Chosen>,
     focus: Option<Place>,
     inside: Option<Place>,
@@ -19,9 +21,9 @@ pub(super) struct Stored {
 
 impl From<Stored> for Topology {
     fn from(stored: Stored) -> Self {
-        let Stored { hosts, chain, mut chosen, focus, inside, outside } = stored;
+        let Stored { hosts, chain, everything, mut chosen, focus, inside, outside } = stored;
         chosen.extend(focus.map(|focus| Chosen { focus, inside, outside }));
-        Self { hosts, chain, chosen }
+        Self { hosts, chain, chosen, everything, left_out: BTreeSet::new() }
     }
 }
 

@@ -92,6 +92,7 @@ impl Shape {
                 inside: Some(CLIENT),
                 outside: Some(inner(0)),
             }],
+            ..Topology::default()
         };
         Session { topology, ..Session::default() }
     }

@@ -6,7 +6,7 @@ use crate::{inventory::Meant, spec::Spec};
 
 /// Any of them has to be given.
 pub(super) const SELECTED: &str = "selected";
-const ALL: [&str; 6] = ["iface", "container", "pod", "pid", "unit", "netns"];
+const ALL: [&str; 7] = ["iface", "container", "pod", "pid", "unit", "netns", "all"];
 
 /// What is traced. Each can be given several times, and with the others.
 #[derive(Clone, Debug, Default, Args)]
@@ -32,12 +32,16 @@ pub struct Selection {
     /// Trace this network namespace, or look the interface up there: a name, a path or a pid.
     #[arg(long, value_name = "NAME|PATH|PID")]
     pub netns: Vec<String>,
+    /// Trace everything that this host has, also what comes later; with one of the others, all that hangs together
+    /// with it.
+    #[arg(long, conflicts_with = "iface")]
+    pub all: bool,
 }
 
 impl Selection {
     /// What is meant by it.
     pub fn spec(&self) -> Spec {
-        let Self { iface, container, pod, pid, unit, netns } = self;
+        let Self { iface, container, pod, pid, unit, netns, all } = self;
         let named = |names: &[String], of: fn(String) -> Meant| -> Vec<Meant> {
             names.iter().cloned().map(of).collect()
         };
@@ -49,7 +53,7 @@ impl Selection {
             named(unit, Meant::Unit),
             named(netns, Meant::Netns),
         ];
-        Spec { homes: homes.concat(), ifaces: iface.clone() }
+        Spec { homes: homes.concat(), ifaces: iface.clone(), all: *all }
     }
 
     /// The only thing that was given, where that is the name of an interface.
@@ -87,9 +91,9 @@ mod tests {
             (["--netns", "blue"], Meant::Netns(text("blue"))),
         ] {
             let alone = parsed(&arguments).unwrap();
-            assert_eq!(alone.spec(), Spec { homes: vec![meant.clone()], ifaces: Vec::new() });
+            assert_eq!(alone.spec(), Spec { homes: vec![meant.clone()], ..Spec::default() });
             let with = parsed(&[&arguments[..], &["--iface", "eth0"]].concat()).unwrap();
-            assert_eq!(with.spec(), Spec { homes: vec![meant], ifaces: vec![text("eth0")] });
+            assert_eq!(with.spec(), Spec { homes: vec![meant], ifaces: vec![text("eth0")], all: false });
             assert_eq!(with.only_iface(), None);
         }
         assert_eq!(parsed(&["-i", "eth0"]).unwrap().only_iface(), Some("eth0"));
@@ -99,11 +103,18 @@ mod tests {
     fn several_of_each_kind_are_meant_together() {
         let words = "--container web --netns blue -i eth0 --container app --pid 7 -i web/eth1";
         let words: Vec<&str> = words.split(' ').collect();
-        let Spec { homes, ifaces } = parsed(&words).unwrap().spec();
+        let Spec { homes, ifaces, all } = parsed(&words).unwrap().spec();
         let container = |name: &str| Meant::Container(name.to_owned());
         let blue = Meant::Netns("blue".to_owned());
         assert_eq!(homes, [container("web"), container("app"), Meant::Pid(7), blue]);
-        assert_eq!(ifaces, ["eth0", "web/eth1"]);
+        assert_eq!((ifaces, all), (vec!["eth0".to_owned(), "web/eth1".to_owned()], false));
+    }
+
+    #[test]
+    fn everything_can_be_restricted_but_not_to_an_interface() {
+        assert!(parsed(&["--all"]).unwrap().spec().all);
+        assert_eq!(parsed(&["--all", "--netns", "blue"]).unwrap().spec().homes.len(), 1);
+        assert!(parsed(&["--all", "--iface", "eth0"]).is_err());
     }
 
     #[test]
