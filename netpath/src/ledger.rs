@@ -19,6 +19,7 @@
 //! - [`late`]: packets that were recorded only because they were late;
 //! - [`names`]: what the rules are called that packets walk;
 //! - [`history`]: the last minutes, second by second;
+//! - [`roles`]: a container that was started again goes on in the same rows;
 //! - [`shown`]: single packets that stand for the others;
 //! - [`transactions`]: request and reply joined into round trips;
 //! - [`witness`]: what the kernel counts too.
@@ -40,6 +41,7 @@ mod late;
 mod listeners;
 mod names;
 mod path;
+mod roles;
 mod shown;
 mod times;
 mod transactions;
@@ -69,7 +71,9 @@ pub use names::RuleNames;
 pub use path::{Path, PathKey, Row, RowKey, Sums};
 pub use shown::{Piece, Shown, Specimen};
 pub use times::Times;
-pub use transactions::{Kind as TripKind, Part as TripPart, RoundTrips, Transactions};
+pub use transactions::{
+    Kind as TripKind, OTHERS as TRIPS_OF_OTHERS, Part as TripPart, RoundTrips, Transactions,
+};
 pub use witness::{Freed, Passed, Witness};
 
 use crate::{
@@ -82,7 +86,8 @@ use crate::{
     topo::{Place, Topology},
 };
 
-/// Paths that are kept apart; what comes later is counted as other.
+/// Paths that are kept apart. Where there are more, the one that has been silent for longest goes to the others,
+/// which are added up as one in each direction.
 pub const PATHS_MAX: usize = 1024;
 
 /// Which way a flight went, seen from the interface that was asked for; of several, from the first that it passed.
@@ -152,7 +157,7 @@ pub struct Coverage {
     pub not_ip: u64,
     /// Times between marks that were negative, and counted as such.
     pub negative: u64,
-    /// Flights on paths beyond [`PATHS_MAX`].
+    /// Flights on paths that are added up as others, because there were more than [`PATHS_MAX`].
     pub other_paths: u64,
 }
 
@@ -205,9 +210,14 @@ pub struct Ledger {
     /// Only some packets are drawn: others can be found to be late.
     draws: bool,
     paths: Vec<Path>,
+    others: BTreeMap<Direction, Path>,
+    /// The number of the next path.
+    next_path: usize,
     by_key: FxHashMap<PathKey, usize>,
     devices: Devices,
     held: Held,
+    /// Namespaces in which packets were met that go on in the rows of one that is gone.
+    again: BTreeSet<u32>,
     /// Packets on all paths, and their events.
     packets: u64,
     events: u64,
@@ -266,6 +276,7 @@ impl Ledger {
             host.and_then(|host| host.devices.remove(&place.ifindex));
         }
         self.devices.forget(gone, devices);
+        self.again.retain(|netns| !gone.contains(netns));
         self.hooks.points.retain(|key, _| !gone.contains(&key.netns));
     }
 
@@ -278,7 +289,7 @@ impl Ledger {
 
     /// How much there is by which places are told: namespaces are met only where this grows.
     pub fn extent(&self) -> (usize, usize) {
-        (self.leading, self.drops.len())
+        (self.leading + self.again.len(), self.drops.len())
     }
 
     /// Neighbours of the path that packets were met in which were sent to them, or by them: what is flooded
@@ -290,6 +301,7 @@ impl Ledger {
         let to_one = |ended: &Ended| to(ended).is_some_and(|to| !self.ends.is_to_many(to));
         let drops = self.drops.iter().filter(|(_, ended)| to_one(ended));
         let met = places.chain(drops.map(|(key, _)| &key.place)).map(|place| place.netns);
+        let met = met.chain(self.again.iter().copied());
         let is_beside = |netns: &u32| self.topology.host(*netns).is_some_and(|host| host.beside);
         met.filter(is_beside).collect()
     }
@@ -333,13 +345,36 @@ impl Ledger {
         &self.paths
     }
 
+    /// What the paths add up to that were silent for longest, where there were too many: one in each direction.
+    pub fn others(&self) -> impl Iterator<Item = &Path> {
+        self.others.values()
+    }
+
+    /// Makes room for a path.
+    fn forget_silent(&mut self) {
+        let silent = self.paths.iter().enumerate().min_by_key(|(_, path)| path.last_ns);
+        let Some(at) = silent.map(|(at, _)| at) else { return };
+        let path = self.paths.swap_remove(at);
+        self.by_key.remove(&path.key);
+        if let Some(moved) = self.paths.get(at) {
+            self.by_key.insert(moved.key.clone(), at);
+        }
+        self.transactions.forget_path(path.id);
+        self.coverage.other_paths += path.total.count();
+        let direction = path.key.direction;
+        let key = PathKey { direction, ..PathKey::default() };
+        let others = self.others.entry(direction);
+        others.or_insert_with(|| Path::new(key, OTHERS, Vec::new())).absorb(path);
+    }
+
     /// What a reader of the report should know.
     pub fn notes(&self) -> Vec<String> {
         let mut notes: Vec<String> = self.nothing_passed().into_iter().collect();
         let Flows { others, .. } = self.flows;
         if others > 0 {
             notes.push(format!(
-                "{others} packets are of flows beyond the first {FLOWS_MAX}, and listed under none"
+                "{others} packets are of flows that were silent for longest, of more than {FLOWS_MAX}, and \
+                 listed under none"
             ));
         }
         let Transactions { unfollowed, .. } = self.transactions;
@@ -503,11 +538,13 @@ impl Ledger {
     /// Books a flight that got to its end: where it lacks marks within, its end and its round trip alone.
     fn arrived(&mut self, flight: &Flight, direction: Direction, end: End, how: usize) {
         if self.count_incomplete(flight) {
-            self.key.follow(&self.scratch.steps, direction, end);
+            self.key.follow(&self.scratch.steps, direction, end, &self.devices.roles);
             let Some(&path) = self.by_key.get(&self.key) else { return self.unsure(flight) };
-            self.paths[path].ends.count(how);
+            let path = &mut self.paths[path];
+            path.ends.count(how);
+            let id = path.id;
             if self.is_trips(flight) && end != End::Merged {
-                self.transactions.add(flight, path, path::is_reply(flight));
+                self.transactions.add(flight, id, path::is_reply(flight));
             }
             return;
         }
@@ -583,6 +620,7 @@ impl Ledger {
         if let Some((_, rules)) = key.within.as_mut().and_then(|w| w.rules.as_mut()) {
             *rules = self.names.key(*rules);
         }
+        key.place = self.devices.roles.place(key.place);
         key
     }
 
@@ -618,7 +656,7 @@ impl Ledger {
         self.attribute();
         let scratch = &self.scratch;
         let total_ns = scratch.cuts.iter().map(|c| c.ns).sum();
-        self.key.follow(&scratch.steps, direction, flight.end);
+        self.key.follow(&scratch.steps, direction, flight.end, &self.devices.roles);
         let thrown_away = matches!(flight.end, End::Dropped { .. });
         Some(Cutting {
             direction,
@@ -641,6 +679,12 @@ impl Ledger {
             queues: !self.queues_unseen,
         };
         attribute::attribute(&seen, &mut self.scratch);
+        if self.devices.roles.is_used() {
+            let Scratch { steps, cuts, .. } = &mut self.scratch;
+            let place = |place: Place| self.devices.roles.place(place);
+            cuts.iter_mut().for_each(|cut| cut.key.place = place(cut.key.place));
+            self.again.extend(self.devices.roles.again(steps.iter().map(|step| step.place)));
+        }
     }
 
     /// Keeps a packet that was recorded because it was late.
@@ -648,7 +692,7 @@ impl Ledger {
         let Some(tuple) = flight.headers.as_ref().and_then(|h| h.tuple) else { return };
         self.attribute();
         let Scratch { steps, cuts, .. } = &self.scratch;
-        self.key.follow(steps, Direction::Outbound, flight.end);
+        self.key.follow(steps, Direction::Outbound, flight.end, &self.devices.roles);
         let places = self.key.places.clone();
         // Where it had passed the interface before, the paths that others took tell the direction.
         let direction = seen.or_else(|| {
@@ -672,23 +716,26 @@ impl Ledger {
         self.attribute();
         let Scratch { steps, cuts, .. } = &self.scratch;
         self.coverage.negative += cuts.iter().filter(|c| c.ns < 0).count() as u64;
-        self.key.follow(steps, direction, end);
+        self.key.follow(steps, direction, end, &self.devices.roles);
         let index = match self.by_key.get(&self.key) {
             Some(&index) => index,
-            None if self.paths.len() >= PATHS_MAX => {
-                self.coverage.other_paths += 1;
-                return;
-            }
             None => {
+                if self.paths.len() >= PATHS_MAX {
+                    self.forget_silent();
+                }
+                let Scratch { steps, .. } = &self.scratch;
                 self.by_key.insert(self.key.clone(), self.paths.len());
                 let seen_from = path::seen_from(steps, &self.devices);
-                self.paths.push(Path::new(self.key.clone(), seen_from));
+                self.paths.push(Path::new(self.key.clone(), self.next_path, seen_from));
+                self.next_path += 1;
                 self.transactions.path(way(&self.paths), path::ends(&self.key));
                 self.paths.len() - 1
             }
         };
+        let Scratch { steps, cuts, .. } = &self.scratch;
         let is_reply = path::is_reply(flight);
         let path = &mut self.paths[index];
+        let id = path.id;
         if !path.leads_to_one {
             let to = flight.headers.and_then(|h| h.tuple).map(|tuple| tuple.dst);
             path.leads_to_one = to.is_some_and(|to| !self.ends.is_to_many(to));
@@ -713,7 +760,7 @@ impl Ledger {
             self.flows.add(tuple, flight.translated, direction, total_ns);
         }
         if self.is_trips(flight) {
-            self.transactions.add(flight, index, is_reply);
+            self.transactions.add(flight, id, is_reply);
         }
     }
 }
@@ -725,12 +772,12 @@ fn unknown<'a>(flight: &'a Flight, devices: &'a Devices) -> impl Iterator<Item =
     places.filter(|place| place.ifindex != 0 && place.netns != 0 && !devices.knows(*place))
 }
 
-/// The first of the paths over the same devices in the same direction as the last one.
+/// The number of the first of the paths over the same devices in the same direction as the last one.
 fn way(paths: &[Path]) -> usize {
     let Some(last) = paths.last() else { return 0 };
     let same =
         |p: &Path| (p.key.direction, &p.key.places) == (last.key.direction, &last.key.places);
-    paths.iter().position(same).unwrap_or(0)
+    paths.iter().find(|path| same(path)).map_or(0, |path| path.id)
 }
 
 use attribute::Scratch;
@@ -739,7 +786,7 @@ use ends::Ends;
 use flows::FLOWS_MAX;
 use held::Held;
 use listeners::{Listeners, Verdict};
-use transactions::CONNECTIONS_MAX;
+use transactions::{CONNECTIONS_MAX, OTHERS};
 
 /// The hop of a row as the tables know it, or none for what is unattributed.
 pub type HopOrNone = Option<HopId>;

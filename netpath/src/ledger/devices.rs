@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::roles::Roles;
 use crate::topo::{Device, Outwards, Place, Topology};
 
 /// What a device is. One that is not known is none of it.
@@ -34,6 +35,7 @@ pub(super) struct Devices {
     inside: FxHashSet<IpAddr>,
     /// Where several were chosen, at each device: those of which it is an end, and what goes out of them there.
     ends: FxHashMap<Place, Vec<(Place, Outwards)>>,
+    pub(super) roles: Roles,
 }
 
 impl Devices {
@@ -52,6 +54,7 @@ impl Devices {
         }
         let inside = topology.chosen.iter().filter_map(|chosen| topology.device(chosen.inside?));
         self.inside.extend(inside.flat_map(|d| &d.addresses).map(|(ip, _)| *ip));
+        self.roles.follow(topology);
         if topology.everything {
             // As seen from each container.
             for (place, outwards) in topology.sides() {
@@ -91,6 +94,7 @@ impl Devices {
             self.all.remove(place);
             self.ends.remove(place);
         }
+        self.roles.forget(netns, others);
     }
 
     pub(super) fn get(&self, place: Place) -> Traits {

@@ -109,6 +109,10 @@ pub struct PathEnds([u64; ARRIVALS + Sort::COUNT]);
 const ARRIVALS: usize = 4;
 
 impl PathEnds {
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(mine, more)| *mine += more);
+    }
+
     /// The place of a way to arrive.
     pub(super) const fn arrived(end: End) -> usize {
         match end {

@@ -19,6 +19,7 @@ use super::{
     causes::Wait,
     classify::Step,
     devices::Traits,
+    roles::Roles,
     kept::{self, KEPT, Kept},
 };
 use crate::{
@@ -93,6 +94,10 @@ impl Sums {
 #[derive(Clone, Debug)]
 pub struct Path {
     pub key: PathKey,
+    /// By what others know it; none has had it before.
+    pub id: usize,
+    /// When its last packet ended, on the events' clock, ns.
+    pub(super) last_ns: u64,
     pub total: Times,
     /// In the order in which a packet meets them.
     pub rows: Vec<Row>,
@@ -150,8 +155,9 @@ pub(super) fn seen_from(steps: &[Step], devices: &Devices) -> Vec<(Place, Direct
     for step in steps {
         let Some(side) = side(step, devices.get(step.place)) else { continue };
         for (focus, outwards) in devices.ends(step.place) {
-            if seen.iter().all(|(known, _)| known != focus) {
-                seen.push((*focus, way(*outwards, side)));
+            let focus = devices.roles.place(*focus);
+            if seen.iter().all(|(known, _)| *known != focus) {
+                seen.push((focus, way(*outwards, side)));
             }
         }
     }
@@ -160,23 +166,32 @@ pub(super) fn seen_from(steps: &[Step], devices: &Devices) -> Vec<(Place, Direct
 
 impl PathKey {
     /// Becomes the key of the path that these steps took; memory is used again.
-    pub(super) fn follow(&mut self, steps: &[Step], direction: Direction, end: End) {
+    pub(super) fn follow(
+        &mut self,
+        steps: &[Step],
+        direction: Direction,
+        end: End,
+        roles: &Roles,
+    ) {
         (self.direction, self.end) = (direction, end);
         self.places.clear();
         for step in steps {
             let moves = step.at().is_some_and(|at| at.row().on_path);
-            let new = self.places.last() != Some(&step.place) && self.places.len() < PLACES_MAX;
+            let place = roles.place(step.place);
+            let new = self.places.last() != Some(&place) && self.places.len() < PLACES_MAX;
             if moves && new {
-                self.places.push(step.place);
+                self.places.push(place);
             }
         }
     }
 }
 
 impl Path {
-    pub(super) fn new(key: PathKey, seen_from: Vec<(Place, Direction)>) -> Self {
+    pub(super) fn new(key: PathKey, id: usize, seen_from: Vec<(Place, Direction)>) -> Self {
         Self {
             key,
+            id,
+            last_ns: 0,
             seen_from,
             total: Times::default(),
             rows: Vec::new(),
@@ -237,6 +252,7 @@ impl Path {
             pieces,
             rewritten: self.rewritten(flight, pieces, is_reply),
         });
+        self.last_ns = flight.marks.last().map_or(0, |mark| mark.at_ns);
         self.events += flight.marks.len() as u64;
         self.segments += flight.headers.map_or(1, |h| u64::from(h.gso_segs.max(1)));
         self.translated += u64::from(flight.translated.is_some());
@@ -273,6 +289,33 @@ impl Path {
         });
         let first = done.next()?;
         done.all(|(row, _)| row == first.0).then_some(first)
+    }
+
+    /// Takes all that another path has added up to. Rows of one hop are one, wherever it is.
+    pub(super) fn absorb(&mut self, mut other: Self) {
+        other.book();
+        for (group, times) in other.groups.times(&other.rows) {
+            self.groups.absorb(group, times);
+        }
+        let mut cursor = 0;
+        for Row { key, group, sums } in other.rows {
+            let key = RowKey { place: Place::default(), rules: None, ..key };
+            if let Some(at) = self.rows.iter().position(|row| row.key == key) {
+                self.rows[at].sums.merge(&sums);
+                cursor = cursor.max(at + 1);
+            } else {
+                self.rows.insert(cursor, Row { key, group, sums });
+                cursor += 1;
+            }
+        }
+        self.total.merge(&other.total);
+        self.unattributed.merge(&other.unattributed);
+        self.ends.merge(&other.ends);
+        self.replies += other.replies;
+        self.translated += other.translated;
+        self.events += other.events;
+        self.segments += other.segments;
+        self.last_ns = self.last_ns.max(other.last_ns);
     }
 
     /// Puts rows of rules that are called the same together.

@@ -739,3 +739,70 @@ fn of_several_that_it_passes_the_first_says_the_direction_and_each_its_own() {
     // One alone needs no word of it.
     assert!(ledger_of(&sent()).paths()[0].seen_from.is_empty());
 }
+
+#[test]
+fn of_too_many_paths_the_silent_ones_are_added_up() {
+    use netpath_common::place::DevId;
+    let many = u32::try_from(PATHS_MAX).unwrap() + 40;
+    let mut ledger = Ledger::new(topology(), hooks());
+    let mut sent_ns = 0;
+    for n in 0..many {
+        // Each leaves by a device of its own, but for one way that is never silent.
+        for ifindex in [100 + n, UP0.ifindex] {
+            let events: Vec<_> = request()
+                .into_iter()
+                .map(|(point, aux, arg)| {
+                    let other = Place { ifindex, ..UP0 };
+                    let is_up0 = Place::from(DevId::from_arg(arg)) == UP0;
+                    (point, aux, if is_up0 { DevId::from(other).to_arg() } else { arg })
+                })
+                .collect();
+            sent_ns += 100_000;
+            let chunk = Chunk::new(0, 0, sent_ns).skb(0xa0, Some(&headers(0))).events(&events, 100);
+            for flight in fly(&[chunk.skb(0x77, None).event(received(0x77, 100), 0)]) {
+                ledger.add(&flight);
+            }
+        }
+    }
+    ledger.settle();
+    assert_eq!(ledger.paths().len(), PATHS_MAX);
+    let others: Vec<&Path> = ledger.others().collect();
+    assert_eq!((others.len(), others[0].total.count()), (1, 41));
+    assert_eq!(ledger.coverage.other_paths, 41);
+    let all = || ledger.paths().iter().chain(ledger.others());
+    assert_eq!(all().map(|path| path.total.count()).sum::<u64>(), u64::from(2 * many));
+    for path in all() {
+        let rows: i128 = path.rows.iter().map(|row| row.sums.times.sum_ns()).sum();
+        assert_eq!(rows + path.unattributed.sum_ns(), path.total.sum_ns());
+    }
+    let busy = ledger.paths().iter().find(|path| path.total.count() == u64::from(many));
+    assert!(busy.is_some_and(|path| path.key.places.contains(&UP0)));
+    // As many rows as one of them has, wherever its hops are.
+    assert_eq!(others[0].rows.len(), busy.unwrap().rows.len());
+}
+
+#[test]
+fn flights_over_unknown_devices_wait_until_they_are_known() {
+    let everything = Topology { everything: true, chosen: Vec::new(), ..topology() };
+    let mut early = everything.clone();
+    early.hosts.remove(&CLIENT_ETH0.netns);
+    let sent = || {
+        let chunk = Chunk::new(0, 0, 10_000).skb(0xa0, Some(&headers(0))).events(&request(), 100);
+        [chunk.skb(0x77, None).event(received(0x77, 100), 0)]
+    };
+    let mut ledger = Ledger::new(early, hooks());
+    fly(&sent()).iter().for_each(|flight| ledger.add(flight));
+    assert_eq!(ledger.coverage.seen, 0);
+    assert_eq!(ledger.take_unknown(), [CLIENT_ETH0].into());
+    assert!(ledger.take_unknown().is_empty());
+    ledger.know(&everything);
+    ledger.settle();
+    let path = &ledger.paths()[0];
+    assert_eq!((path.key.direction, path.key.places[0]), (Direction::Outbound, CLIENT_ETH0));
+    let seen = [(CLIENT_ETH0, Direction::Outbound), (SERVER_ETH0, Direction::Inbound)];
+    assert_eq!(path.seen_from, seen);
+    // What nobody knows anything of is booked all the same.
+    fly(&sent()).iter().for_each(|flight| ledger.add(flight));
+    ledger.finish();
+    assert_eq!(ledger.coverage.seen, 2);
+}

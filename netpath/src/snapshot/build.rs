@@ -33,6 +33,7 @@ pub fn build(ledger: &mut Ledger, session: &Session, ending: &Ending) -> Snapsho
     let mut paths: Vec<PathReport> =
         ledger.paths().iter().map(|p| path(p, ledger, session)).collect();
     let transactions = round_trips::build(ledger, &paths, session);
+    paths.extend(ledger.others().map(|p| path(p, ledger, session)));
     paths.sort_by(|a, b| b.packets.cmp(&a.packets).then_with(|| b.direction.cmp(&a.direction)));
     let (mut backends, mut absent) = (BTreeMap::new(), BTreeMap::new());
     for hop in HOPS {
@@ -90,8 +91,14 @@ fn selected(topology: &Topology) -> Vec<NamedPlace> {
 }
 
 fn named_place(place: Place, topology: &Topology) -> NamedPlace {
+    if place == Place::default() {
+        return NamedPlace { netns: OTHERS.to_owned(), dev: String::new() };
+    }
     NamedPlace { netns: topology.netns_name(place.netns), dev: topology.dev_name(place) }
 }
+
+/// What paths are called that are not kept apart.
+pub(super) const OTHERS: &str = "others";
 
 /// By a namespace's name: who lives there.
 fn owners(topology: &Topology) -> BTreeMap<String, Owner> {
@@ -200,7 +207,11 @@ fn path(path: &Path, ledger: &Ledger, session: &Session) -> PathReport {
         path.rows.iter().filter_map(|row| Some((row, row.key.hop?))).collect();
     let keys: Vec<RowKey> = rows.iter().map(|(row, _)| row.key).collect();
     PathReport {
-        name: path_name(&path.key.places, topology),
+        name: if path.key.places.is_empty() {
+            OTHERS.to_owned()
+        } else {
+            path_name(&path.key.places, topology)
+        },
         direction: path.key.direction.key().to_owned(),
         seen_from: path.seen_from.iter().map(seen_from).collect(),
         end: end_name(path.key.end).to_owned(),
@@ -285,9 +296,10 @@ pub(crate) fn named(key: &RowKey, id: HopId, ledger: &Ledger) -> Named {
     let info = id.info();
     let walked = key.rules.and_then(|(_, rules)| ledger.names.name(rules)).map(str::to_owned);
     let part = walked.or_else(|| key.stage.map(priority_name));
+    let NamedPlace { netns, dev } = named_place(key.place, &ledger.topology);
     Named {
-        netns: ledger.topology.netns_name(key.place.netns),
-        dev: (info.place == Where::Device).then(|| ledger.topology.dev_name(key.place)),
+        netns,
+        dev: (info.place == Where::Device && !dev.is_empty()).then_some(dev),
         hook: key.hook.map(Hook::name).map(str::to_owned),
         part: part.filter(|part| *part != info.group.label()),
     }
