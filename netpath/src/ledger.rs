@@ -53,7 +53,7 @@ use netpath_common::{
     end::{self, Sort},
     hop::HopId,
     place::DevId,
-    point::QDISC_ENQUEUE,
+    point::{HOOK_SLOT, QDISC_ENQUEUE},
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
@@ -78,11 +78,11 @@ pub use witness::{Freed, Passed, Witness};
 
 use crate::{
     decode::Gap,
-    flight::{End, Flight},
+    flight::{End, Flight, Incomplete, Mark},
     hooks::HookPlan,
     sample::{self, Births, Share},
     serving::Source,
-    session::Session,
+    session::{Session, UnsureIn},
     topo::{Place, Topology},
 };
 
@@ -216,6 +216,8 @@ pub struct Ledger {
     by_key: FxHashMap<PathKey, usize>,
     devices: Devices,
     held: Held,
+    /// When probes of which namespaces were changed.
+    pub unsure_in: Vec<UnsureIn>,
     /// Namespaces in which packets were met that go on in the rows of one that is gone.
     again: BTreeSet<u32>,
     /// Packets on all paths, and their events.
@@ -447,6 +449,10 @@ impl Ledger {
     }
 
     fn add_known(&mut self, flight: &Flight) {
+        if flight.incomplete.is_none() && self.is_unsure(flight) {
+            let incomplete = Some(Incomplete::ProbesChanged);
+            return self.add_known(&Flight { incomplete, ..flight.clone() });
+        }
         self.recorded += flight.marks.len() as u64;
         let mut decided = Vec::new();
         let kept = self.listeners.keeps(flight, &mut decided);
@@ -454,6 +460,18 @@ impl Ledger {
         if !kept {
             self.take(flight, None);
         }
+    }
+
+    /// Whether a flight was under way in a namespace while its probes were changed.
+    fn is_unsure(&self, flight: &Flight) -> bool {
+        let times = flight.marks.first().zip(flight.marks.last());
+        let Some((from_ns, until_ns)) = times.map(|(a, b)| (a.at_ns, b.at_ns)) else { return false };
+        let changed = self.unsure_in.iter().filter(|u| from_ns <= u.until_ns && until_ns >= u.from_ns);
+        let netns = |mark: &Mark| DevId::from_arg(mark.arg).netns;
+        changed.into_iter().any(|u| {
+            let hooks = flight.marks.iter().filter(|mark| mark.point == HOOK_SLOT);
+            hooks.map(netns).any(|netns| u.netns.contains(&netns))
+        })
     }
 
     fn decided(&mut self, verdict: &Verdict) {

@@ -55,6 +55,7 @@ fn run(
         if step.changed {
             ledger.hooks.clone_from(&reader.session.hooks);
             ledger.know(&reader.session.topology);
+            ledger.unsure_in.clone_from(&reader.session.unsure_in);
             for window in &reader.session.unsure {
                 if window.0 > told_ns {
                     told_ns = window.0;

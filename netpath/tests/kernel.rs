@@ -10,6 +10,7 @@ mod kernel {
     mod causes;
     mod contention;
     mod counters;
+    mod everything;
     mod lab;
     mod lifecycle;
     mod matrix;

@@ -111,6 +111,8 @@ pub struct Refreshed {
     pub notes: Vec<String>,
     /// Flights that were under way between these times, ns, may lack marks.
     pub unsure: (u64, u64),
+    /// Where it is known: in these namespaces alone.
+    pub only_in: Option<Vec<u32>>,
 }
 
 impl Tracer {
@@ -213,7 +215,8 @@ impl Tracer {
         if !now.is_empty() {
             notes.push(format!("measured from now on: {}", now.join(", ")));
         }
-        Ok(Some(Refreshed { notes, unsure: (from_ns, until_ns) }))
+        let only_in = (more && targets.is_empty()).then(|| surveyed.iter().map(|(n, _)| n.cookie).collect());
+        Ok(Some(Refreshed { notes, unsure: (from_ns, until_ns), only_in }))
     }
 
     /// What is registered without our own links at these hook points.

@@ -44,7 +44,7 @@ use crate::{
 const POLL_MIN: Duration = Duration::from_millis(1);
 const POLL_MAX: Duration = Duration::from_millis(50);
 /// Where everything is traced, a namespace that goes waits for this.
-const POLL_MAX_OF_ALL: Duration = Duration::from_millis(20);
+const POLL_MAX_OF_ALL: Duration = Duration::from_millis(10);
 /// How full the ring may get between polls before they come faster.
 const FILL_HIGH: f64 = 0.2;
 const FILL_LOW: f64 = 0.05;

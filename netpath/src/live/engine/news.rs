@@ -87,11 +87,16 @@ impl Engine {
             tracing::info!("{note}");
             self.note(note);
         }
-        self.session.refreshed(self.tracer.plan(), self.tracer.serving(), news.unsure);
+        let everywhere = news.only_in.is_none();
+        let (plan, serving) = (self.tracer.plan(), self.tracer.serving());
+        self.session.refreshed(plan, serving, news.unsure, news.only_in);
+        self.ledger.unsure_in.clone_from(&self.session.unsure_in);
         self.write_session()?;
-        self.pipeline.unsure(news.unsure);
-        // Addresses may be others' now.
-        self.ledger.names.forget();
+        if everywhere {
+            self.pipeline.unsure(news.unsure);
+            // Addresses may be others' now.
+            self.ledger.names.forget();
+        }
         self.ledger.hooks.clone_from(&self.session.hooks);
         Ok(())
     }
