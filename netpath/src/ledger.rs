@@ -465,8 +465,11 @@ impl Ledger {
     /// Whether a flight was under way in a namespace while its probes were changed.
     fn is_unsure(&self, flight: &Flight) -> bool {
         let times = flight.marks.first().zip(flight.marks.last());
-        let Some((from_ns, until_ns)) = times.map(|(a, b)| (a.at_ns, b.at_ns)) else { return false };
-        let changed = self.unsure_in.iter().filter(|u| from_ns <= u.until_ns && until_ns >= u.from_ns);
+        let Some((from_ns, until_ns)) = times.map(|(a, b)| (a.at_ns, b.at_ns)) else {
+            return false;
+        };
+        let changed =
+            self.unsure_in.iter().filter(|u| from_ns <= u.until_ns && until_ns >= u.from_ns);
         let netns = |mark: &Mark| DevId::from_arg(mark.arg).netns;
         changed.into_iter().any(|u| {
             let hooks = flight.marks.iter().filter(|mark| mark.point == HOOK_SLOT);
@@ -730,26 +733,26 @@ impl Ledger {
         self.late.add(LatePacket { tuple, translated, direction, places, end, specimen });
     }
 
+    /// Begins a path with the key at hand; its index.
+    fn add_path(&mut self) -> usize {
+        if self.paths.len() >= PATHS_MAX {
+            self.forget_silent();
+        }
+        self.by_key.insert(self.key.clone(), self.paths.len());
+        let seen_from = path::seen_from(&self.scratch.steps, &self.devices);
+        self.paths.push(Path::new(self.key.clone(), self.next_path, seen_from));
+        self.next_path += 1;
+        self.transactions.path(way(&self.paths), path::ends(&self.key));
+        self.paths.len() - 1
+    }
+
     fn book(&mut self, flight: &Flight, direction: Direction, end: End, how: usize) {
         self.attribute();
         let Scratch { steps, cuts, .. } = &self.scratch;
         self.coverage.negative += cuts.iter().filter(|c| c.ns < 0).count() as u64;
         self.key.follow(steps, direction, end, &self.devices.roles);
-        let index = match self.by_key.get(&self.key) {
-            Some(&index) => index,
-            None => {
-                if self.paths.len() >= PATHS_MAX {
-                    self.forget_silent();
-                }
-                let Scratch { steps, .. } = &self.scratch;
-                self.by_key.insert(self.key.clone(), self.paths.len());
-                let seen_from = path::seen_from(steps, &self.devices);
-                self.paths.push(Path::new(self.key.clone(), self.next_path, seen_from));
-                self.next_path += 1;
-                self.transactions.path(way(&self.paths), path::ends(&self.key));
-                self.paths.len() - 1
-            }
-        };
+        let known = self.by_key.get(&self.key).copied();
+        let index = known.unwrap_or_else(|| self.add_path());
         let Scratch { steps, cuts, .. } = &self.scratch;
         let is_reply = path::is_reply(flight);
         let path = &mut self.paths[index];

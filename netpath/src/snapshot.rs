@@ -25,9 +25,7 @@ pub(crate) use ends::{dropped, no_path, set_aside};
 pub use facts::{NetnsReport, QdiscReport};
 pub use late::{LatePacketReport, LatePieceReport, LateReport};
 
-use crate::{
-    facts::Softnet, host::HostFacts, inventory::Owner, ledger::Accounting, session::HERE,
-};
+use crate::{facts::Softnet, host::HostFacts, inventory::Owner, ledger::Accounting, session::HERE};
 pub use crate::{
     ledger::{Coverage, Sorts},
     session::ProbeCost,
@@ -454,7 +452,8 @@ impl Snapshot {
             return format!("all {how} {}", self.netns);
         }
         let first = format!("{} in {}", self.iface, self.netns);
-        let more = self.selected.iter().skip(1).map(|place| format!("{} in {}", place.dev, place.netns));
+        let more =
+            self.selected.iter().skip(1).map(|place| format!("{} in {}", place.dev, place.netns));
         let mut all: Vec<String> = std::iter::once(first).chain(more).collect();
         if all.len() > NAMED {
             let left = all.len() - (NAMED - 1);

@@ -5,8 +5,8 @@
 //! what the events say.
 
 mod anew;
-mod beside;
 mod arrivals;
+mod beside;
 mod discover;
 mod dump;
 mod events;
@@ -30,8 +30,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use anew::discover_anew;
-pub use discover::{Asked, discover, discover_all, interfaces};
 pub use arrivals::{Arrivals, Arrived};
+pub use discover::{Asked, discover, discover_all, interfaces};
 pub use everything::discover_everything;
 pub use sides::Outwards;
 pub use strangers::find as find_strangers;

@@ -53,8 +53,7 @@ fn recorded(args: &args::Trace) -> anyhow::Result<Option<args::Report>> {
     if !file.is_file() || !recording::is_one(&file)? {
         return Ok(None);
     }
-    if for_.is_some() || count.is_some() || !filter.is_empty() || selection.only_iface().is_none()
-    {
+    if for_.is_some() || count.is_some() || !filter.is_empty() || selection.only_iface().is_none() {
         bail!(
             "{} is a recording: it is shown as it is, without --for, --count, a filter, and what says where \
              an interface is",
@@ -109,10 +108,7 @@ fn start(
 }
 
 /// Finds the path and attaches to it; nothing is recorded yet but the session's facts.
-fn attach(
-    args: &args::Gather,
-    capture_headers: bool,
-) -> anyhow::Result<(Tracer, Session, Wishes)> {
+fn attach(args: &args::Gather, capture_headers: bool) -> anyhow::Result<(Tracer, Session, Wishes)> {
     let filter = args.filter()?;
     let (topology, wishes) = select(&args.selection)?;
     let mut options = Options {
@@ -130,7 +126,7 @@ fn attach(
     let mut session = Session::new();
     // By whichever of its names it was asked for.
     if topology.everything {
-        session.iface = ALL.to_owned();
+        ALL.clone_into(&mut session.iface);
         let around = &wishes.around;
         session.netns = if around.is_empty() { HERE.to_owned() } else { around.join(", ") };
     } else {

@@ -212,7 +212,8 @@ fn any(census: &Census, wanted: &str) -> Vec<(u64, String)> {
     let shown = shown.map(|(inode, resident)| {
         (inode, census.option(inode).unwrap_or_else(|| resident.kind().to_owned()))
     });
-    let ways = [shown.collect(), containers(census, wanted), pods(census, wanted), units(census, wanted)];
+    let ways =
+        [shown.collect(), containers(census, wanted), pods(census, wanted), units(census, wanted)];
     ways.into_iter().find(|found| !found.is_empty()).unwrap_or_default()
 }
 
@@ -338,7 +339,8 @@ mod tests {
 
     fn chosen(meant: impl Fn(String) -> Meant, wanted: &str) -> Result<u64, String> {
         let interfaces = ["eth0".to_owned(), "docker0".to_owned()];
-        choose(&machine(), &meant(wanted.to_owned()), &interfaces).map_err(|error| error.to_string())
+        choose(&machine(), &meant(wanted.to_owned()), &interfaces)
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -410,7 +412,8 @@ mod tests {
         let error = chosen(Meant::Pod, "zzzzz").unwrap_err();
         assert!(error.starts_with("no pod zzzzz; there are container web, "), "{error}");
         assert!(error.ends_with(" and 2 more: `netpath ls`"), "{error}");
-        let nothing = choose(&Census::default(), &Meant::Container("web".to_owned()), &[]).unwrap_err();
+        let nothing =
+            choose(&Census::default(), &Meant::Container("web".to_owned()), &[]).unwrap_err();
         let none = "no container web; there are no other network namespaces that can be seen";
         assert_eq!(nothing.to_string(), none);
     }

@@ -215,7 +215,8 @@ impl Tracer {
         if !now.is_empty() {
             notes.push(format!("measured from now on: {}", now.join(", ")));
         }
-        let only_in = (more && targets.is_empty()).then(|| surveyed.iter().map(|(n, _)| n.cookie).collect());
+        let only_in =
+            (more && targets.is_empty()).then(|| surveyed.iter().map(|(n, _)| n.cookie).collect());
         Ok(Some(Refreshed { notes, unsure: (from_ns, until_ns), only_in }))
     }
 

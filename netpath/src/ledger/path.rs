@@ -19,8 +19,8 @@ use super::{
     causes::Wait,
     classify::Step,
     devices::Traits,
-    roles::Roles,
     kept::{self, KEPT, Kept},
+    roles::Roles,
 };
 use crate::{
     flight::{End, Flight},
@@ -166,13 +166,7 @@ pub(super) fn seen_from(steps: &[Step], devices: &Devices) -> Vec<(Place, Direct
 
 impl PathKey {
     /// Becomes the key of the path that these steps took; memory is used again.
-    pub(super) fn follow(
-        &mut self,
-        steps: &[Step],
-        direction: Direction,
-        end: End,
-        roles: &Roles,
-    ) {
+    pub(super) fn follow(&mut self, steps: &[Step], direction: Direction, end: End, roles: &Roles) {
         (self.direction, self.end) = (direction, end);
         self.places.clear();
         for step in steps {

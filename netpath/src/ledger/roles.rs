@@ -42,7 +42,8 @@ impl Roles {
 
     /// Of these, the namespaces whose packets go on in another one's rows.
     pub(super) fn again(&self, places: impl Iterator<Item = Place>) -> impl Iterator<Item = u32> {
-        let again = places.filter(|place| self.first.get(place).is_some_and(|f| f.netns != place.netns));
+        let again =
+            places.filter(|place| self.first.get(place).is_some_and(|f| f.netns != place.netns));
         again.map(|place| place.netns)
     }
 
@@ -55,7 +56,8 @@ impl Roles {
                 if self.known.contains(&place) {
                     continue;
                 }
-                let role = if hub { role_at_hub(topology, device) } else { role_of(host, device, false) };
+                let role =
+                    if hub { role_at_hub(topology, device) } else { role_of(host, device, false) };
                 if let Some((role, owner)) = role {
                     self.take(place, role, owner, topology);
                 }
@@ -123,10 +125,7 @@ mod tests {
     }
 
     fn ends(netns: u32) -> [Place; 2] {
-        [
-            Place { netns, ifindex: CLIENT_ETH0.ifindex },
-            Place { netns: HOST, ifindex: 100 + netns },
-        ]
+        [Place { netns, ifindex: CLIENT_ETH0.ifindex }, Place { netns: HOST, ifindex: 100 + netns }]
     }
 
     #[test]

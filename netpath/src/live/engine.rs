@@ -35,9 +35,9 @@ use crate::{
     recording::Writer,
     sample::{Births, Share, Tail},
     session::Session,
+    snapshot::Snapshot,
     spec::Wishes,
     topo::Place,
-    snapshot::Snapshot,
 };
 
 /// Bounds of the time between polls.

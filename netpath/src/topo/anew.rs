@@ -3,19 +3,12 @@
 //! In: the paths as they were. Out: the paths as they are, in which what has gone still has its names, because
 //! packets were seen there.
 
-use super::{
-    Asked, Chosen, Host, Place, Topology,
-    discover::Paths,
-    follow::World,
-};
+use super::{Asked, Chosen, Host, Place, Topology, discover::Paths, follow::World};
 use crate::netns;
 
 /// The paths of what was chosen, each wherever it is now: an interface, else the container's end of it, else what
 /// is meant now by the words that it was chosen by, asked for by its number. What is nowhere stays as it was.
-pub fn discover_anew(
-    before: &[Chosen],
-    asked: impl Fn(usize) -> Option<Asked>,
-) -> Topology {
+pub fn discover_anew(before: &[Chosen], asked: impl Fn(usize) -> Option<Asked>) -> Topology {
     let mut world = World::of(netns::all());
     let mut paths = Paths::default();
     let mut now = Vec::new();

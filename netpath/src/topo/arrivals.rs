@@ -29,7 +29,7 @@ use nix::{
     },
 };
 
-use super::{Host, Place, Topology, dump, events::Listener, is_hub};
+use super::{Device, Host, Place, Topology, dump, events::Listener, is_hub};
 use crate::{
     inventory::Census,
     netns::{self, Netns},
@@ -69,7 +69,8 @@ impl Arrivals {
     pub fn start(topology: &Topology, restricted: bool) -> Option<Self> {
         let (asks, asked) = mpsc::channel();
         let (tell, news) = mpsc::channel();
-        let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC).ok()?);
+        let wake =
+            Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC).ok()?);
         let mut looker = Looker::of(topology, restricted)?;
         let woken = wake.clone();
         let run = move || {
@@ -113,6 +114,15 @@ struct Young {
     cookie: u32,
     name: String,
     since: Instant,
+    /// What it had when it was last looked at, where it is joined with what is traced.
+    devices: BTreeMap<u32, Device>,
+}
+
+/// The other end of a device, at a hub.
+struct Peer {
+    of: u32,
+    hub: u32,
+    device: Device,
 }
 
 struct Hub {
@@ -150,9 +160,10 @@ impl Looker {
             let path = host.found.clone()?;
             Some((host.netns, Known { inode: inode(&path), path }))
         });
-        let left_out = topology.left_out.iter().map(|cookie| {
-            (*cookie, Known { path: PathBuf::new(), inode: 0 })
-        });
+        let left_out = topology
+            .left_out
+            .iter()
+            .map(|cookie| (*cookie, Known { path: PathBuf::new(), inode: 0 }));
         let mut this = Self {
             inotify,
             known: known.chain(left_out).collect(),
@@ -247,7 +258,8 @@ impl Looker {
         for event in self.inotify.read_events().unwrap_or_default() {
             let Some(name) = event.name else { continue };
             if event.mask.contains(AddWatchFlags::IN_DELETE) {
-                let gone = |known: &Known| known.path.file_name() == Some(&name) && !known.path.exists();
+                let gone =
+                    |known: &Known| known.path.file_name() == Some(&name) && !known.path.exists();
                 let gone: Vec<u32> =
                     self.known.iter().filter(|(_, k)| gone(k)).map(|(cookie, _)| *cookie).collect();
                 self.files.retain(|(path, ..)| path.file_name() != Some(&name));
@@ -280,7 +292,8 @@ impl Looker {
         self.known.insert(netns.cookie, known);
         self.unnamed.insert(netns.cookie);
         let name = crate::lab::short_name(&netns.name);
-        self.young.push(Young { cookie: netns.cookie, name, since: Instant::now() });
+        let (cookie, since) = (netns.cookie, Instant::now());
+        self.young.push(Young { cookie, name, since, devices: BTreeMap::new() });
     }
 
     /// The name by which a namespace was found is gone: who else has it, keeps it.
@@ -293,7 +306,11 @@ impl Looker {
         self.known.remove(&cookie);
         self.members.remove(&cookie);
         self.unnamed.remove(&cookie);
-        self.young.retain(|young| young.cookie != cookie);
+        // It was gone before it was complete: packets that met it have its name.
+        for young in self.young.extract_if(.., |young| young.cookie == cookie) {
+            let devices = young.devices;
+            self.arrived.hosts.push(Host { devices, ..host(cookie, young.name) });
+        }
         self.hubs.retain(|hub| hub.cookie != cookie);
         self.arrived.gone.push(cookie);
     }
@@ -334,12 +351,12 @@ impl Looker {
 
     /// Looks at what is new: tells those that are complete.
     fn look_at_young(&mut self, devices_came: bool) {
-        for young in std::mem::take(&mut self.young) {
+        for mut young in std::mem::take(&mut self.young) {
             let age = young.since.elapsed();
             // Later, only what happens to devices is a reason to look again.
             let late = age > TOLD_AFTER && !self.restricted;
             let look = devices_came || age < 10 * YOUNG_EVERY || late;
-            let told = look && self.tell(&young, late);
+            let told = look && self.tell(&mut young, late);
             if !told && self.known.contains_key(&young.cookie) {
                 if age < YOUNG_FOR {
                     self.young.push(young);
@@ -351,7 +368,7 @@ impl Looker {
     }
 
     /// Tells a new namespace, if it is complete: it has devices that lead elsewhere.
-    fn tell(&mut self, young: &Young, anyway: bool) -> bool {
+    fn tell(&mut self, young: &mut Young, anyway: bool) -> bool {
         let Some(netns) = self.open(young.cookie) else { return false };
         let Some((mut dump, peers)) = self.read(&netns) else { return false };
         drop(netns);
@@ -360,14 +377,15 @@ impl Looker {
             return false;
         }
         // Until a device is up, it does not have the queue that packets will meet.
-        let is_up = |device: &super::Device| device.up && device.qdisc != "noop";
+        let is_up = |device: &Device| device.up && device.qdisc != "noop";
         let up = dump.devices.values().any(|device| is_up(device) && device.name != "lo");
-        let up = up && peers.iter().all(|(.., device)| is_up(device));
+        let up = up && peers.iter().all(|peer| is_up(&peer.device));
         if !up && !anyway {
+            young.devices = dump.devices;
             return false;
         }
-        for (ifindex, hub, device) in peers {
-            if let Some(own) = dump.devices.get_mut(&ifindex) {
+        for Peer { of, hub, device } in peers {
+            if let Some(own) = dump.devices.get_mut(&of) {
                 own.peer = Some((hub, device.ifindex));
             }
             let mut there = host(hub, String::new());
@@ -392,8 +410,9 @@ impl Looker {
     }
 
     /// A namespace's devices, and the other ends of them at hubs, each with the device that it is the end of.
-    fn read(&self, netns: &Netns) -> Option<(dump::Dump, Vec<(u32, u32, super::Device)>)> {
-        let hubs: Vec<(u32, &Netns)> = self.hubs.iter().map(|hub| (hub.cookie, &hub.netns)).collect();
+    fn read(&self, netns: &Netns) -> Option<(dump::Dump, Vec<Peer>)> {
+        let hubs: Vec<(u32, &Netns)> =
+            self.hubs.iter().map(|hub| (hub.cookie, &hub.netns)).collect();
         apart(|| {
             let dump = dump::dump_each(&[netns]).pop()??;
             let mut peers = Vec::new();
@@ -402,12 +421,23 @@ impl Looker {
                 let veth = dump.devices.get(&ifindex).is_some_and(|d| d.kind == "veth");
                 for (cookie, hub) in &hubs {
                     let Some((mut device, back)) = dump::link(hub, below.ifindex) else { continue };
-                    if back.is_some_and(|back| back.ifindex == ifindex) || !veth {
+                    let points_back = || {
+                        // Others' can have the same index.
+                        let back = back.filter(|back| back.ifindex == ifindex)?;
+                        let ids = dump::nsids(hub, &[netns]).ok()?;
+                        ids.contains_key(&back.nsid?).then_some(())
+                    };
+                    let is_below = || {
+                        let ids = dump::nsids(netns, &[hub]).ok()?;
+                        ids.contains_key(&below.nsid?).then_some(())
+                    };
+                    let is_hub = if veth { points_back() } else { is_below() };
+                    if is_hub.is_some() {
                         device.peer = Some((netns.cookie, ifindex)).filter(|_| veth);
                         device.bridge_port = device.master.is_some_and(|master| {
                             dump::link(hub, master).is_some_and(|(device, _)| device.is_bridge())
                         });
-                        peers.push((ifindex, *cookie, device));
+                        peers.push(Peer { of: ifindex, hub: *cookie, device });
                         break;
                     }
                 }

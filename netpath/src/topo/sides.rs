@@ -64,7 +64,8 @@ impl Topology {
         match device.kind.as_str() {
             "veth" if there == Some(host.netns) => None,
             "veth" => {
-                let leads_to_hub = there.and_then(|netns| self.host(netns)).is_some_and(Host::is_hub);
+                let leads_to_hub =
+                    there.and_then(|netns| self.host(netns)).is_some_and(Host::is_hub);
                 Some(if leads_to_hub { Outwards::Sent } else { Outwards::Received })
             }
             TAP => Some(Outwards::Received),

@@ -8,9 +8,7 @@ use std::{
 use netpath::{lab::Lab, snapshot::Snapshot};
 use nix::sys::signal::Signal;
 
-use super::support::{
-    Neighbour, attached, bridge_nat, emulated, end_of, loaded, signal, wait_for,
-};
+use super::support::{Neighbour, attached, bridge_nat, emulated, end_of, loaded, signal, wait_for};
 use crate::need_kernel;
 
 /// A container with a name, at the lab's bridge.

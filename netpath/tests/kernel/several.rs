@@ -73,7 +73,12 @@ fn two_that_talk_to_each_other_are_seen_from_both_and_counted_once() {
         let of_bridge = more.first() == Some(&"--iface");
         assert_eq!(selected[..3], [a.as_str(), b.as_str(), "client"], "{selected:?}");
         assert_eq!(selected.len(), if of_bridge { 4 } else { 3 });
-        assert_eq!(pings(&snapshot), if of_bridge { 18 } else { 15 }, "{:#?}", snapshot.transactions);
+        assert_eq!(
+            pings(&snapshot),
+            if of_bridge { 18 } else { 15 },
+            "{:#?}",
+            snapshot.transactions
+        );
         for (from, to) in [(&a, &b), (&b, &a)] {
             let (path, seen) = between(&snapshot, from, to);
             assert_eq!(path.packets, 10);

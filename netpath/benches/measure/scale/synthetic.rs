@@ -87,11 +87,7 @@ impl Shape {
         let topology = Topology {
             hosts,
             chain: vec![CLIENT, inner(0)],
-            chosen: vec![Chosen {
-                focus: inner(0),
-                inside: Some(CLIENT),
-                outside: Some(inner(0)),
-            }],
+            chosen: vec![Chosen { focus: inner(0), inside: Some(CLIENT), outside: Some(inner(0)) }],
             ..Topology::default()
         };
         Session { topology, ..Session::default() }

@@ -93,7 +93,10 @@ mod tests {
             let alone = parsed(&arguments).unwrap();
             assert_eq!(alone.spec(), Spec { homes: vec![meant.clone()], ..Spec::default() });
             let with = parsed(&[&arguments[..], &["--iface", "eth0"]].concat()).unwrap();
-            assert_eq!(with.spec(), Spec { homes: vec![meant], ifaces: vec![text("eth0")], all: false });
+            assert_eq!(
+                with.spec(),
+                Spec { homes: vec![meant], ifaces: vec![text("eth0")], all: false }
+            );
             assert_eq!(with.only_iface(), None);
         }
         assert_eq!(parsed(&["-i", "eth0"]).unwrap().only_iface(), Some("eth0"));

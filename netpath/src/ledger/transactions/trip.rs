@@ -203,7 +203,8 @@ impl Done {
     pub(super) fn forget(&mut self, path: usize) {
         self.ways.iter_mut().filter(|way| **way == path).for_each(|way| *way = OTHERS);
         let over = |t: &RoundTrips| t.request_path == path || t.reply_path == path;
-        let (gone, mut left): (Vec<_>, Vec<_>) = std::mem::take(&mut self.all).into_iter().partition(over);
+        let (gone, mut left): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.all).into_iter().partition(over);
         for trips in gone {
             let same = |t: &RoundTrips| {
                 (t.kind, t.proto, t.request_path) == (trips.kind, trips.proto, OTHERS)

@@ -25,16 +25,16 @@ impl Engine {
         let now = Instant::now();
         let (mut known, mut left_out) = (false, false);
         for arrived in self.surroundings.arrived(self.ledger.take_unknown()) {
+            known |= !(arrived.hosts.is_empty() && arrived.unknown.is_empty());
+            for host in arrived.hosts {
+                self.session.topology.arrive(host);
+            }
             for netns in arrived.gone {
                 self.surroundings.release(netns);
                 self.tracer.release(netns);
                 self.session.topology.leave(netns);
                 left_out |= self.session.topology.left_out.contains(&netns);
                 self.gone.push((now, Place { netns, ifindex: 0 }));
-            }
-            known |= !(arrived.hosts.is_empty() && arrived.unknown.is_empty());
-            for host in arrived.hosts {
-                self.session.topology.arrive(host);
             }
             left_out |= !arrived.left_out.is_empty();
             self.session.topology.left_out.extend(arrived.left_out);
@@ -64,7 +64,8 @@ impl Engine {
         let mut devices = Vec::new();
         self.gone.retain(|(at, place)| {
             let of_netns = place.ifindex == 0;
-            let is_named = if of_netns { namespaces.contains(&place.netns) } else { named.contains(place) };
+            let is_named =
+                if of_netns { namespaces.contains(&place.netns) } else { named.contains(place) };
             if at.elapsed() < GONE_FOR || is_named {
                 return true;
             }
