@@ -83,12 +83,15 @@ use crate::{
     sample::{self, Births, Share},
     serving::Source,
     session::{Session, UnsureIn},
-    topo::{Place, Topology},
+    topo::{Host, Place, Topology},
 };
 
 /// Paths that are kept apart. Where there are more, the one that has been silent for longest goes to the others,
 /// which are added up as one in each direction.
 pub const PATHS_MAX: usize = 1024;
+/// The same of ways and places in which packets were thrown away: those that were silent for longest are put together
+/// wherever they were.
+pub const DROPS_MAX: usize = 1024;
 
 /// Which way a flight went, seen from the interface that was asked for; of several, from the first that it passed.
 #[derive(
@@ -248,6 +251,25 @@ impl Ledger {
     pub fn know(&mut self, topology: &Topology) {
         self.topology.clone_from(topology);
         self.devices.follow(topology);
+        self.release_held();
+    }
+
+    /// Takes what has come of namespaces, and that others have gone, where everything is traced.
+    pub fn learn(&mut self, hosts: &[Host], gone: &[u32]) {
+        hosts.iter().for_each(|host| self.topology.arrive(host.clone()));
+        self.devices.learn(&self.topology, hosts);
+        gone.iter().for_each(|netns| self.topology.leave(*netns));
+        self.release_held();
+    }
+
+    /// Says that these namespaces are on the path now.
+    pub fn taken_in(&mut self, taken: &BTreeSet<u32>) {
+        let hosts = self.topology.hosts.values_mut();
+        hosts.filter(|host| taken.contains(&host.netns)).for_each(|host| host.beside = false);
+    }
+
+    /// Books flights whose devices are known by now.
+    fn release_held(&mut self) {
         let devices = &self.devices;
         for flight in self.held.known(|flight| unknown(flight, devices).next().is_none()) {
             self.add_known(&flight);
@@ -278,6 +300,7 @@ impl Ledger {
             host.and_then(|host| host.devices.remove(&place.ifindex));
         }
         self.devices.forget(gone, devices);
+        self.witness.forget(|place| gone.contains(&place.netns) || devices.contains(place));
         self.again.retain(|netns| !gone.contains(netns));
         self.hooks.points.retain(|key, _| !gone.contains(&key.netns));
     }
@@ -367,6 +390,24 @@ impl Ledger {
         let key = PathKey { direction, ..PathKey::default() };
         let others = self.others.entry(direction);
         others.or_insert_with(|| Path::new(key, OTHERS, Vec::new())).absorb(path);
+    }
+
+    /// Puts the half of the drops together, wherever they were, that has been silent for longer.
+    fn forget_silent_drops(&mut self) {
+        let mut last: Vec<u64> = self.drops.values().map(|ended| ended.last_ns).collect();
+        let middle = last.len() / 2;
+        let limit = *last.select_nth_unstable(middle).1;
+        let others = Place::default();
+        let silent = |key: &DropKey, ended: &Ended| ended.last_ns < limit && key.place != others;
+        let keys = self.drops.iter().filter(|(key, ended)| silent(key, ended)).map(|(key, _)| *key);
+        for key in keys.collect::<Vec<_>>() {
+            let Some(ended) = self.drops.remove(&key) else { continue };
+            let known =
+                self.drops.entry(DropKey { place: others, within: None, ..key }).or_default();
+            known.count += ended.count;
+            known.last_ns = known.last_ns.max(ended.last_ns);
+            known.example = known.example.or(ended.example);
+        }
     }
 
     /// What a reader of the report should know.
@@ -651,6 +692,7 @@ impl Ledger {
         let example = || ends::example(flight, &self.scratch.steps, &self.hooks);
         let ended = self.drops.entry(key).or_default();
         ended.count += 1;
+        ended.last_ns = flight.marks.last().map_or(0, |mark| mark.at_ns);
         ended.example.get_or_insert_with(example);
         self.coverage.sorts.count(key.sort);
         if key.sort.is_drop() {
@@ -659,6 +701,9 @@ impl Ledger {
             if self.is_trips(flight) {
                 self.transactions.add_lost(flight, &key);
             }
+        }
+        if self.drops.len() > DROPS_MAX {
+            self.forget_silent_drops();
         }
     }
 

@@ -233,6 +233,9 @@ impl Host {
     }
 }
 
+/// What the namespace is called of what is added up wherever it was.
+pub(crate) const OTHERS: &str = "others";
+
 /// More ends of other namespaces' devices than a container has.
 const ENDS_OF_HUB: usize = 4;
 
@@ -280,11 +283,17 @@ impl Topology {
 
     /// The namespace's name, or its cookie where the path does not know it.
     pub fn netns_name(&self, netns: u32) -> String {
+        if netns == 0 {
+            return OTHERS.to_owned();
+        }
         self.host(netns).map_or_else(|| format!("netns#{netns}"), |h| h.name.clone())
     }
 
     /// The device's name, or its index where the path does not know it.
     pub fn dev_name(&self, place: Place) -> String {
+        if place == Place::default() {
+            return String::new();
+        }
         self.device(place).map_or_else(|| format!("if{}", place.ifindex), |d| d.name.clone())
     }
 

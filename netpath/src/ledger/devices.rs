@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::roles::Roles;
-use crate::topo::{Device, Outwards, Place, Topology};
+use crate::topo::{Device, Host, Outwards, Place, Topology};
 
 /// What a device is. One that is not known is none of it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,6 +74,24 @@ impl Devices {
         }
         for (place, outwards) in topology.sides() {
             self.all.entry(place).or_default().outwards = Some(outwards);
+        }
+    }
+
+    /// The same for what has come of some hosts, where everything is traced.
+    pub(super) fn learn(&mut self, topology: &Topology, hosts: &[Host]) {
+        for netns in hosts.iter().map(|host| host.netns) {
+            let Some(host) = topology.host(netns) else { continue };
+            let come = hosts.iter().filter(|h| h.netns == netns).flat_map(|h| h.devices.keys());
+            let hub = host.is_hub();
+            for device in come.filter_map(|ifindex| host.devices.get(ifindex)) {
+                let place = Place { netns, ifindex: device.ifindex };
+                let outwards = topology.side_of_all(host, hub, device);
+                self.all.insert(place, Traits { outwards, ..traits(device) });
+                if outwards == Some(Outwards::Sent) {
+                    self.ends.insert(place, vec![(place, Outwards::Sent)]);
+                }
+                self.roles.learn(topology, host, hub, device);
+            }
         }
     }
 

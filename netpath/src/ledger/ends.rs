@@ -73,6 +73,8 @@ pub struct Ended {
     pub count: u64,
     /// The first of them.
     pub example: Option<Example>,
+    /// When the last of them ended, on the events' clock, ns.
+    pub(super) last_ns: u64,
 }
 
 /// A packet that was thrown away.

@@ -47,21 +47,23 @@ impl Roles {
         again.map(|place| place.netns)
     }
 
-    /// Takes what has come.
+    /// Takes all that is there.
     pub(super) fn follow(&mut self, topology: &Topology) {
-        for host in topology.hosts.values().filter(|host| !host.met) {
+        for host in topology.hosts.values() {
             let hub = host.is_hub();
-            for device in host.devices.values() {
-                let place = Place { netns: host.netns, ifindex: device.ifindex };
-                if self.known.contains(&place) {
-                    continue;
-                }
-                let role =
-                    if hub { role_at_hub(topology, device) } else { role_of(host, device, false) };
-                if let Some((role, owner)) = role {
-                    self.take(place, role, owner, topology);
-                }
-            }
+            host.devices.values().for_each(|device| self.learn(topology, host, hub, device));
+        }
+    }
+
+    /// Takes a device that has come, of a host that is a hub or is not.
+    pub(super) fn learn(&mut self, topology: &Topology, host: &Host, hub: bool, device: &Device) {
+        let place = Place { netns: host.netns, ifindex: device.ifindex };
+        if host.met || self.known.contains(&place) {
+            return;
+        }
+        let role = if hub { role_at_hub(topology, device) } else { role_of(host, device, false) };
+        if let Some((role, owner)) = role {
+            self.take(place, role, owner, topology);
         }
     }
 

@@ -809,3 +809,30 @@ fn flights_over_unknown_devices_wait_until_they_are_known() {
     ledger.finish();
     assert_eq!(ledger.coverage.seen, 2);
 }
+
+#[test]
+fn of_too_many_places_where_packets_end_the_silent_ones_are_put_together() {
+    use netpath_common::place::DevId;
+    let many = u32::try_from(DROPS_MAX).unwrap() + 100;
+    let mut ledger = Ledger::new(topology(), hooks());
+    for n in 0..many {
+        // Thrown away in the driver's hands at a device of its own.
+        let there = Place { ifindex: 100 + n, ..UP0 };
+        let events = [
+            at_dev(NET_DEV_QUEUE, CLIENT_ETH0),
+            at_dev(NET_DEV_START, CLIENT_ETH0),
+            at_dev(NETIF_RX, VETH0),
+            at_dev(NETIF_RECEIVE, VETH0),
+            (NET_DEV_QUEUE, 0, DevId::from(there).to_arg()),
+            (KFREE_SKB, 0, 2),
+        ];
+        let chunk = Chunk::new(0, 0, u64::from(n + 1) * 10_000).skb(0xa0, Some(&headers(0)));
+        for flight in fly(&[chunk.events(&events, 100)]) {
+            ledger.add(&flight);
+        }
+    }
+    assert!(ledger.drops.len() <= DROPS_MAX + 1, "{}", ledger.drops.len());
+    assert_eq!(ledger.drops.values().map(|ended| ended.count).sum::<u64>(), u64::from(many));
+    let others = ledger.drops.iter().find(|(key, _)| key.place == Place::default());
+    assert!(others.is_some_and(|(_, ended)| ended.count > 100));
+}

@@ -23,7 +23,7 @@ use crate::{
     packet::Tuple,
     sample::{self, Sampling, Share},
     session::{Ending, Session},
-    topo::{Place, Topology},
+    topo::{OTHERS, Place, Topology},
 };
 
 /// Makes a snapshot.
@@ -91,14 +91,8 @@ fn selected(topology: &Topology) -> Vec<NamedPlace> {
 }
 
 fn named_place(place: Place, topology: &Topology) -> NamedPlace {
-    if place == Place::default() {
-        return NamedPlace { netns: OTHERS.to_owned(), dev: String::new() };
-    }
     NamedPlace { netns: topology.netns_name(place.netns), dev: topology.dev_name(place) }
 }
-
-/// What paths are called that are not kept apart.
-pub(super) const OTHERS: &str = "others";
 
 /// By a namespace's name: who lives there.
 fn owners(topology: &Topology) -> BTreeMap<String, Owner> {

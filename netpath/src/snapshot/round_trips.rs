@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use super::{
     LostAtReport, PathReport, TransactionPart, TransactionReport,
-    build::{OTHERS, compensated, summary},
+    build::{compensated, summary},
     drops,
 };
 use crate::{
     ledger::{Ledger, RoundTrips, TRIPS_OF_OTHERS, Times, TripKind, TripPart},
     packet,
     session::Session,
+    topo::OTHERS,
 };
 
 /// `paths` in the ledger's order. Requests first, most of them first.

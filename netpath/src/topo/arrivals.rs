@@ -116,6 +116,8 @@ struct Young {
     since: Instant,
     /// What it had when it was last looked at, where it is joined with what is traced.
     devices: BTreeMap<u32, Device>,
+    /// The other ends of these.
+    ends: Vec<Host>,
 }
 
 /// The other end of a device, at a hub.
@@ -293,7 +295,8 @@ impl Looker {
         self.unnamed.insert(netns.cookie);
         let name = crate::lab::short_name(&netns.name);
         let (cookie, since) = (netns.cookie, Instant::now());
-        self.young.push(Young { cookie, name, since, devices: BTreeMap::new() });
+        let (devices, ends) = (BTreeMap::new(), Vec::new());
+        self.young.push(Young { cookie, name, since, devices, ends });
     }
 
     /// The name by which a namespace was found is gone: who else has it, keeps it.
@@ -309,6 +312,7 @@ impl Looker {
         // It was gone before it was complete: packets that met it have its name.
         for young in self.young.extract_if(.., |young| young.cookie == cookie) {
             let devices = young.devices;
+            self.arrived.hosts.extend(young.ends);
             self.arrived.hosts.push(Host { devices, ..host(cookie, young.name) });
         }
         self.hubs.retain(|hub| hub.cookie != cookie);
@@ -380,18 +384,20 @@ impl Looker {
         let is_up = |device: &Device| device.up && device.qdisc != "noop";
         let up = dump.devices.values().any(|device| is_up(device) && device.name != "lo");
         let up = up && peers.iter().all(|peer| is_up(&peer.device));
-        if !up && !anyway {
-            young.devices = dump.devices;
-            return false;
-        }
+        let mut ends = Vec::new();
         for Peer { of, hub, device } in peers {
             if let Some(own) = dump.devices.get_mut(&of) {
                 own.peer = Some((hub, device.ifindex));
             }
             let mut there = host(hub, String::new());
             there.devices.insert(device.ifindex, device);
-            self.arrived.hosts.push(there);
+            ends.push(there);
         }
+        if !up && !anyway {
+            (young.devices, young.ends) = (dump.devices, ends);
+            return false;
+        }
+        self.arrived.hosts.append(&mut ends);
         let becomes_hub = is_hub(dump.forwards, &dump.devices);
         let known = &self.known[&young.cookie];
         self.arrived.hosts.push(Host {

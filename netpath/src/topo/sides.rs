@@ -53,10 +53,15 @@ impl Topology {
         self.hosts.values().flat_map(move |host| {
             let hub = host.is_hub();
             host.devices.values().filter_map(move |device| {
-                let way = if hub { self.side_at_hub(host, device)? } else { Outwards::Sent };
+                let way = self.side_of_all(host, hub, device)?;
                 Some((Place { netns: host.netns, ifindex: device.ifindex }, way))
             })
         })
+    }
+
+    /// The same for one device, where it is known whether its host is a hub.
+    pub fn side_of_all(&self, host: &Host, hub: bool, device: &Device) -> Option<Outwards> {
+        if hub { self.side_at_hub(host, device) } else { Some(Outwards::Sent) }
     }
 
     fn side_at_hub(&self, host: &Host, device: &Device) -> Option<Outwards> {

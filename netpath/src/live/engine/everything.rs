@@ -26,6 +26,8 @@ impl Engine {
         let (mut known, mut left_out) = (false, false);
         for arrived in self.surroundings.arrived(self.ledger.take_unknown()) {
             known |= !(arrived.hosts.is_empty() && arrived.unknown.is_empty());
+            self.ledger.give_up(&arrived.unknown);
+            self.ledger.learn(&arrived.hosts, &arrived.gone);
             for host in arrived.hosts {
                 self.session.topology.arrive(host);
             }
@@ -38,12 +40,11 @@ impl Engine {
             }
             left_out |= !arrived.left_out.is_empty();
             self.session.topology.left_out.extend(arrived.left_out);
-            self.ledger.give_up(&arrived.unknown);
             self.gone.extend(arrived.unknown.into_iter().map(|place| (now, place)));
         }
         self.gone.extend(self.surroundings.take_gone().into_iter().map(|place| (now, place)));
         if known {
-            self.know()?;
+            self.write_session()?;
         }
         if left_out {
             self.follow();

@@ -47,6 +47,10 @@ impl Engine {
         let news = self.tracer.take_in(&self.session.topology, &new);
         self.attached_news(news)?;
         self.follow();
+        if self.session.topology.everything {
+            self.ledger.taken_in(&met);
+            return self.write_session();
+        }
         self.know()
     }
 
