@@ -202,7 +202,7 @@ _netpath() {
             return 0
             ;;
         netpath__subcmd__explain)
-            opts="-i -c -o -v -h --iface --container --pod --pid --unit --netns --log-kernel --sample --sample-by --budget --inert --for --count --backend --json --output --fail-if --color --ascii --verbose --help"
+            opts="-i -c -o -v -h --iface --container --pod --pid --unit --netns --all --log-kernel --sample --sample-by --budget --inert --for --count --backend --json --output --fail-if --color --ascii --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -848,7 +848,7 @@ _netpath() {
             return 0
             ;;
         netpath__subcmd__record)
-            opts="-i -c -o -v -h --iface --container --pod --pid --unit --netns --for --count --backend --log-kernel --sample --sample-by --budget --inert --output --capture-headers --verbose --help"
+            opts="-i -c -o -v -h --iface --container --pod --pid --unit --netns --all --for --count --backend --log-kernel --sample --sample-by --budget --inert --output --capture-headers --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -968,7 +968,7 @@ _netpath() {
             return 0
             ;;
         netpath__subcmd__topo)
-            opts="-i -v -h --iface --container --pod --pid --unit --netns --json --verbose --help"
+            opts="-i -v -h --iface --container --pod --pid --unit --netns --all --json --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1010,7 +1010,7 @@ _netpath() {
             return 0
             ;;
         netpath__subcmd__trace)
-            opts="-i -c -o -v -h --iface --container --pod --pid --unit --netns --for --count --backend --log-kernel --sample --sample-by --budget --inert --format --json --output --report --fail-if --color --ascii --verbose --help"
+            opts="-i -c -o -v -h --iface --container --pod --pid --unit --netns --all --for --count --backend --log-kernel --sample --sample-by --budget --inert --format --json --output --report --fail-if --color --ascii --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

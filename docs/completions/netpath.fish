@@ -38,7 +38,7 @@ complete -c netpath -n "__fish_netpath_needs_command" -f -a "lab" -d 'Ready-made
 complete -c netpath -n "__fish_netpath_needs_command" -f -a "hops" -d 'List what netpath can measure'
 complete -c netpath -n "__fish_netpath_needs_command" -f -a "doctor" -d 'Say what can be measured on this kernel, by which backend, and why not'
 complete -c netpath -n "__fish_netpath_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c netpath -n "__fish_netpath_using_subcommand trace" -s i -l iface -d 'The interface whose packets are traced; its path is found from there. Default in what is named below: that of the default route, or else the first that is up' -r
+complete -c netpath -n "__fish_netpath_using_subcommand trace" -s i -l iface -d 'The interface whose packets are traced; its path is found from there. It is looked up in each of what is named below, or web/eth0 in what is called web. Default there: that of the default route, or else the first that is up' -r
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -l container -d 'Trace this container: its name, with or without its runtime (docker:web), or how its id begins' -r
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -l pod -d 'Trace this pod of Kubernetes' -r
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -l pid -d 'Trace the network namespace of this process' -r
@@ -74,12 +74,13 @@ complete -c netpath -n "__fish_netpath_using_subcommand trace" -l fail-if -d 'Ex
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -l color -d 'Whether to colour what a terminal shows. NO_COLOR in the environment means never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t''
 never\t''"
+complete -c netpath -n "__fish_netpath_using_subcommand trace" -l all -d 'Trace everything that this host has, also what comes later; with one of the others, all that hangs together with it'
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -l log-kernel -d 'Let the programs in the kernel log to stderr. This costs time'
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -l json -d 'The same as --format json'
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -l ascii -d 'Draw the live view with ASCII alone'
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -s v -l verbose -d 'Say more on stderr; twice for everything'
 complete -c netpath -n "__fish_netpath_using_subcommand trace" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c netpath -n "__fish_netpath_using_subcommand record" -s i -l iface -d 'The interface whose packets are traced; its path is found from there. Default in what is named below: that of the default route, or else the first that is up' -r
+complete -c netpath -n "__fish_netpath_using_subcommand record" -s i -l iface -d 'The interface whose packets are traced; its path is found from there. It is looked up in each of what is named below, or web/eth0 in what is called web. Default there: that of the default route, or else the first that is up' -r
 complete -c netpath -n "__fish_netpath_using_subcommand record" -l container -d 'Trace this container: its name, with or without its runtime (docker:web), or how its id begins' -r
 complete -c netpath -n "__fish_netpath_using_subcommand record" -l pod -d 'Trace this pod of Kubernetes' -r
 complete -c netpath -n "__fish_netpath_using_subcommand record" -l pid -d 'Trace the network namespace of this process' -r
@@ -98,6 +99,7 @@ complete -c netpath -n "__fish_netpath_using_subcommand record" -l budget -d 'Wi
 complete -c netpath -n "__fish_netpath_using_subcommand record" -l inert -d 'Attach everything and record nothing: what attaching alone costs, or asking for the time as well' -r -f -a "nothing\t''
 clock\t''"
 complete -c netpath -n "__fish_netpath_using_subcommand record" -s o -l output -d 'The recording' -r -F
+complete -c netpath -n "__fish_netpath_using_subcommand record" -l all -d 'Trace everything that this host has, also what comes later; with one of the others, all that hangs together with it'
 complete -c netpath -n "__fish_netpath_using_subcommand record" -l log-kernel -d 'Let the programs in the kernel log to stderr. This costs time'
 complete -c netpath -n "__fish_netpath_using_subcommand record" -l capture-headers -d 'Keep packets\' headers, for `netpath report --format pcapng`: link, network and transport header, 127 bytes at most, where a packet is first seen and where it leaves an IP stack. Payload is not recorded'
 complete -c netpath -n "__fish_netpath_using_subcommand record" -s v -l verbose -d 'Say more on stderr; twice for everything'
@@ -124,7 +126,7 @@ complete -c netpath -n "__fish_netpath_using_subcommand report" -l json -d 'The 
 complete -c netpath -n "__fish_netpath_using_subcommand report" -l ascii -d 'Draw the live view with ASCII alone'
 complete -c netpath -n "__fish_netpath_using_subcommand report" -s v -l verbose -d 'Say more on stderr; twice for everything'
 complete -c netpath -n "__fish_netpath_using_subcommand report" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c netpath -n "__fish_netpath_using_subcommand explain" -s i -l iface -d 'The interface whose packets are traced; its path is found from there. Default in what is named below: that of the default route, or else the first that is up' -r
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -s i -l iface -d 'The interface whose packets are traced; its path is found from there. It is looked up in each of what is named below, or web/eth0 in what is called web. Default there: that of the default route, or else the first that is up' -r
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l container -d 'Trace this container: its name, with or without its runtime (docker:web), or how its id begins' -r
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l pod -d 'Trace this pod of Kubernetes' -r
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l pid -d 'Trace the network namespace of this process' -r
@@ -147,6 +149,7 @@ complete -c netpath -n "__fish_netpath_using_subcommand explain" -l fail-if -d '
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l color -d 'Whether to colour what a terminal shows. NO_COLOR in the environment means never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t''
 never\t''"
+complete -c netpath -n "__fish_netpath_using_subcommand explain" -l all -d 'Trace everything that this host has, also what comes later; with one of the others, all that hangs together with it'
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l log-kernel -d 'Let the programs in the kernel log to stderr. This costs time'
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l json -d 'Write the report, with its findings, as JSON'
 complete -c netpath -n "__fish_netpath_using_subcommand explain" -l ascii -d 'Draw the live view with ASCII alone'
@@ -168,12 +171,13 @@ json\t'With all interfaces and addresses'"
 complete -c netpath -n "__fish_netpath_using_subcommand ls" -l json -d 'The same as --format json'
 complete -c netpath -n "__fish_netpath_using_subcommand ls" -s v -l verbose -d 'Say more on stderr; twice for everything'
 complete -c netpath -n "__fish_netpath_using_subcommand ls" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c netpath -n "__fish_netpath_using_subcommand topo" -s i -l iface -d 'The interface whose packets are traced; its path is found from there. Default in what is named below: that of the default route, or else the first that is up' -r
+complete -c netpath -n "__fish_netpath_using_subcommand topo" -s i -l iface -d 'The interface whose packets are traced; its path is found from there. It is looked up in each of what is named below, or web/eth0 in what is called web. Default there: that of the default route, or else the first that is up' -r
 complete -c netpath -n "__fish_netpath_using_subcommand topo" -l container -d 'Trace this container: its name, with or without its runtime (docker:web), or how its id begins' -r
 complete -c netpath -n "__fish_netpath_using_subcommand topo" -l pod -d 'Trace this pod of Kubernetes' -r
 complete -c netpath -n "__fish_netpath_using_subcommand topo" -l pid -d 'Trace the network namespace of this process' -r
 complete -c netpath -n "__fish_netpath_using_subcommand topo" -l unit -d 'Trace the network namespace of this unit of systemd' -r
 complete -c netpath -n "__fish_netpath_using_subcommand topo" -l netns -d 'Trace this network namespace, or look the interface up there: a name, a path or a pid' -r
+complete -c netpath -n "__fish_netpath_using_subcommand topo" -l all -d 'Trace everything that this host has, also what comes later; with one of the others, all that hangs together with it'
 complete -c netpath -n "__fish_netpath_using_subcommand topo" -l json -d 'Write JSON'
 complete -c netpath -n "__fish_netpath_using_subcommand topo" -s v -l verbose -d 'Say more on stderr; twice for everything'
 complete -c netpath -n "__fish_netpath_using_subcommand topo" -s h -l help -d 'Print help'

@@ -21,6 +21,8 @@ pub struct Control {
     pub by_flow: u32,
     /// Not 0 where a packet is seen when it leaves its socket; else it is born at its first device.
     pub births: u32,
+    /// 1 where all devices are wanted but those of the namespaces in the table; else 0.
+    pub everything: u32,
     /// A packet that was not to be recorded is late after so long, ns; 0 where that is not asked.
     pub late_ns: u32,
     /// Late packets that each CPU records at most, of all so far.

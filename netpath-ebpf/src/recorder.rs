@@ -107,6 +107,15 @@ pub(crate) enum Known {
 
 #[inline(always)]
 fn device_wanted(dev: DevId) -> bool {
+    let everything = select::everything();
+    // A namespace is index 0 in it.
+    let ifindex = dev.ifindex & everything.wrapping_sub(1);
+    is_listed(DevId { ifindex, ..dev }) != (everything != 0)
+}
+
+/// Whether the table has this device.
+#[inline(always)]
+fn is_listed(dev: DevId) -> bool {
     let Some(bucket) = WANTED.get(dev.bucket()) else { return false };
     if bucket[0] == dev || bucket[1] == dev || bucket[2] == dev || bucket[3] == dev {
         return true;

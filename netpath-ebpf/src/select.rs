@@ -63,6 +63,13 @@ pub(crate) fn sees_births() -> bool {
     CONTROL.get_ptr(0).is_some_and(|c| unsafe { (&raw const (*c).births).read_volatile() != 0 })
 }
 
+/// 1 where the table of devices names those that are not wanted, by their namespaces; else 0.
+#[inline(always)]
+pub(crate) fn everything() -> u32 {
+    // SAFETY: a map value that user space writes; a plain number.
+    CONTROL.get_ptr(0).map_or(0, |c| unsafe { (&raw const (*c).everything).read_volatile() })
+}
+
 /// Whether the packet that `cells` describe is recorded: 1 if so. `described` is how many cells
 /// there are, 0 where the packet is not IP, and `len` its bytes from the network header on.
 #[inline(never)]

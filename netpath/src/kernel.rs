@@ -56,7 +56,7 @@ pub use backend::{Backend, Options};
 pub use error::KernelError;
 pub use late::Refreshed;
 pub use reader::Polled;
-pub use rights::check as check_rights;
+pub use rights::{allow_many_files, check as check_rights};
 pub use selection::Selection;
 
 use crate::{
@@ -106,6 +106,8 @@ pub struct Tracer {
     is_open: bool,
     /// Whether packets are seen when they leave the sockets of the topology's ends.
     births: bool,
+    /// All devices are wanted, but those of namespaces that are left out.
+    everything: bool,
     cost: Option<ProbeCost>,
     /// How often probes had been passed over when recording began.
     passed_over_before: u64,
@@ -160,12 +162,18 @@ fn trim() {
 }
 
 /// What the path lacks, given the hooks that are registered on it.
-fn lacking(topology: &Topology, points: Option<&Vec<Named>>, options: &Options) -> Lacking {
+fn lacking(
+    topology: &Topology,
+    points: Option<(&[Named], Vec<Registered>)>,
+    options: &Options,
+) -> Lacking {
     if options.everything {
         return Lacking::default();
     }
-    let registered: Option<Vec<Registered>> =
-        points.map(|points| points.iter().flat_map(|p| p.registered.clone()).collect());
+    let registered: Option<Vec<Registered>> = points.map(|(points, mut others)| {
+        others.extend(points.iter().flat_map(|p| p.registered.clone()));
+        others
+    });
     Lacking::of(topology, registered.as_deref())
 }
 
@@ -249,7 +257,8 @@ impl Tracer {
             Ok(surveyed) => known.name(surveyed, Some(&symbols)),
             Err(_) => Vec::new(),
         };
-        let lacking = lacking(topology, surveyed.is_ok().then_some(&points), options);
+        let registered = surveyed.is_ok().then_some((points.as_slice(), Vec::new()));
+        let lacking = lacking(topology, registered, options);
         let aim = Aim::new(&object, &known, lacking, &symbols, options)?;
         let mut this = Self {
             links: links::Links::default(),
@@ -269,6 +278,7 @@ impl Tracer {
             late: Lateness::default(),
             is_open: true,
             births: false,
+            everything: false,
             cost: None,
             passed_over_before: 0,
             seen: late::Seen::default(),
@@ -436,6 +446,12 @@ impl Tracer {
     /// Lets go of a namespace that nobody else holds any more.
     pub fn release(&mut self, netns: u32) {
         self.links.release(netns);
+    }
+
+    /// Forgets the hooks of namespaces that are gone.
+    pub fn forget(&mut self, gone: &BTreeSet<u32>) {
+        self.plan.points.retain(|key, _| !gone.contains(&key.netns));
+        self.seen.forget(gone);
     }
 
     /// Events lost so far, by point; only points that lost any.

@@ -13,11 +13,13 @@
 //! - [`groups`]: what its cost groups add up to, packet by packet;
 //! - [`drops`]: where a packet was that the kernel threw away; [`ends`]: what that means;
 //! - [`flows`]: what each tuple's packets add up to;
+//! - [`held`]: flights over devices that nothing is known of yet;
 //! - [`filtered`]: dropped packets, as rules see them;
 //! - [`listeners`]: SYNs that a listener had no room for;
 //! - [`late`]: packets that were recorded only because they were late;
 //! - [`names`]: what the rules are called that packets walk;
 //! - [`history`]: the last minutes, second by second;
+//! - [`roles`]: a container that was started again goes on in the same rows;
 //! - [`shown`]: single packets that stand for the others;
 //! - [`transactions`]: request and reply joined into round trips;
 //! - [`witness`]: what the kernel counts too.
@@ -32,12 +34,14 @@ mod ends;
 mod filtered;
 mod flows;
 mod groups;
+mod held;
 mod history;
 mod kept;
 mod late;
 mod listeners;
 mod names;
 mod path;
+mod roles;
 mod shown;
 mod times;
 mod transactions;
@@ -48,9 +52,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use netpath_common::{
     end::{self, Sort},
     hop::HopId,
-    point::QDISC_ENQUEUE,
+    place::DevId,
+    point::{HOOK_SLOT, QDISC_ENQUEUE},
 };
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
 pub use accounting::{Accounting, IncompleteWhy};
@@ -66,23 +71,29 @@ pub use names::RuleNames;
 pub use path::{Path, PathKey, Row, RowKey, Sums};
 pub use shown::{Piece, Shown, Specimen};
 pub use times::Times;
-pub use transactions::{Kind as TripKind, Part as TripPart, RoundTrips, Transactions};
+pub use transactions::{
+    Kind as TripKind, OTHERS as TRIPS_OF_OTHERS, Part as TripPart, RoundTrips, Transactions,
+};
 pub use witness::{Freed, Passed, Witness};
 
 use crate::{
     decode::Gap,
-    flight::{End, Flight},
+    flight::{End, Flight, Incomplete, Mark},
     hooks::HookPlan,
     sample::{self, Births, Share},
     serving::Source,
-    session::Session,
-    topo::{Place, Topology},
+    session::{Session, UnsureIn},
+    topo::{Host, Place, Topology},
 };
 
-/// Paths that are kept apart; what comes later is counted as other.
+/// Paths that are kept apart. Where there are more, the one that has been silent for longest goes to the others,
+/// which are added up as one in each direction.
 pub const PATHS_MAX: usize = 1024;
+/// The same of ways and places in which packets were thrown away: those that were silent for longest are put together
+/// wherever they were.
+pub const DROPS_MAX: usize = 1024;
 
-/// Which way a flight went, seen from the interface that was asked for.
+/// Which way a flight went, seen from the interface that was asked for; of several, from the first that it passed.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
 )]
@@ -149,7 +160,7 @@ pub struct Coverage {
     pub not_ip: u64,
     /// Times between marks that were negative, and counted as such.
     pub negative: u64,
-    /// Flights on paths beyond [`PATHS_MAX`].
+    /// Flights on paths that are added up as others, because there were more than [`PATHS_MAX`].
     pub other_paths: u64,
 }
 
@@ -202,8 +213,16 @@ pub struct Ledger {
     /// Only some packets are drawn: others can be found to be late.
     draws: bool,
     paths: Vec<Path>,
+    others: BTreeMap<Direction, Path>,
+    /// The number of the next path.
+    next_path: usize,
     by_key: FxHashMap<PathKey, usize>,
     devices: Devices,
+    held: Held,
+    /// When probes of which namespaces were changed.
+    pub unsure_in: Vec<UnsureIn>,
+    /// Namespaces in which packets were met that go on in the rows of one that is gone.
+    again: BTreeSet<u32>,
     /// Packets on all paths, and their events.
     packets: u64,
     events: u64,
@@ -232,6 +251,58 @@ impl Ledger {
     pub fn know(&mut self, topology: &Topology) {
         self.topology.clone_from(topology);
         self.devices.follow(topology);
+        self.release_held();
+    }
+
+    /// Takes what has come of namespaces, and that others have gone, where everything is traced.
+    pub fn learn(&mut self, hosts: &[Host], gone: &[u32]) {
+        hosts.iter().for_each(|host| self.topology.arrive(host.clone()));
+        self.devices.learn(&self.topology, hosts);
+        gone.iter().for_each(|netns| self.topology.leave(*netns));
+        self.release_held();
+    }
+
+    /// Says that these namespaces are on the path now.
+    pub fn taken_in(&mut self, taken: &BTreeSet<u32>) {
+        let hosts = self.topology.hosts.values_mut();
+        hosts.filter(|host| taken.contains(&host.netns)).for_each(|host| host.beside = false);
+    }
+
+    /// Books flights whose devices are known by now.
+    fn release_held(&mut self) {
+        let devices = &self.devices;
+        for flight in self.held.known(|flight| unknown(flight, devices).next().is_none()) {
+            self.add_known(&flight);
+        }
+    }
+
+    /// Places that flights are held for, because nothing is known of them; each is told once.
+    pub fn take_unknown(&mut self) -> BTreeSet<Place> {
+        self.held.take_unknown()
+    }
+
+    /// Says that nothing will be known of these places.
+    pub fn give_up(&mut self, places: &[Place]) {
+        places.iter().for_each(|place| self.devices.give_up(*place));
+    }
+
+    /// Devices that what is shown still names.
+    pub fn named(&self) -> FxHashSet<Place> {
+        let paths = self.paths.iter().flat_map(|path| &path.key.places);
+        paths.chain(self.drops.keys().map(|drop| &drop.place)).copied().collect()
+    }
+
+    /// Forgets namespaces and devices that are gone, and that nothing names.
+    pub fn forget(&mut self, gone: &BTreeSet<u32>, devices: &[Place]) {
+        self.topology.forget(gone);
+        for place in devices {
+            let host = self.topology.hosts.get_mut(&place.netns);
+            host.and_then(|host| host.devices.remove(&place.ifindex));
+        }
+        self.devices.forget(gone, devices);
+        self.witness.forget(|place| gone.contains(&place.netns) || devices.contains(place));
+        self.again.retain(|netns| !gone.contains(netns));
+        self.hooks.points.retain(|key, _| !gone.contains(&key.netns));
     }
 
     /// Namespaces that packets were met in and that are not known.
@@ -243,7 +314,7 @@ impl Ledger {
 
     /// How much there is by which places are told: namespaces are met only where this grows.
     pub fn extent(&self) -> (usize, usize) {
-        (self.leading, self.drops.len())
+        (self.leading + self.again.len(), self.drops.len())
     }
 
     /// Neighbours of the path that packets were met in which were sent to them, or by them: what is flooded
@@ -255,6 +326,7 @@ impl Ledger {
         let to_one = |ended: &Ended| to(ended).is_some_and(|to| !self.ends.is_to_many(to));
         let drops = self.drops.iter().filter(|(_, ended)| to_one(ended));
         let met = places.chain(drops.map(|(key, _)| &key.place)).map(|place| place.netns);
+        let met = met.chain(self.again.iter().copied());
         let is_beside = |netns: &u32| self.topology.host(*netns).is_some_and(|host| host.beside);
         met.filter(is_beside).collect()
     }
@@ -298,13 +370,54 @@ impl Ledger {
         &self.paths
     }
 
+    /// What the paths add up to that were silent for longest, where there were too many: one in each direction.
+    pub fn others(&self) -> impl Iterator<Item = &Path> {
+        self.others.values()
+    }
+
+    /// Makes room for a path.
+    fn forget_silent(&mut self) {
+        let silent = self.paths.iter().enumerate().min_by_key(|(_, path)| path.last_ns);
+        let Some(at) = silent.map(|(at, _)| at) else { return };
+        let path = self.paths.swap_remove(at);
+        self.by_key.remove(&path.key);
+        if let Some(moved) = self.paths.get(at) {
+            self.by_key.insert(moved.key.clone(), at);
+        }
+        self.transactions.forget_path(path.id);
+        self.coverage.other_paths += path.total.count();
+        let direction = path.key.direction;
+        let key = PathKey { direction, ..PathKey::default() };
+        let others = self.others.entry(direction);
+        others.or_insert_with(|| Path::new(key, OTHERS, Vec::new())).absorb(path);
+    }
+
+    /// Puts the half of the drops together, wherever they were, that has been silent for longer.
+    fn forget_silent_drops(&mut self) {
+        let mut last: Vec<u64> = self.drops.values().map(|ended| ended.last_ns).collect();
+        let middle = last.len() / 2;
+        let limit = *last.select_nth_unstable(middle).1;
+        let others = Place::default();
+        let silent = |key: &DropKey, ended: &Ended| ended.last_ns < limit && key.place != others;
+        let keys = self.drops.iter().filter(|(key, ended)| silent(key, ended)).map(|(key, _)| *key);
+        for key in keys.collect::<Vec<_>>() {
+            let Some(ended) = self.drops.remove(&key) else { continue };
+            let known =
+                self.drops.entry(DropKey { place: others, within: None, ..key }).or_default();
+            known.count += ended.count;
+            known.last_ns = known.last_ns.max(ended.last_ns);
+            known.example = known.example.or(ended.example);
+        }
+    }
+
     /// What a reader of the report should know.
     pub fn notes(&self) -> Vec<String> {
         let mut notes: Vec<String> = self.nothing_passed().into_iter().collect();
         let Flows { others, .. } = self.flows;
         if others > 0 {
             notes.push(format!(
-                "{others} packets are of flows beyond the first {FLOWS_MAX}, and listed under none"
+                "{others} packets are of flows that were silent for longest, of more than {FLOWS_MAX}, and \
+                 listed under none"
             ));
         }
         let Transactions { unfollowed, .. } = self.transactions;
@@ -336,7 +449,9 @@ impl Ledger {
                  here (multicast that nobody listens to, and the like)"
             ));
         }
-        let why = if self.topology.device(self.topology.focus).is_some_and(|d| !d.up) {
+        let mut devices = self.topology.chosen.iter().map(|c| self.topology.device(c.focus));
+        let is_down = devices.all(|device| device.is_some_and(|d| !d.up));
+        let why = if is_down && !self.topology.chosen.is_empty() {
             "the interface is down"
         } else {
             "is there traffic, and does it pass this interface? `netpath topo` shows the path that \
@@ -347,6 +462,9 @@ impl Ledger {
 
     /// Says that no more flights come: round trips that are under way are booked.
     pub fn finish(&mut self) {
+        for held in self.held.all() {
+            self.add_known(&held);
+        }
         self.listeners.finish().into_iter().for_each(|verdict| self.decided(&verdict));
         self.settle();
         self.transactions.finish();
@@ -357,8 +475,25 @@ impl Ledger {
         self.transactions.gap(gap);
     }
 
-    /// Books a flight.
+    /// Books a flight, once its devices are known.
     pub fn add(&mut self, flight: &Flight) {
+        if self.topology.everything {
+            let now_ns = flight.marks.last().map_or(0, |mark| mark.at_ns);
+            for overdue in self.held.overdue(now_ns) {
+                self.add_known(&overdue);
+            }
+            if unknown(flight, &self.devices).next().is_some() {
+                return self.held.hold(flight, unknown(flight, &self.devices));
+            }
+        }
+        self.add_known(flight);
+    }
+
+    fn add_known(&mut self, flight: &Flight) {
+        if flight.incomplete.is_none() && self.is_unsure(flight) {
+            let incomplete = Some(Incomplete::ProbesChanged);
+            return self.add_known(&Flight { incomplete, ..flight.clone() });
+        }
         self.recorded += flight.marks.len() as u64;
         let mut decided = Vec::new();
         let kept = self.listeners.keeps(flight, &mut decided);
@@ -366,6 +501,21 @@ impl Ledger {
         if !kept {
             self.take(flight, None);
         }
+    }
+
+    /// Whether a flight was under way in a namespace while its probes were changed.
+    fn is_unsure(&self, flight: &Flight) -> bool {
+        let times = flight.marks.first().zip(flight.marks.last());
+        let Some((from_ns, until_ns)) = times.map(|(a, b)| (a.at_ns, b.at_ns)) else {
+            return false;
+        };
+        let changed =
+            self.unsure_in.iter().filter(|u| from_ns <= u.until_ns && until_ns >= u.from_ns);
+        let netns = |mark: &Mark| DevId::from_arg(mark.arg).netns;
+        changed.into_iter().any(|u| {
+            let hooks = flight.marks.iter().filter(|mark| mark.point == HOOK_SLOT);
+            hooks.map(netns).any(|netns| u.netns.contains(&netns))
+        })
     }
 
     fn decided(&mut self, verdict: &Verdict) {
@@ -450,11 +600,13 @@ impl Ledger {
     /// Books a flight that got to its end: where it lacks marks within, its end and its round trip alone.
     fn arrived(&mut self, flight: &Flight, direction: Direction, end: End, how: usize) {
         if self.count_incomplete(flight) {
-            self.key.follow(&self.scratch.steps, direction, end);
+            self.key.follow(&self.scratch.steps, direction, end, &self.devices.roles);
             let Some(&path) = self.by_key.get(&self.key) else { return self.unsure(flight) };
-            self.paths[path].ends.count(how);
+            let path = &mut self.paths[path];
+            path.ends.count(how);
+            let id = path.id;
             if self.is_trips(flight) && end != End::Merged {
-                self.transactions.add(flight, path, path::is_reply(flight));
+                self.transactions.add(flight, id, path::is_reply(flight));
             }
             return;
         }
@@ -530,6 +682,7 @@ impl Ledger {
         if let Some((_, rules)) = key.within.as_mut().and_then(|w| w.rules.as_mut()) {
             *rules = self.names.key(*rules);
         }
+        key.place = self.devices.roles.place(key.place);
         key
     }
 
@@ -539,6 +692,7 @@ impl Ledger {
         let example = || ends::example(flight, &self.scratch.steps, &self.hooks);
         let ended = self.drops.entry(key).or_default();
         ended.count += 1;
+        ended.last_ns = flight.marks.last().map_or(0, |mark| mark.at_ns);
         ended.example.get_or_insert_with(example);
         self.coverage.sorts.count(key.sort);
         if key.sort.is_drop() {
@@ -547,6 +701,9 @@ impl Ledger {
             if self.is_trips(flight) {
                 self.transactions.add_lost(flight, &key);
             }
+        }
+        if self.drops.len() > DROPS_MAX {
+            self.forget_silent_drops();
         }
     }
 
@@ -565,7 +722,7 @@ impl Ledger {
         self.attribute();
         let scratch = &self.scratch;
         let total_ns = scratch.cuts.iter().map(|c| c.ns).sum();
-        self.key.follow(&scratch.steps, direction, flight.end);
+        self.key.follow(&scratch.steps, direction, flight.end, &self.devices.roles);
         let thrown_away = matches!(flight.end, End::Dropped { .. });
         Some(Cutting {
             direction,
@@ -588,6 +745,12 @@ impl Ledger {
             queues: !self.queues_unseen,
         };
         attribute::attribute(&seen, &mut self.scratch);
+        if self.devices.roles.is_used() {
+            let Scratch { steps, cuts, .. } = &mut self.scratch;
+            let place = |place: Place| self.devices.roles.place(place);
+            cuts.iter_mut().for_each(|cut| cut.key.place = place(cut.key.place));
+            self.again.extend(self.devices.roles.again(steps.iter().map(|step| step.place)));
+        }
     }
 
     /// Keeps a packet that was recorded because it was late.
@@ -595,7 +758,7 @@ impl Ledger {
         let Some(tuple) = flight.headers.as_ref().and_then(|h| h.tuple) else { return };
         self.attribute();
         let Scratch { steps, cuts, .. } = &self.scratch;
-        self.key.follow(steps, Direction::Outbound, flight.end);
+        self.key.follow(steps, Direction::Outbound, flight.end, &self.devices.roles);
         let places = self.key.places.clone();
         // Where it had passed the interface before, the paths that others took tell the direction.
         let direction = seen.or_else(|| {
@@ -615,26 +778,30 @@ impl Ledger {
         self.late.add(LatePacket { tuple, translated, direction, places, end, specimen });
     }
 
+    /// Begins a path with the key at hand; its index.
+    fn add_path(&mut self) -> usize {
+        if self.paths.len() >= PATHS_MAX {
+            self.forget_silent();
+        }
+        self.by_key.insert(self.key.clone(), self.paths.len());
+        let seen_from = path::seen_from(&self.scratch.steps, &self.devices);
+        self.paths.push(Path::new(self.key.clone(), self.next_path, seen_from));
+        self.next_path += 1;
+        self.transactions.path(way(&self.paths), path::ends(&self.key));
+        self.paths.len() - 1
+    }
+
     fn book(&mut self, flight: &Flight, direction: Direction, end: End, how: usize) {
         self.attribute();
         let Scratch { steps, cuts, .. } = &self.scratch;
         self.coverage.negative += cuts.iter().filter(|c| c.ns < 0).count() as u64;
-        self.key.follow(steps, direction, end);
-        let index = match self.by_key.get(&self.key) {
-            Some(&index) => index,
-            None if self.paths.len() >= PATHS_MAX => {
-                self.coverage.other_paths += 1;
-                return;
-            }
-            None => {
-                self.by_key.insert(self.key.clone(), self.paths.len());
-                self.paths.push(Path::new(self.key.clone()));
-                self.transactions.path(way(&self.paths), path::ends(&self.key));
-                self.paths.len() - 1
-            }
-        };
+        self.key.follow(steps, direction, end, &self.devices.roles);
+        let known = self.by_key.get(&self.key).copied();
+        let index = known.unwrap_or_else(|| self.add_path());
+        let Scratch { steps, cuts, .. } = &self.scratch;
         let is_reply = path::is_reply(flight);
         let path = &mut self.paths[index];
+        let id = path.id;
         if !path.leads_to_one {
             let to = flight.headers.and_then(|h| h.tuple).map(|tuple| tuple.dst);
             path.leads_to_one = to.is_some_and(|to| !self.ends.is_to_many(to));
@@ -659,25 +826,33 @@ impl Ledger {
             self.flows.add(tuple, flight.translated, direction, total_ns);
         }
         if self.is_trips(flight) {
-            self.transactions.add(flight, index, is_reply);
+            self.transactions.add(flight, id, is_reply);
         }
     }
 }
 
-/// The first of the paths over the same devices in the same direction as the last one.
+/// Places of a flight of which nothing is known.
+fn unknown<'a>(flight: &'a Flight, devices: &'a Devices) -> impl Iterator<Item = Place> + 'a {
+    let named = flight.marks.iter().filter(|mark| classify::names_device(mark.point));
+    let places = named.map(|mark| Place::from(DevId::from_arg(mark.arg)));
+    places.filter(|place| place.ifindex != 0 && place.netns != 0 && !devices.knows(*place))
+}
+
+/// The number of the first of the paths over the same devices in the same direction as the last one.
 fn way(paths: &[Path]) -> usize {
     let Some(last) = paths.last() else { return 0 };
     let same =
         |p: &Path| (p.key.direction, &p.key.places) == (last.key.direction, &last.key.places);
-    paths.iter().position(same).unwrap_or(0)
+    paths.iter().find(|path| same(path)).map_or(0, |path| path.id)
 }
 
 use attribute::Scratch;
 use devices::Devices;
 use ends::Ends;
 use flows::FLOWS_MAX;
+use held::Held;
 use listeners::{Listeners, Verdict};
-use transactions::CONNECTIONS_MAX;
+use transactions::{CONNECTIONS_MAX, OTHERS};
 
 /// The hop of a row as the tables know it, or none for what is unattributed.
 pub type HopOrNone = Option<HopId>;

@@ -40,6 +40,7 @@ pub mod sample;
 pub mod serving;
 pub mod session;
 pub mod snapshot;
+pub mod spec;
 #[cfg(test)]
 mod testing;
 pub mod topo;

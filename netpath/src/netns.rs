@@ -200,6 +200,19 @@ pub fn named() -> Vec<(PathBuf, String)> {
     found
 }
 
+/// The folders in which namespaces have names.
+pub(crate) fn folders() -> impl Iterator<Item = &'static str> {
+    NAMED.iter().map(|(dir, _)| *dir)
+}
+
+/// Where files of this name are in these folders, and what namespaces there are called.
+pub(crate) fn with_name(name: &std::ffi::OsStr) -> Vec<(PathBuf, String)> {
+    let all = NAMED.iter().map(|(dir, prefix)| {
+        (Path::new(dir).join(name), format!("{prefix}{}", name.to_string_lossy()))
+    });
+    all.filter(|(path, _)| path.exists()).collect()
+}
+
 /// One handle for every namespace that can be found: named ones first, then those of processes.
 pub fn all() -> Vec<Netns> {
     let initial = initial();

@@ -54,6 +54,8 @@ fn run(
     while let Some(step) = reader.step() {
         if step.changed {
             ledger.hooks.clone_from(&reader.session.hooks);
+            ledger.know(&reader.session.topology);
+            ledger.unsure_in.clone_from(&reader.session.unsure_in);
             for window in &reader.session.unsure {
                 if window.0 > told_ns {
                     told_ns = window.0;

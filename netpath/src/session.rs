@@ -19,6 +19,10 @@ use crate::{
     topo::Topology,
 };
 
+/// What stands in an interface's and a namespace's place where everything is traced.
+pub const ALL: &str = "all";
+pub const HERE: &str = "this host";
+
 /// What is known when recording begins.
 // What an older recording doesn't say is as it is by default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -32,7 +36,7 @@ pub struct Session {
     pub started_unix_ns: u64,
     /// When recording began, on the events' clock, ns.
     pub since_ns: u64,
-    /// The interface that was asked for.
+    /// The interface that was asked for; the first, where there are several.
     pub iface: String,
     /// The network namespace that it was looked up in.
     pub netns: String,
@@ -54,6 +58,9 @@ pub struct Session {
     /// Between these times, ns, the probes were changed: flights under way may lack marks.
     #[serde(default)]
     pub unsure: Vec<(u64, u64)>,
+    /// The same where they were changed in some namespaces only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unsure_in: Vec<UnsureIn>,
     /// Only packets that match were asked for.
     pub filter: Option<Filter>,
     pub sampling: Sampling,
@@ -61,6 +68,15 @@ pub struct Session {
     pub capture_headers: bool,
     /// What a reader should know, in sentences.
     pub notes: Vec<String>,
+}
+
+/// When the probes of some namespaces were changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnsureIn {
+    pub from_ns: u64,
+    pub until_ns: u64,
+    /// By the low half of their cookies.
+    pub netns: Vec<u32>,
 }
 
 /// Where a kernel function lies.
@@ -163,9 +179,22 @@ impl Session {
     }
 
     /// Takes what is attached now, and what serves what.
-    pub fn refreshed(&mut self, hooks: &HookPlan, serving: &Serving, unsure: (u64, u64)) {
+    pub fn refreshed(
+        &mut self,
+        hooks: &HookPlan,
+        serving: &Serving,
+        unsure: (u64, u64),
+        only_in: Option<Vec<u32>>,
+    ) {
         self.hooks.clone_from(hooks);
         self.serving.clone_from(serving);
+        if let Some(netns) = only_in {
+            self.unsure_in.push(UnsureIn { from_ns: unsure.0, until_ns: unsure.1, netns });
+            if self.unsure_in.len() > UNSURE_MAX {
+                self.unsure_in.remove(0);
+            }
+            return;
+        }
         self.unsure.push(unsure);
         if self.unsure.len() > UNSURE_MAX {
             // The oldest were told long ago.

@@ -25,7 +25,7 @@ pub(crate) use ends::{dropped, no_path, set_aside};
 pub use facts::{NetnsReport, QdiscReport};
 pub use late::{LatePacketReport, LatePieceReport, LateReport};
 
-use crate::{facts::Softnet, host::HostFacts, inventory::Owner, ledger::Accounting};
+use crate::{facts::Softnet, host::HostFacts, inventory::Owner, ledger::Accounting, session::HERE};
 pub use crate::{
     ledger::{Coverage, Sorts},
     session::ProbeCost,
@@ -44,10 +44,16 @@ pub struct Snapshot {
     /// RFC 3339, UTC.
     pub started: String,
     pub duration_ns: u64,
-    /// The interface that was asked for.
+    /// The interface that was asked for; the first, where there are several.
     pub iface: String,
     /// The network namespace that it was looked up in.
     pub netns: String,
+    /// All that was asked for, by the names that it has now; the first is `iface` in `netns`.
+    #[serde(default)]
+    pub selected: Vec<NamedPlace>,
+    /// Everything was asked for; `iface` and `netns` say so in words.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all: bool,
     pub host: HostFacts,
     /// By hop: what serves it. Hops that nothing serves are in `absent`.
     pub backends: BTreeMap<String, String>,
@@ -139,13 +145,26 @@ pub struct NamedPlace {
     pub dev: String,
 }
 
+/// A direction as seen from an interface.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct SeenFrom {
+    pub netns: String,
+    pub dev: String,
+    /// `outbound` or `inbound`.
+    pub direction: String,
+}
+
 /// A path's ledger.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PathReport {
     pub name: String,
-    /// `outbound` or `inbound`.
+    /// `outbound` or `inbound`; where several interfaces were asked for, as seen from the first that it passes.
     pub direction: String,
+    /// Where several interfaces were asked for: those that it passes, and which way it goes as seen from each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seen_from: Vec<SeenFrom>,
     /// `delivered`, `reached` or `transmitted`.
     pub end: String,
     /// How many packets ended how: `delivered`, `reached`, `transmitted`, `merged`, or what became of
@@ -422,7 +441,31 @@ pub struct GroupReport {
     pub share: f64,
 }
 
+/// Interfaces that a title names.
+const NAMED: usize = 3;
+
 impl Snapshot {
+    /// What was asked for, in a few words: `eth0 in web`.
+    pub fn what(&self) -> String {
+        if self.all {
+            let how = if self.netns == HERE { "of" } else { "around" };
+            return format!("all {how} {}", self.netns);
+        }
+        let first = format!("{} in {}", self.iface, self.netns);
+        let more =
+            self.selected.iter().skip(1).map(|place| format!("{} in {}", place.dev, place.netns));
+        let mut all: Vec<String> = std::iter::once(first).chain(more).collect();
+        if all.len() > NAMED {
+            let left = all.len() - (NAMED - 1);
+            all.truncate(NAMED - 1);
+            all.push(format!("{left} more"));
+        }
+        match all.split_last() {
+            Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+            _ => all.concat(),
+        }
+    }
+
     /// Of the packets recorded, how many were followed to their end, 0 to 1.
     pub fn complete_share(&self) -> f64 {
         let p = &self.packets;

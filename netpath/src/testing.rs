@@ -20,7 +20,7 @@ use crate::{
     hooks::{HookPlan, Registered},
     packet::{Headers, Tuple, UDP},
     pipeline::Pipeline,
-    topo::{Device, Host, Place, Topology},
+    topo::{Chosen, Device, Host, Place, Topology},
 };
 
 /// Namespaces of the test topology.
@@ -86,9 +86,8 @@ pub(crate) fn topology() -> Topology {
     Topology {
         hosts: hosts.into_iter().map(|h| (h.netns, h)).collect::<BTreeMap<_, _>>(),
         chain: vec![CLIENT_ETH0, VETH0, BR0, UP0, SERVER_ETH0],
-        focus: VETH0,
-        inside: Some(CLIENT_ETH0),
-        outside: Some(VETH0),
+        chosen: vec![Chosen { focus: VETH0, inside: Some(CLIENT_ETH0), outside: Some(VETH0) }],
+        ..Topology::default()
     }
 }
 

@@ -5,13 +5,16 @@
 //! what the events say.
 
 mod anew;
+mod arrivals;
 mod beside;
 mod discover;
 mod dump;
 mod events;
+mod everything;
 mod follow;
 mod redirects;
 mod sides;
+mod stored;
 mod strangers;
 mod survey;
 mod watch;
@@ -27,7 +30,9 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use anew::discover_anew;
-pub use discover::{discover, interfaces, main_interface};
+pub use arrivals::{Arrivals, Arrived};
+pub use discover::{Asked, discover, discover_all, interfaces};
+pub use everything::discover_everything;
 pub use sides::Outwards;
 pub use strangers::find as find_strangers;
 pub use survey::{Site, survey};
@@ -91,14 +96,28 @@ pub struct Host {
     pub handle: Option<Netns>,
 }
 
-/// The discovered path.
+/// The discovered path, or paths, where several interfaces were asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "stored::Stored")]
 pub struct Topology {
     /// By the low half of the namespace's cookie.
     pub hosts: BTreeMap<u32, Host>,
     /// The devices in the order in which a packet meets them on its way out.
     pub chain: Vec<Place>,
-    /// The interface that was asked for.
+    /// What was asked for, in that order; none twice.
+    pub chosen: Vec<Chosen>,
+    /// All that this host has was asked for: which way is out is told at each container's end.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub everything: bool,
+    /// Then, namespaces that do not hang together with what it was restricted to.
+    #[serde(skip)]
+    pub left_out: BTreeSet<u32>,
+}
+
+/// An interface that was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chosen {
+    /// The interface itself.
     pub focus: Place,
     /// The end of the focus that faces the container: transmitting here is going out.
     pub inside: Option<Place>,
@@ -207,12 +226,25 @@ impl Device {
     }
 }
 
-impl Topology {
-    /// Whether what is asked for is the host's end of a guest: what is received there goes out.
-    pub fn faces_guest(&self) -> bool {
-        self.device(self.focus).is_some_and(Device::is_tap)
+impl Host {
+    /// Whether other namespaces hang together by way of this one: it forwards or bridges.
+    pub fn is_hub(&self) -> bool {
+        is_hub(self.forwards, &self.devices)
     }
+}
 
+/// What the namespace is called of what is added up wherever it was.
+pub(crate) const OTHERS: &str = "others";
+
+/// More ends of other namespaces' devices than a container has.
+const ENDS_OF_HUB: usize = 4;
+
+fn is_hub(forwards: bool, devices: &BTreeMap<u32, Device>) -> bool {
+    let ends = devices.values().filter(|device| device.kind == "veth").count();
+    forwards && ends > 0 || devices.values().any(Device::is_bridge) || ends >= ENDS_OF_HUB
+}
+
+impl Topology {
     /// The calling thread's namespace alone, with no device of interest: for trying what attaches.
     pub fn of_current_netns() -> Result<Self, NetnsError> {
         let netns = Netns::current()?;
@@ -231,6 +263,16 @@ impl Topology {
         Ok(Self { hosts: BTreeMap::from([(host.netns, host)]), ..Self::default() })
     }
 
+    /// Whether this device was asked for.
+    pub fn is_focus(&self, place: Place) -> bool {
+        self.chosen.iter().any(|chosen| chosen.focus == place)
+    }
+
+    /// Whether the path leads over this device.
+    pub fn is_on_way(&self, place: Place) -> bool {
+        self.everything || self.chain.contains(&place) || self.is_focus(place)
+    }
+
     pub fn host(&self, netns: u32) -> Option<&Host> {
         self.hosts.get(&netns)
     }
@@ -241,11 +283,17 @@ impl Topology {
 
     /// The namespace's name, or its cookie where the path does not know it.
     pub fn netns_name(&self, netns: u32) -> String {
+        if netns == 0 {
+            return OTHERS.to_owned();
+        }
         self.host(netns).map_or_else(|| format!("netns#{netns}"), |h| h.name.clone())
     }
 
     /// The device's name, or its index where the path does not know it.
     pub fn dev_name(&self, place: Place) -> String {
+        if place == Place::default() {
+            return String::new();
+        }
         self.device(place).map_or_else(|| format!("if{}", place.ifindex), |d| d.name.clone())
     }
 

@@ -10,6 +10,7 @@ mod kernel {
     mod causes;
     mod contention;
     mod counters;
+    mod everything;
     mod lab;
     mod lifecycle;
     mod matrix;
@@ -20,4 +21,5 @@ mod kernel {
     mod recording;
     mod rules;
     mod selection;
+    mod several;
 }

@@ -4,27 +4,17 @@ use std::process::ExitCode;
 
 use super::{args, exit::Status, output::print};
 use crate::{
-    inventory,
-    netns::Netns,
-    topo::{TopoError, Topology, discover, interfaces, main_interface},
+    spec::{SpecError, Wishes},
+    topo::Topology,
     view,
 };
 
-/// The topology of what was selected.
-pub(super) fn select(selection: &args::Selection) -> anyhow::Result<(Topology, Netns)> {
-    let netns = match selection.meant() {
-        Some(meant) => {
-            // What else could have been meant.
-            let here = Netns::current().map_err(TopoError::from).and_then(|n| interfaces(&n));
-            inventory::find(meant, &here.unwrap_or_default())?
-        }
-        None => Netns::current()?,
-    };
-    let iface = match &selection.iface {
-        Some(iface) => iface.clone(),
-        None => main_interface(&netns)?,
-    };
-    Ok((discover(&iface, &netns)?, netns))
+/// The topology of what was selected, and how to find it again.
+pub(super) fn select(selection: &args::Selection) -> anyhow::Result<(Topology, Wishes)> {
+    selection.spec().find().map_err(|error| match error {
+        SpecError::Choose(error) => error.into(),
+        SpecError::Topo(error) => error.into(),
+    })
 }
 
 pub(super) fn run(args: &args::Topo) -> anyhow::Result<ExitCode> {

@@ -17,7 +17,8 @@ use crate::{
     live::{Attached, Done, Limits, Live, News, selection},
     recording::{self, Writer},
     report::Format,
-    session::Session,
+    session::{ALL, HERE, Session},
+    spec::Wishes,
     units::count,
 };
 
@@ -47,12 +48,12 @@ pub(super) fn run(args: &args::Trace) -> anyhow::Result<ExitCode> {
 /// A recording in an interface's place is shown as if it were traced now.
 fn recorded(args: &args::Trace) -> anyhow::Result<Option<args::Report>> {
     let args::Gather { selection, for_, count, filter, .. } = &args.gather;
-    let Some(iface) = &selection.iface else { return Ok(None) };
+    let Some(iface) = selection.iface.first() else { return Ok(None) };
     let file = PathBuf::from(iface);
     if !file.is_file() || !recording::is_one(&file)? {
         return Ok(None);
     }
-    if for_.is_some() || count.is_some() || !filter.is_empty() || selection.meant().is_some() {
+    if for_.is_some() || count.is_some() || !filter.is_empty() || selection.only_iface().is_none() {
         bail!(
             "{} is a recording: it is shown as it is, without --for, --count, a filter, and what says where \
              an interface is",
@@ -94,21 +95,22 @@ fn start(
     capture_headers: bool,
 ) -> anyhow::Result<Live> {
     kernel::check_rights()?;
+    kernel::allow_many_files();
     interrupt::catch()?;
     let limits =
         Limits { for_: gather.for_, count: gather.count, interrupted: interrupt::requested };
     let gather = gather.clone();
     let attach = move || {
-        let (tracer, session) = attach(&gather, capture_headers)?;
-        Ok(Attached { tracer, session, writer })
+        let (tracer, session, wishes) = attach(&gather, capture_headers)?;
+        Ok(Attached { tracer, session, wishes, writer })
     };
     progress::during("attaching, and measuring what a probe costs", || Live::start(attach, limits))
 }
 
 /// Finds the path and attaches to it; nothing is recorded yet but the session's facts.
-fn attach(args: &args::Gather, capture_headers: bool) -> anyhow::Result<(Tracer, Session)> {
+fn attach(args: &args::Gather, capture_headers: bool) -> anyhow::Result<(Tracer, Session, Wishes)> {
     let filter = args.filter()?;
-    let (topology, netns) = select(&args.selection)?;
+    let (topology, wishes) = select(&args.selection)?;
     let mut options = Options {
         log_kernel: args.log_kernel,
         calibrate: args.inert.is_none(),
@@ -123,8 +125,15 @@ fn attach(args: &args::Gather, capture_headers: bool) -> anyhow::Result<(Tracer,
     let mut tracer = Tracer::start(&topology, &options)?;
     let mut session = Session::new();
     // By whichever of its names it was asked for.
-    session.iface = topology.dev_name(topology.focus);
-    session.netns = topology.netns_name(netns.cookie);
+    if topology.everything {
+        ALL.clone_into(&mut session.iface);
+        let around = &wishes.around;
+        session.netns = if around.is_empty() { HERE.to_owned() } else { around.join(", ") };
+    } else {
+        let first = topology.chosen.first().copied().unwrap_or_default().focus;
+        session.iface = topology.dev_name(first);
+        session.netns = topology.netns_name(first.netns);
+    }
     session.hooks = tracer.plan().clone();
     session.host = HostFacts::read(&topology, tracer.plan());
     session.serving = tracer.serving().clone();
@@ -156,7 +165,7 @@ fn attach(args: &args::Gather, capture_headers: bool) -> anyhow::Result<(Tracer,
         session.topology.devices().count(),
         session.topology.hosts.len()
     );
-    Ok((tracer, session))
+    Ok((tracer, session, wishes))
 }
 
 /// A report a second; the last one is written by the caller.

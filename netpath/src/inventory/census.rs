@@ -249,6 +249,11 @@ impl Resident {
             .unwrap_or(Called::Nobody)
     }
 
+    /// Whether it is called so, or its namespace is.
+    pub(super) fn has_name(&self, name: &str) -> bool {
+        self.name == name || self.named.as_deref() == Some(name)
+    }
+
     pub(super) fn is_initial(&self) -> bool {
         self.initial
     }

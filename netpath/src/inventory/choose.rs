@@ -2,7 +2,7 @@
 //!
 //! In: words. Out: one [`Netns`], or what is near, of every kind, or what it could be.
 
-use std::collections::BTreeMap;
+use std::{cell::OnceCell, collections::BTreeMap};
 
 use thiserror::Error;
 
@@ -19,17 +19,19 @@ const ID_MIN: usize = 4;
 const LISTED: usize = 8;
 
 /// By what a namespace is chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meant<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Meant {
     /// `web`, `docker:web`, or the beginning of an id.
-    Container(&'a str),
+    Container(String),
     /// `NAMESPACE/NAME`, or a name that only one has.
-    Pod(&'a str),
+    Pod(String),
     Pid(u32),
     /// With or without `.service`.
-    Unit(&'a str),
+    Unit(String),
     /// A name, a path or a pid.
-    Netns(&'a str),
+    Netns(String),
+    /// Whatever has this name, as it is shown: any of these, or `host`.
+    Named(String),
 }
 
 #[derive(Debug, Error)]
@@ -65,29 +67,37 @@ fn hint(near: &[String], there: &[String]) -> String {
     }
 }
 
-impl Meant<'_> {
-    fn what(self) -> &'static str {
+impl Meant {
+    fn what(&self) -> &'static str {
         match self {
             Self::Container(_) => "container",
             Self::Pod(_) => "pod",
             Self::Pid(_) => "process",
             Self::Unit(_) => "unit",
             Self::Netns(_) => "network namespace",
+            Self::Named(_) => "container or network namespace",
         }
     }
 
-    fn wanted(self) -> String {
+    fn wanted(&self) -> String {
         match self {
             Self::Pid(pid) => pid.to_string(),
-            Self::Container(text) | Self::Pod(text) | Self::Unit(text) | Self::Netns(text) => {
-                text.to_owned()
-            }
+            Self::Container(text)
+            | Self::Pod(text)
+            | Self::Unit(text)
+            | Self::Netns(text)
+            | Self::Named(text) => text.clone(),
         }
     }
 }
 
-/// Finds the namespace that is meant; `interfaces` are those that could have been meant instead.
-pub fn find(meant: Meant<'_>, interfaces: &[String]) -> Result<Netns, ChooseError> {
+/// Finds the namespace that is meant; `interfaces` are those that could have been meant instead. The machine is
+/// looked at once at most, for whatever is asked for with the same `census`.
+pub fn find(
+    meant: &Meant,
+    interfaces: &[String],
+    census: &OnceCell<Census>,
+) -> Result<Netns, ChooseError> {
     if let Meant::Netns(wanted) = meant {
         // That needs no look at all others.
         match Netns::find(wanted) {
@@ -97,12 +107,12 @@ pub fn find(meant: Meant<'_>, interfaces: &[String]) -> Result<Netns, ChooseErro
     }
     let gone = || ChooseError::Gone { what: meant.what(), wanted: meant.wanted() };
     if let Meant::Pid(pid) = meant
-        && netns::inode_of(pid).is_some()
+        && netns::inode_of(*pid).is_some()
     {
-        return Ok(Netns::open(&netns::path_of(pid), None)?);
+        return Ok(Netns::open(&netns::path_of(*pid), None)?);
     }
-    let census = Census::take();
-    let inode = choose(&census, meant, interfaces).map_err(|error| match meant {
+    let census = census.get_or_init(Census::take);
+    let inode = choose(census, meant, interfaces).map_err(|error| match meant {
         Meant::Container(wanted) if matches!(error, ChooseError::Nothing { .. }) => {
             stopped(wanted).unwrap_or(error)
         }
@@ -120,11 +130,12 @@ fn stopped(wanted: &str) -> Option<ChooseError> {
 }
 
 /// The inode of the namespace that is meant.
-fn choose(census: &Census, meant: Meant<'_>, interfaces: &[String]) -> Result<u64, ChooseError> {
+fn choose(census: &Census, meant: &Meant, interfaces: &[String]) -> Result<u64, ChooseError> {
     let candidates: Vec<(u64, String)> = match meant {
         Meant::Container(wanted) => containers(census, wanted),
         Meant::Pod(wanted) => pods(census, wanted),
         Meant::Unit(wanted) => units(census, wanted),
+        Meant::Named(wanted) => any(census, wanted),
         Meant::Pid(_) | Meant::Netns(_) => Vec::new(),
     };
     let (what, wanted) = (meant.what(), meant.wanted());
@@ -193,6 +204,17 @@ fn units(census: &Census, wanted: &str) -> Vec<(u64, String)> {
     };
     let exact = named(wanted);
     if exact.is_empty() { named(&service) } else { exact }
+}
+
+/// Whatever a name stands for: what is shown under it, or a namespace, container, pod or unit that has it.
+fn any(census: &Census, wanted: &str) -> Vec<(u64, String)> {
+    let shown = census.residents().filter(|(_, resident)| resident.has_name(wanted));
+    let shown = shown.map(|(inode, resident)| {
+        (inode, census.option(inode).unwrap_or_else(|| resident.kind().to_owned()))
+    });
+    let ways =
+        [shown.collect(), containers(census, wanted), pods(census, wanted), units(census, wanted)];
+    ways.into_iter().find(|found| !found.is_empty()).unwrap_or_default()
 }
 
 const INTERFACE: &str = "interface";
@@ -315,70 +337,83 @@ mod tests {
         )
     }
 
-    fn chosen(meant: Meant<'_>) -> Result<u64, String> {
+    fn chosen(meant: impl Fn(String) -> Meant, wanted: &str) -> Result<u64, String> {
         let interfaces = ["eth0".to_owned(), "docker0".to_owned()];
-        choose(&machine(), meant, &interfaces).map_err(|error| error.to_string())
+        choose(&machine(), &meant(wanted.to_owned()), &interfaces)
+            .map_err(|error| error.to_string())
     }
 
     #[test]
     fn a_container_is_meant_by_name_or_id() {
         for wanted in ["web", "docker:web", "aaaa1111", "aaaa1", "docker:aaaa"] {
-            assert_eq!(chosen(Meant::Container(wanted)), Ok(2), "{wanted}");
+            assert_eq!(chosen(Meant::Container, wanted), Ok(2), "{wanted}");
         }
-        assert_eq!(chosen(Meant::Container("podman:app")), Ok(3));
+        assert_eq!(chosen(Meant::Container, "podman:app"), Ok(3));
         // Both of a pod's live in one namespace.
-        assert_eq!(chosen(Meant::Container("cccc4444")), Ok(5));
+        assert_eq!(chosen(Meant::Container, "cccc4444"), Ok(5));
         for wanted in ["podman:web", "aaa", "", ":", "docker:", "aaaa1111x"] {
-            assert!(chosen(Meant::Container(wanted)).is_err(), "{wanted}");
+            assert!(chosen(Meant::Container, wanted).is_err(), "{wanted}");
         }
     }
 
     #[test]
     fn several_that_can_be_meant_are_listed() {
-        let error = chosen(Meant::Container("app")).unwrap_err();
+        let error = chosen(Meant::Container, "app").unwrap_err();
         let candidates = "podman:app (bbbb2222), docker:app (aaab3333)";
         assert_eq!(error, format!("container app can be any of {candidates}: say which"));
-        let error = chosen(Meant::Container("nginx")).unwrap_err();
+        let error = chosen(Meant::Container, "nginx").unwrap_err();
         assert!(error.contains("docker:nginx (dddd5555 of pod shop/cart-1)"), "{error}");
     }
 
     #[test]
     fn a_pod_is_meant_by_namespace_and_name() {
-        assert_eq!(chosen(Meant::Pod("shop/cart-1")), Ok(5));
-        assert_eq!(chosen(Meant::Pod("test/cart-1")), Ok(6));
-        let error = chosen(Meant::Pod("cart-1")).unwrap_err();
+        assert_eq!(chosen(Meant::Pod, "shop/cart-1"), Ok(5));
+        assert_eq!(chosen(Meant::Pod, "test/cart-1"), Ok(6));
+        let error = chosen(Meant::Pod, "cart-1").unwrap_err();
         let candidates = "shop/cart-1, test/cart-1";
         assert_eq!(error, format!("pod cart-1 can be any of {candidates}: say which"));
-        let error = chosen(Meant::Pod("shop/cart-2")).unwrap_err();
+        let error = chosen(Meant::Pod, "shop/cart-2").unwrap_err();
         assert!(error.starts_with("no pod shop/cart-2; close: pod shop/cart-1"), "{error}");
     }
 
     #[test]
     fn a_unit_is_meant_with_and_without_its_ending() {
-        assert_eq!(chosen(Meant::Unit("db.service")), Ok(7));
-        assert_eq!(chosen(Meant::Unit("db")), Ok(7));
-        assert_eq!(chosen(Meant::Unit("sshd")), Ok(1));
-        assert!(chosen(Meant::Unit("d")).is_err());
+        assert_eq!(chosen(Meant::Unit, "db.service"), Ok(7));
+        assert_eq!(chosen(Meant::Unit, "db"), Ok(7));
+        assert_eq!(chosen(Meant::Unit, "sshd"), Ok(1));
+        assert!(chosen(Meant::Unit, "d").is_err());
+    }
+
+    #[test]
+    fn whatever_has_a_name_is_meant_by_it() {
+        for (wanted, inode) in [("web", 2), ("web2", 8), ("blue", 9), ("db", 7), ("bbbb2", 3)] {
+            assert_eq!(chosen(Meant::Named, wanted), Ok(inode), "{wanted}");
+        }
+        let error = chosen(Meant::Named, "app").unwrap_err();
+        assert!(error.contains("can be any of"), "{error}");
+        let error = chosen(Meant::Named, "blu").unwrap_err();
+        assert_eq!(error, "no container or network namespace blu; close: netns blue");
     }
 
     #[test]
     fn what_fits_nothing_is_told_with_what_is_near_of_every_kind() {
-        let error = chosen(Meant::Container("webb")).unwrap_err();
+        let error = chosen(Meant::Container, "webb").unwrap_err();
         assert_eq!(error, "no container webb; close: container web, netns web2");
-        let error = chosen(Meant::Container("docker1")).unwrap_err();
+        let error = chosen(Meant::Container, "docker1").unwrap_err();
         assert_eq!(error, "no container docker1; close: interface docker0");
-        let error = chosen(Meant::Netns("web")).unwrap_err();
+        let error = chosen(Meant::Netns, "web").unwrap_err();
         assert_eq!(error, "no network namespace web; close: container web, netns web2");
-        let error = chosen(Meant::Unit("shd")).unwrap_err();
+        let error = chosen(Meant::Unit, "shd").unwrap_err();
         assert_eq!(error, "no unit shd; close: unit sshd.service");
     }
 
     #[test]
     fn where_nothing_is_near_what_there_is_is_listed() {
-        let error = chosen(Meant::Pod("zzzzz")).unwrap_err();
+        let error = chosen(Meant::Pod, "zzzzz").unwrap_err();
         assert!(error.starts_with("no pod zzzzz; there are container web, "), "{error}");
         assert!(error.ends_with(" and 2 more: `netpath ls`"), "{error}");
-        let nothing = choose(&Census::default(), Meant::Container("web"), &[]).unwrap_err();
+        let nothing =
+            choose(&Census::default(), &Meant::Container("web".to_owned()), &[]).unwrap_err();
         let none = "no container web; there are no other network namespaces that can be seen";
         assert_eq!(nothing.to_string(), none);
     }

@@ -219,7 +219,7 @@ mod tests {
         name.clone_into(&mut netns.name);
         let main = devices.iter().find(|d| d.up && d.name != "lo").map(|d| d.ifindex);
         let devices = devices.into_iter().map(|d| (d.ifindex, d)).collect();
-        Site { netns, devices, main, has_default: true, forwards }
+        Site { netns, devices, main, has_default: true, forwards, bridge_nf: false }
     }
 
     fn device(ifindex: u32, name: &str, kind: &str, peer: Option<(u32, u32)>) -> Device {

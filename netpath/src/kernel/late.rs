@@ -59,6 +59,19 @@ impl Seen {
         Self { modules, hooks, link_function }
     }
 
+    /// Also knows what was known before of other namespaces.
+    fn keep(&mut self, before: Self) {
+        let Some(known) = &mut self.hooks else { return };
+        let mut others = before.hooks.unwrap_or_default();
+        others.retain(|(netns, _)| known.iter().all(|(known, _)| known != netns));
+        known.append(&mut others);
+    }
+
+    /// Forgets namespaces that are gone.
+    pub(super) fn forget(&mut self, gone: &BTreeSet<u32>) {
+        self.hooks.iter_mut().for_each(|hooks| hooks.retain(|(netns, _)| !gone.contains(netns)));
+    }
+
     /// Whether the hooks of a namespace have been looked at before.
     fn knows(&self, netns: u32) -> bool {
         self.hooks.iter().flatten().any(|(cookie, _)| *cookie == netns)
@@ -98,6 +111,8 @@ pub struct Refreshed {
     pub notes: Vec<String>,
     /// Flights that were under way between these times, ns, may lack marks.
     pub unsure: (u64, u64),
+    /// Where it is known: in these namespaces alone.
+    pub only_in: Option<Vec<u32>>,
 }
 
 impl Tracer {
@@ -110,12 +125,33 @@ impl Tracer {
         namespaces: impl IntoIterator<Item = &'a Netns>,
     ) -> Result<Option<Refreshed>, KernelError> {
         let namespaces: Vec<Netns> = namespaces.into_iter().cloned().collect();
-        let new = match self.reading.take() {
+        self.renew(topology, &namespaces, false)
+    }
+
+    /// Attaches to namespaces that the path has come to lead to; the others are not looked at.
+    pub fn take_in(
+        &mut self,
+        topology: &Topology,
+        namespaces: &[Netns],
+    ) -> Result<Option<Refreshed>, KernelError> {
+        self.renew(topology, namespaces, true)
+    }
+
+    /// Looks at these namespaces, which are `more` than those that are known already, and at what else is new.
+    fn renew(
+        &mut self,
+        topology: &Topology,
+        namespaces: &[Netns],
+        more: bool,
+    ) -> Result<Option<Refreshed>, KernelError> {
+        let reading = if more { None } else { self.reading.take() };
+        let new = match reading {
             Some(reading) if !reading.is_done() => {
                 self.reading = Some(reading);
                 return Ok(None);
             }
             Some(reading) => Some(reading.take()?),
+            None if more => None,
             None => {
                 let modules = module_names();
                 if !modules.is_subset(&self.seen.modules) {
@@ -125,7 +161,13 @@ impl Tracer {
                 None
             }
         };
-        let surveyed = hooks::survey(&mut self.object, &namespaces)?;
+        let surveyed = if more {
+            // One of them can be gone again.
+            let each = namespaces.chunks(1).map(|one| hooks::survey(&mut self.object, one));
+            each.filter_map(Result::ok).flatten().collect()
+        } else {
+            hooks::survey(&mut self.object, namespaces)?
+        };
         let changed = self.seen.changed(&surveyed);
         let (mut loaded, mut symbols) = (Vec::new(), None);
         if let Some((modules, known, read)) = new {
@@ -140,7 +182,8 @@ impl Tracer {
         let relinked = if links { changed.clone() } else { BTreeSet::new() };
         let surveyed = self.without_links(surveyed, &relinked);
         let points = self.known.name(&surveyed, symbols.as_ref());
-        let lacking = lacking(topology, Some(&points), &self.options);
+        let others = self.plan.points.values().filter(|_| more).flat_map(|p| p.registered.clone());
+        let lacking = lacking(topology, Some((&points, others.collect())), &self.options);
         if symbols.is_some() || lacking != self.aim.lacking {
             let symbols = symbols.unwrap_or_else(Symbols::read);
             self.aim = Aim::new(&self.object, &self.known, lacking, &symbols, &self.options)?;
@@ -158,7 +201,11 @@ impl Tracer {
         let own = |key| if relinked.contains(&key) { self.links.count(key) } else { 0 };
         let modules = std::mem::take(&mut self.seen.modules);
         let link_function = self.seen.link_function;
-        self.seen = Seen::after_attaching(&mut self.object, &surveyed, modules, own);
+        let seen = Seen::after_attaching(&mut self.object, &surveyed, modules, own);
+        let known = std::mem::replace(&mut self.seen, seen);
+        if more {
+            self.seen.keep(known);
+        }
         self.seen.link_function = self.seen.link_function.or(link_function);
 
         if !loaded.is_empty() {
@@ -168,7 +215,9 @@ impl Tracer {
         if !now.is_empty() {
             notes.push(format!("measured from now on: {}", now.join(", ")));
         }
-        Ok(Some(Refreshed { notes, unsure: (from_ns, until_ns) }))
+        let only_in =
+            (more && targets.is_empty()).then(|| surveyed.iter().map(|(n, _)| n.cookie).collect());
+        Ok(Some(Refreshed { notes, unsure: (from_ns, until_ns), only_in }))
     }
 
     /// What is registered without our own links at these hook points.

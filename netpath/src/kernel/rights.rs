@@ -26,3 +26,11 @@ pub fn check() -> Result<(), KernelError> {
         Err(KernelError::Permission { missing: missing.join(", ") })
     }
 }
+/// Takes as many open files as the process may have: a namespace that is traced has several.
+pub fn allow_many_files() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // Else there are fewer.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    }
+}

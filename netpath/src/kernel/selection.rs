@@ -45,8 +45,9 @@ impl Default for Selection {
 
 impl Selection {
     /// What the programs are told. `births` says whether packets are seen when they leave their
-    /// sockets, `open` whether any are taken, `late` when one that was not is taken after all.
-    fn control(&self, births: bool, open: bool, late: Lateness) -> Control {
+    /// sockets, `open` whether any are taken, `late` when one that was not is taken after all, `everything` that the
+    /// table says what is not wanted.
+    fn control(&self, births: bool, open: bool, late: Lateness, everything: bool) -> Control {
         let filtered = self.program.len > 0;
         let asks = filtered || self.count || self.rate != RATE_ALL;
         Control {
@@ -59,6 +60,7 @@ impl Selection {
             rate: self.rate,
             by_flow: u32::from(self.by == By::Flow),
             births: births.into(),
+            everything: everything.into(),
             late_ns: late.after_ns,
             late_limit: late.limit,
         }
@@ -88,6 +90,10 @@ impl Tracer {
 
     fn want(&mut self, topology: &Topology) -> Result<(), KernelError> {
         let place = |netns, ifindex| Place { netns, ifindex };
+        self.everything = topology.everything;
+        if topology.everything {
+            return self.object.want(topology.left_out.iter().map(|netns| place(*netns, 0)));
+        }
         let devices = topology
             .on_path()
             .chain(topology.beside())
@@ -99,7 +105,7 @@ impl Tracer {
     /// Says whether packets that begin from now on are recorded.
     fn open(&mut self, open: bool) -> Result<(), KernelError> {
         self.is_open = open;
-        let control = self.selection.control(self.births, open, self.late);
+        let control = self.selection.control(self.births, open, self.late, self.everything);
         self.object
             .map_mut::<Array<_, ControlPod>>("CONTROL")?
             .set(0, ControlPod(control), 0)

@@ -135,7 +135,7 @@ fn returns_last(steps: &[Step], mark: &Mark) -> bool {
 }
 
 /// Whether the event's argument is a device.
-fn names_device(number: u16) -> bool {
+pub(super) fn names_device(number: u16) -> bool {
     number == HOOK_SLOT || point(number).is_some_and(|p| p.body.names_device())
 }
 

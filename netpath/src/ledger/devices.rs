@@ -1,11 +1,12 @@
 //! What is asked of a device while packets are booked. In: the topology. Out: one look a device,
 //! whatever the topology's size; names and addresses stay where they are.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::topo::{Device, Outwards, Place, Topology};
+use super::roles::Roles;
+use crate::topo::{Device, Host, Outwards, Place, Topology};
 
 /// What a device is. One that is not known is none of it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,8 +31,11 @@ pub(super) struct Traits {
 #[derive(Debug, Default)]
 pub(super) struct Devices {
     all: FxHashMap<Place, Traits>,
-    /// The addresses of the container behind the interface.
+    /// The addresses of the containers behind the interfaces.
     inside: FxHashSet<IpAddr>,
+    /// Where several were chosen, at each device: those of which it is an end, and what goes out of them there.
+    ends: FxHashMap<Place, Vec<(Place, Outwards)>>,
+    pub(super) roles: Roles,
 }
 
 impl Devices {
@@ -48,18 +52,79 @@ impl Devices {
             let outwards = self.get(place).outwards;
             self.all.insert(place, Traits { outwards, ..traits(device) });
         }
-        let inside = topology.inside.and_then(|place| topology.device(place));
-        self.inside.extend(inside.into_iter().flat_map(|d| &d.addresses).map(|(ip, _)| *ip));
+        let inside = topology.chosen.iter().filter_map(|chosen| topology.device(chosen.inside?));
+        self.inside.extend(inside.flat_map(|d| &d.addresses).map(|(ip, _)| *ip));
+        self.roles.follow(topology);
+        if topology.everything {
+            // As seen from each container.
+            for (place, outwards) in topology.sides() {
+                if outwards == Outwards::Sent {
+                    self.ends.insert(place, vec![(place, outwards)]);
+                }
+            }
+        }
+        if topology.chosen.len() > 1 {
+            for chosen in &topology.chosen {
+                for (place, outwards) in topology.sides_of(chosen) {
+                    let ends = self.ends.entry(place).or_default();
+                    ends.retain(|(focus, _)| *focus != chosen.focus);
+                    ends.push((chosen.focus, outwards));
+                }
+            }
+        }
         for (place, outwards) in topology.sides() {
             self.all.entry(place).or_default().outwards = Some(outwards);
         }
+    }
+
+    /// The same for what has come of some hosts, where everything is traced.
+    pub(super) fn learn(&mut self, topology: &Topology, hosts: &[Host]) {
+        for netns in hosts.iter().map(|host| host.netns) {
+            let Some(host) = topology.host(netns) else { continue };
+            let come = hosts.iter().filter(|h| h.netns == netns).flat_map(|h| h.devices.keys());
+            let hub = host.is_hub();
+            for device in come.filter_map(|ifindex| host.devices.get(ifindex)) {
+                let place = Place { netns, ifindex: device.ifindex };
+                let outwards = topology.side_of_all(host, hub, device);
+                self.all.insert(place, Traits { outwards, ..traits(device) });
+                if outwards == Some(Outwards::Sent) {
+                    self.ends.insert(place, vec![(place, Outwards::Sent)]);
+                }
+                self.roles.learn(topology, host, hub, device);
+            }
+        }
+    }
+
+    pub(super) fn knows(&self, place: Place) -> bool {
+        self.all.contains_key(&place)
+    }
+
+    /// Says that nothing will be known of this place.
+    pub(super) fn give_up(&mut self, place: Place) {
+        self.all.entry(place).or_default();
+    }
+
+    /// Forgets the devices of these namespaces, and others.
+    pub(super) fn forget(&mut self, netns: &BTreeSet<u32>, others: &[Place]) {
+        self.all.retain(|place, _| !netns.contains(&place.netns));
+        self.ends.retain(|place, _| !netns.contains(&place.netns));
+        for place in others {
+            self.all.remove(place);
+            self.ends.remove(place);
+        }
+        self.roles.forget(netns, others);
     }
 
     pub(super) fn get(&self, place: Place) -> Traits {
         self.all.get(&place).copied().unwrap_or_default()
     }
 
-    /// Whether what goes to this address goes to the container behind the interface, and there alone.
+    /// What was chosen, where it is several, and this device is an end of: and what goes out of it here.
+    pub(super) fn ends(&self, place: Place) -> &[(Place, Outwards)] {
+        self.ends.get(&place).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether what goes to this address goes to a container behind an interface that was asked for, and there alone.
     pub(super) fn leads_inside(&self, to: IpAddr) -> bool {
         self.inside.contains(&to)
     }

@@ -73,6 +73,8 @@ pub struct Ended {
     pub count: u64,
     /// The first of them.
     pub example: Option<Example>,
+    /// When the last of them ended, on the events' clock, ns.
+    pub(super) last_ns: u64,
 }
 
 /// A packet that was thrown away.
@@ -109,6 +111,10 @@ pub struct PathEnds([u64; ARRIVALS + Sort::COUNT]);
 const ARRIVALS: usize = 4;
 
 impl PathEnds {
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(mine, more)| *mine += more);
+    }
+
     /// The place of a way to arrive.
     pub(super) const fn arrived(end: End) -> usize {
         match end {

@@ -15,7 +15,8 @@ use rustc_hash::{FxBuildHasher, FxHashSet};
 use super::Direction;
 use crate::packet::Tuple;
 
-/// Flows that are kept apart; packets of later ones are counted in [`Flows::others`].
+/// Flows that are kept apart. Where there are more, the half of them that has been silent for longer is added up in
+/// [`Flows::others`].
 pub(super) const FLOWS_MAX: usize = 1 << 17;
 /// Packets whose flows are looked up together.
 pub(super) const TOGETHER: usize = 64;
@@ -28,6 +29,8 @@ pub struct Flow {
     pub packets: u64,
     pub sum_ns: i64,
     pub max_ns: i64,
+    /// How many packets had been booked when its last one was.
+    last: u64,
 }
 
 /// All flows.
@@ -37,8 +40,10 @@ pub struct Flows {
     kept: Vec<Packet>,
     /// Where the flow of each packet that is kept was found.
     found: Vec<Option<usize>>,
-    /// Packets of flows beyond [`FLOWS_MAX`].
+    /// Packets of flows that are not listed any more.
     pub others: u64,
+    /// Packets booked so far.
+    booked: u64,
 }
 
 /// A packet, as flows see it.
@@ -66,6 +71,9 @@ impl Flows {
 
     /// Books what is kept back.
     pub(super) fn book(&mut self) {
+        if self.by_tuple.len() + self.kept.len() > FLOWS_MAX {
+            self.forget_silent();
+        }
         self.found.clear();
         self.found.extend(self.kept.iter().map(|packet| self.by_tuple.get_index_of(&packet.key)));
         for (Packet { key, translated, total_ns }, found) in self.kept.drain(..).zip(&self.found) {
@@ -73,19 +81,30 @@ impl Flows {
                 &mut self.by_tuple[*index]
             } else {
                 // New, or since the look.
-                let full = self.by_tuple.len() >= FLOWS_MAX;
-                if full && !self.by_tuple.contains_key(&key) {
-                    self.others += 1;
-                    continue;
-                }
-                let new = Flow { translated, packets: 0, sum_ns: 0, max_ns: i64::MIN };
+                let new = Flow { translated, packets: 0, sum_ns: 0, max_ns: i64::MIN, last: 0 };
                 self.by_tuple.entry(key).or_insert(new)
             };
+            self.booked += 1;
+            flow.last = self.booked;
             flow.packets += 1;
             flow.sum_ns += total_ns;
             flow.max_ns = flow.max_ns.max(total_ns);
             flow.translated = flow.translated.or(translated);
         }
+    }
+
+    /// Forgets the half of the flows that has been silent for longer.
+    fn forget_silent(&mut self) {
+        let mut last: Vec<u64> = self.by_tuple.values().map(|flow| flow.last).collect();
+        let middle = last.len() / 2;
+        let (_, limit, _) = last.select_nth_unstable(middle);
+        let limit = *limit;
+        let others = &mut self.others;
+        self.by_tuple.retain(|_, flow| {
+            let stays = flow.last >= limit;
+            *others += if stays { 0 } else { flow.packets };
+            stays
+        });
     }
 
     /// Whether packets of this tuple were seen, whichever way they went.
@@ -183,6 +202,26 @@ impl<T: Ord> Eq for Placed<'_, T> {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_silent_for_longest_goes_to_the_others() {
+        let mut flows = Flows::default();
+        let tuple = |n: u32| {
+            let [a, b, c, d] = n.to_be_bytes();
+            Tuple::v4(17, [10, b, c, d], [10, 0, 0, 2], [a, 1], [0; 2])
+        };
+        let many = u32::try_from(FLOWS_MAX).unwrap() + 1000;
+        for n in 0..many {
+            flows.add(tuple(n), None, Direction::Outbound, 1);
+            // One that is never silent.
+            flows.add(tuple(0), None, Direction::Outbound, 1);
+        }
+        flows.book();
+        assert!(flows.len() <= FLOWS_MAX, "{}", flows.len());
+        assert!(flows.knows(&tuple(0)) && flows.knows(&tuple(many - 1)) && !flows.knows(&tuple(1)));
+        let listed: u64 = flows.by_tuple.values().map(|flow| flow.packets).sum();
+        assert_eq!(listed + flows.others, u64::from(2 * many));
+    }
 
     #[test]
     fn the_busiest_and_the_slowest_are_on_top() {

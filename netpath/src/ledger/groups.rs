@@ -47,6 +47,14 @@ impl Groups {
         self.met |= 1 << group as u32;
     }
 
+    /// Adds what a group of another path has added up to.
+    pub(super) fn absorb(&mut self, group: Group, times: &Times) {
+        let bit = 1 << group as u32;
+        self.there |= bit;
+        self.several |= bit;
+        self.booked[group as usize].get_or_insert_default().merge(times);
+    }
+
     /// Books the flight at hand.
     pub(super) fn book(&mut self) {
         let mut met = self.met & self.several;

@@ -18,7 +18,9 @@ use super::{
     attribute::Cut,
     causes::Wait,
     classify::Step,
+    devices::Traits,
     kept::{self, KEPT, Kept},
+    roles::Roles,
 };
 use crate::{
     flight::{End, Flight},
@@ -92,6 +94,10 @@ impl Sums {
 #[derive(Clone, Debug)]
 pub struct Path {
     pub key: PathKey,
+    /// By what others know it; none has had it before.
+    pub id: usize,
+    /// When its last packet ended, on the events' clock, ns.
+    pub(super) last_ns: u64,
     pub total: Times,
     /// In the order in which a packet meets them.
     pub rows: Vec<Row>,
@@ -103,6 +109,8 @@ pub struct Path {
     pub translated: u64,
     /// One flow of the path: its tuple, and the tuple after NAT.
     pub example: Option<(Tuple, Option<Tuple>)>,
+    /// Where several were chosen: those that its packets pass, with the direction as seen from each.
+    pub seen_from: Vec<(Place, Direction)>,
     /// Whether a packet has come this way that was meant for one receiver, not for all.
     pub leads_to_one: bool,
     pub shown: Shown,
@@ -119,39 +127,66 @@ pub struct Path {
 /// The direction of a flight, if it passed the focus, and when it did, ns.
 pub(super) fn direction(steps: &[Step], devices: &Devices) -> Option<(Direction, u64)> {
     steps.iter().find_map(|step| {
-        let (row, device) = (step.at()?.row(), devices.get(step.place));
-        let side = row.side.or(row.shared_side.filter(|_| device.shares.is_some()))?;
-        let direction = match (device.outwards?, side) {
-            (Outwards::Sent, Side::Sending) | (Outwards::Received, Side::Receiving) => {
-                Direction::Outbound
-            }
-            (Outwards::Sent, Side::Receiving) | (Outwards::Received, Side::Sending) => {
-                Direction::Inbound
-            }
-        };
-        Some((direction, step.at_ns))
+        let device = devices.get(step.place);
+        Some((way(device.outwards?, side(step, device)?), step.at_ns))
     })
+}
+
+/// What a packet does at a device that a step names.
+fn side(step: &Step, device: Traits) -> Option<Side> {
+    let row = step.at()?.row();
+    row.side.or(row.shared_side.filter(|_| device.shares.is_some()))
+}
+
+fn way(outwards: Outwards, side: Side) -> Direction {
+    match (outwards, side) {
+        (Outwards::Sent, Side::Sending) | (Outwards::Received, Side::Receiving) => {
+            Direction::Outbound
+        }
+        (Outwards::Sent, Side::Receiving) | (Outwards::Received, Side::Sending) => {
+            Direction::Inbound
+        }
+    }
+}
+
+/// Where several were chosen: those that a flight passed, and its direction as seen from each.
+pub(super) fn seen_from(steps: &[Step], devices: &Devices) -> Vec<(Place, Direction)> {
+    let mut seen: Vec<(Place, Direction)> = Vec::new();
+    for step in steps {
+        let Some(side) = side(step, devices.get(step.place)) else { continue };
+        for (focus, outwards) in devices.ends(step.place) {
+            let focus = devices.roles.place(*focus);
+            if seen.iter().all(|(known, _)| *known != focus) {
+                seen.push((focus, way(*outwards, side)));
+            }
+        }
+    }
+    seen
 }
 
 impl PathKey {
     /// Becomes the key of the path that these steps took; memory is used again.
-    pub(super) fn follow(&mut self, steps: &[Step], direction: Direction, end: End) {
+    pub(super) fn follow(&mut self, steps: &[Step], direction: Direction, end: End, roles: &Roles) {
         (self.direction, self.end) = (direction, end);
         self.places.clear();
         for step in steps {
             let moves = step.at().is_some_and(|at| at.row().on_path);
-            let new = self.places.last() != Some(&step.place) && self.places.len() < PLACES_MAX;
+            let place = roles.place(step.place);
+            let new = self.places.last() != Some(&place) && self.places.len() < PLACES_MAX;
             if moves && new {
-                self.places.push(step.place);
+                self.places.push(place);
             }
         }
     }
 }
 
 impl Path {
-    pub(super) fn new(key: PathKey) -> Self {
+    pub(super) fn new(key: PathKey, id: usize, seen_from: Vec<(Place, Direction)>) -> Self {
         Self {
             key,
+            id,
+            last_ns: 0,
+            seen_from,
             total: Times::default(),
             rows: Vec::new(),
             groups: Groups::default(),
@@ -211,6 +246,7 @@ impl Path {
             pieces,
             rewritten: self.rewritten(flight, pieces, is_reply),
         });
+        self.last_ns = flight.marks.last().map_or(0, |mark| mark.at_ns);
         self.events += flight.marks.len() as u64;
         self.segments += flight.headers.map_or(1, |h| u64::from(h.gso_segs.max(1)));
         self.translated += u64::from(flight.translated.is_some());
@@ -247,6 +283,33 @@ impl Path {
         });
         let first = done.next()?;
         done.all(|(row, _)| row == first.0).then_some(first)
+    }
+
+    /// Takes all that another path has added up to. Rows of one hop are one, wherever it is.
+    pub(super) fn absorb(&mut self, mut other: Self) {
+        other.book();
+        for (group, times) in other.groups.times(&other.rows) {
+            self.groups.absorb(group, times);
+        }
+        let mut cursor = 0;
+        for Row { key, group, sums } in other.rows {
+            let key = RowKey { place: Place::default(), rules: None, ..key };
+            if let Some(at) = self.rows.iter().position(|row| row.key == key) {
+                self.rows[at].sums.merge(&sums);
+                cursor = cursor.max(at + 1);
+            } else {
+                self.rows.insert(cursor, Row { key, group, sums });
+                cursor += 1;
+            }
+        }
+        self.total.merge(&other.total);
+        self.unattributed.merge(&other.unattributed);
+        self.ends.merge(&other.ends);
+        self.replies += other.replies;
+        self.translated += other.translated;
+        self.events += other.events;
+        self.segments += other.segments;
+        self.last_ns = self.last_ns.max(other.last_ns);
     }
 
     /// Puts rows of rules that are called the same together.

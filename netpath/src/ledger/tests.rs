@@ -20,6 +20,7 @@ use crate::testing::{
     BR0, CLIENT_ETH0, Chunk, HOST, SERVER_ETH0, UP0, VETH0, at_dev, at_hook, fly, headers, hooks,
     received, request, topology, tuple,
 };
+use crate::topo::Chosen;
 
 fn ledger_of(chunks: &[Chunk]) -> Ledger {
     let mut ledger = Ledger::new(topology(), hooks());
@@ -342,8 +343,7 @@ fn a_taps_reader_is_waited_for_from_when_its_own_driver_returned() {
     let mut with_tap = topology();
     let up0 = with_tap.hosts.get_mut(&HOST).unwrap().devices.get_mut(&UP0.ifindex).unwrap();
     up0.kind = "tap".to_owned();
-    with_tap.focus = UP0;
-    (with_tap.inside, with_tap.outside) = (None, Some(UP0));
+    with_tap.chosen = vec![Chosen { focus: UP0, inside: None, outside: Some(UP0) }];
     let chunk = Chunk::new(0, 0, 10_000)
         .skb(0xa0, Some(&headers(0)))
         .event(at_dev(NET_DEV_QUEUE, BR0), 100)
@@ -715,4 +715,124 @@ fn it_does_not_matter_when_packets_are_booked() {
         snapshot::build(&mut ledger, session, ending)
     };
     assert_eq!(snapshot(true), snapshot(false));
+}
+
+#[test]
+fn of_several_that_it_passes_the_first_says_the_direction_and_each_its_own() {
+    let mut both = topology();
+    let server = Chosen { focus: SERVER_ETH0, inside: Some(SERVER_ETH0), outside: Some(UP0) };
+    both.chosen.insert(0, server);
+    let mut ledger = Ledger::new(both, hooks());
+    let sent = || {
+        let chunk = Chunk::new(0, 0, 10_000).skb(0xa0, Some(&headers(0))).events(&request(), 100);
+        [chunk.skb(0x77, None).event(received(0x77, 100), 0)]
+    };
+    for flight in fly(&sent()) {
+        ledger.add(&flight);
+    }
+    ledger.settle();
+    assert_eq!((ledger.coverage.seen, ledger.paths().len()), (1, 1));
+    let path = &ledger.paths()[0];
+    assert_eq!(path.key.direction, Direction::Outbound);
+    let seen = [(VETH0, Direction::Outbound), (SERVER_ETH0, Direction::Inbound)];
+    assert_eq!(path.seen_from, seen);
+    // One alone needs no word of it.
+    assert!(ledger_of(&sent()).paths()[0].seen_from.is_empty());
+}
+
+#[test]
+fn of_too_many_paths_the_silent_ones_are_added_up() {
+    use netpath_common::place::DevId;
+    let many = u32::try_from(PATHS_MAX).unwrap() + 40;
+    let mut ledger = Ledger::new(topology(), hooks());
+    let mut sent_ns = 0;
+    for n in 0..many {
+        // Each leaves by a device of its own, but for one way that is never silent.
+        for ifindex in [100 + n, UP0.ifindex] {
+            let events: Vec<_> = request()
+                .into_iter()
+                .map(|(point, aux, arg)| {
+                    let other = Place { ifindex, ..UP0 };
+                    let is_up0 = Place::from(DevId::from_arg(arg)) == UP0;
+                    (point, aux, if is_up0 { DevId::from(other).to_arg() } else { arg })
+                })
+                .collect();
+            sent_ns += 100_000;
+            let chunk = Chunk::new(0, 0, sent_ns).skb(0xa0, Some(&headers(0))).events(&events, 100);
+            for flight in fly(&[chunk.skb(0x77, None).event(received(0x77, 100), 0)]) {
+                ledger.add(&flight);
+            }
+        }
+    }
+    ledger.settle();
+    assert_eq!(ledger.paths().len(), PATHS_MAX);
+    let others: Vec<&Path> = ledger.others().collect();
+    assert_eq!((others.len(), others[0].total.count()), (1, 41));
+    assert_eq!(ledger.coverage.other_paths, 41);
+    let all = || ledger.paths().iter().chain(ledger.others());
+    assert_eq!(all().map(|path| path.total.count()).sum::<u64>(), u64::from(2 * many));
+    for path in all() {
+        let rows: i128 = path.rows.iter().map(|row| row.sums.times.sum_ns()).sum();
+        assert_eq!(rows + path.unattributed.sum_ns(), path.total.sum_ns());
+    }
+    let busy = ledger.paths().iter().find(|path| path.total.count() == u64::from(many));
+    assert!(busy.is_some_and(|path| path.key.places.contains(&UP0)));
+    // A row for each hop, wherever it is.
+    let hops =
+        |path: &Path| path.rows.iter().filter_map(|row| row.key.hop).collect::<BTreeSet<_>>();
+    assert_eq!(hops(others[0]), hops(busy.unwrap()));
+    assert!(others[0].rows.iter().all(|row| row.key.place == Place::default()));
+}
+
+#[test]
+fn flights_over_unknown_devices_wait_until_they_are_known() {
+    let everything = Topology { everything: true, chosen: Vec::new(), ..topology() };
+    let mut early = everything.clone();
+    early.hosts.remove(&CLIENT_ETH0.netns);
+    let sent = || {
+        let chunk = Chunk::new(0, 0, 10_000).skb(0xa0, Some(&headers(0))).events(&request(), 100);
+        [chunk.skb(0x77, None).event(received(0x77, 100), 0)]
+    };
+    let mut ledger = Ledger::new(early, hooks());
+    fly(&sent()).iter().for_each(|flight| ledger.add(flight));
+    assert_eq!(ledger.coverage.seen, 0);
+    assert_eq!(ledger.take_unknown(), [CLIENT_ETH0].into());
+    assert!(ledger.take_unknown().is_empty());
+    ledger.know(&everything);
+    ledger.settle();
+    let path = &ledger.paths()[0];
+    assert_eq!((path.key.direction, path.key.places[0]), (Direction::Outbound, CLIENT_ETH0));
+    let seen = [(CLIENT_ETH0, Direction::Outbound), (SERVER_ETH0, Direction::Inbound)];
+    assert_eq!(path.seen_from, seen);
+    // What nobody knows anything of is booked all the same.
+    fly(&sent()).iter().for_each(|flight| ledger.add(flight));
+    ledger.finish();
+    assert_eq!(ledger.coverage.seen, 2);
+}
+
+#[test]
+fn of_too_many_places_where_packets_end_the_silent_ones_are_put_together() {
+    use netpath_common::place::DevId;
+    let many = u32::try_from(DROPS_MAX).unwrap() + 100;
+    let mut ledger = Ledger::new(topology(), hooks());
+    for n in 0..many {
+        // Thrown away in the driver's hands at a device of its own.
+        let there = Place { ifindex: 100 + n, ..UP0 };
+        let events = [
+            at_dev(NET_DEV_QUEUE, CLIENT_ETH0),
+            at_dev(NET_DEV_START, CLIENT_ETH0),
+            at_dev(NETIF_RX, VETH0),
+            at_dev(NETIF_RECEIVE, VETH0),
+            (NET_DEV_QUEUE, 0, DevId::from(there).to_arg()),
+            (KFREE_SKB, 0, 2),
+        ];
+        let chunk = Chunk::new(0, 0, u64::from(n + 1) * 10_000).skb(0xa0, Some(&headers(0)));
+        for flight in fly(&[chunk.events(&events, 100)]) {
+            ledger.add(&flight);
+        }
+    }
+    assert!(ledger.drops.len() <= DROPS_MAX + 1, "{}", ledger.drops.len());
+    assert_eq!(ledger.drops.values().map(|ended| ended.count).sum::<u64>(), u64::from(many));
+    let others = ledger.drops.iter().find(|(key, _)| key.place == Place::default());
+    assert!(others.is_some_and(|(_, ended)| ended.count > 100));
 }

@@ -1,5 +1,7 @@
 //! Times of one kind, added up: exact sum, and a histogram for percentiles.
 
+use std::borrow::Cow;
+
 use hdrhistogram::Histogram;
 
 /// Significant decimal digits of the percentiles.
@@ -8,13 +10,19 @@ const DIGITS: u8 = 2;
 /// A distribution of times in ns.
 #[derive(Clone, Debug, Default)]
 pub struct Times {
-    /// From the first time on.
+    /// Of many.
     histogram: Option<Box<Histogram<u32>>>,
+    /// As long as there are few, they are these: a histogram takes kilobytes, and most rows of most paths see few
+    /// packets.
+    few: Vec<u64>,
     count: u64,
     sum_ns: i128,
     sum_squares: f64,
     max_ns: i64,
 }
+
+/// Times that are kept as they are.
+const FEW: usize = 32;
 
 fn histogram() -> Histogram<u32> {
     let mut histogram = Histogram::new(DIGITS).expect("2 is a valid number of digits");
@@ -29,9 +37,37 @@ impl Times {
         self.sum_ns += i128::from(ns);
         self.sum_squares += (ns as f64) * (ns as f64);
         self.max_ns = self.max_ns.max(ns);
+        self.record(u64::try_from(ns).unwrap_or(0));
+    }
+
+    fn record(&mut self, ns: u64) {
+        if self.histogram.is_none() && self.few.len() < FEW {
+            return self.few.push(ns);
+        }
         // It grows as needed; the one failure left is a count over u32, where the value stays out.
+        let _ = self.many().record(ns);
+    }
+
+    /// The histogram, with all that were few.
+    fn many(&mut self) -> &mut Histogram<u32> {
+        let few = std::mem::take(&mut self.few);
         let histogram = self.histogram.get_or_insert_with(|| Box::new(histogram()));
-        let _ = histogram.record(u64::try_from(ns).unwrap_or(0));
+        for ns in few {
+            let _ = histogram.record(ns);
+        }
+        histogram
+    }
+
+    /// The distribution, however it is kept; `None` where there is nothing.
+    fn distribution(&self) -> Option<Cow<'_, Histogram<u32>>> {
+        if let Some(histogram) = &self.histogram {
+            return Some(Cow::Borrowed(histogram));
+        }
+        let mut of_few = (!self.few.is_empty()).then(histogram)?;
+        self.few.iter().for_each(|ns| {
+            let _ = of_few.record(*ns);
+        });
+        Some(Cow::Owned(of_few))
     }
 
     /// Adds all of another's times.
@@ -42,8 +78,9 @@ impl Times {
         self.max_ns = self.max_ns.max(other.max_ns);
         if let Some(times) = &other.histogram {
             // It grows as needed, as in `add`.
-            let _ = self.histogram.get_or_insert_with(|| Box::new(histogram())).add(&**times);
+            let _ = self.many().add(&**times);
         }
+        other.few.iter().for_each(|ns| self.record(*ns));
     }
 
     /// Forgets all times, and keeps the memory.
@@ -51,6 +88,7 @@ impl Times {
         if let Some(histogram) = &mut self.histogram {
             histogram.reset();
         }
+        self.few.clear();
         (self.count, self.sum_ns, self.sum_squares, self.max_ns) = (0, 0, 0.0, 0);
     }
 
@@ -78,7 +116,7 @@ impl Times {
 
     /// The time that a share of all (0 to 1) does not exceed, to two digits, ns.
     pub fn quantile_ns(&self, share: f64) -> u64 {
-        self.histogram.as_ref().map_or(0, |h| h.value_at_quantile(share)).min(self.max_ns())
+        self.distribution().map_or(0, |h| h.value_at_quantile(share)).min(self.max_ns())
     }
 
     pub fn max_ns(&self) -> u64 {
@@ -89,7 +127,8 @@ impl Times {
     /// the time, and empty ones are left out.
     pub fn buckets(&self) -> Vec<(u64, u64)> {
         let mut buckets: Vec<(u64, u64)> = Vec::new();
-        for value in self.histogram.iter().flat_map(|h| h.iter_recorded()) {
+        let Some(distribution) = self.distribution() else { return buckets };
+        for value in distribution.iter_recorded() {
             let upto = bucket_end(value.value_iterated_to());
             let here = u64::from(value.count_at_value());
             match buckets.last_mut() {

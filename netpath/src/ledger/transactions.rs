@@ -29,7 +29,7 @@ use std::collections::VecDeque;
 
 pub(super) use table::CONNECTIONS_MAX;
 pub(super) use trip::Unanswered;
-pub use trip::{Kind, Part, RoundTrips};
+pub use trip::{Kind, OTHERS, Part, RoundTrips};
 
 use super::{DropKey, flows::TOGETHER};
 use crate::{
@@ -122,11 +122,16 @@ impl Transactions {
         Self { roles: Roles::of(facts), ..Self::default() }
     }
 
-    /// Tells of a path: its index is the next one. `way` is the index of the first one over the same devices, and
+    /// Tells of a path: its number is the next one. `way` is the number of the first one over the same devices, and
     /// `ends` are the namespaces that it comes from and goes to.
     pub(super) fn path(&mut self, way: usize, ends: (u32, u32)) {
         self.done.ways.push(way);
         self.roles.ends.push(ends);
+    }
+
+    /// Puts the round trips over a path that is forgotten to those of others.
+    pub(super) fn forget_path(&mut self, path: usize) {
+        self.done.forget(path);
     }
 
     /// In the order in which they were first seen.

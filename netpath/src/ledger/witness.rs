@@ -52,8 +52,7 @@ pub struct Passed {
 #[derive(Debug, Default)]
 pub struct Witness {
     freed: FxHashMap<Freed, u64>,
-    /// Few: looked through from the front.
-    passed: Vec<(Place, Passed)>,
+    passed: FxHashMap<Place, Passed>,
 }
 
 impl Witness {
@@ -62,7 +61,13 @@ impl Witness {
     }
 
     pub fn passed(&self, place: Place) -> Passed {
-        self.passed.iter().find(|(p, _)| *p == place).map_or_else(Passed::default, |(_, n)| *n)
+        self.passed.get(&place).copied().unwrap_or_default()
+    }
+
+    /// Forgets what was met at devices that are gone.
+    pub(super) fn forget(&mut self, gone: impl Fn(&Place) -> bool) {
+        self.passed.retain(|place, _| !gone(place));
+        self.freed.retain(|freed, _| !gone(&freed.place));
     }
 
     /// Counts a flight with these steps; of one that was recorded only because it was late, the
@@ -95,12 +100,7 @@ impl Witness {
             } else if from.is_some_and(|from| devices.get(from).shares == Some(step.place)) {
                 continue;
             }
-            let index = self.passed.iter().position(|(p, _)| *p == step.place);
-            let index = index.unwrap_or_else(|| {
-                self.passed.push((step.place, Passed::default()));
-                self.passed.len() - 1
-            });
-            let passed = &mut self.passed[index].1;
+            let passed = self.passed.entry(step.place).or_default();
             match row.side {
                 Some(Side::Receiving) => passed.received += 1,
                 Some(Side::Sending) => passed.sent += 1,

@@ -1,6 +1,7 @@
 //! The loop of a trace: poll, decode, book, and publish when asked.
 
 mod ending;
+mod everything;
 mod news;
 
 use std::{
@@ -35,11 +36,15 @@ use crate::{
     sample::{Births, Share, Tail},
     session::Session,
     snapshot::Snapshot,
+    spec::Wishes,
+    topo::Place,
 };
 
 /// Bounds of the time between polls.
 const POLL_MIN: Duration = Duration::from_millis(1);
 const POLL_MAX: Duration = Duration::from_millis(50);
+/// Where everything is traced, a namespace that goes waits for this.
+const POLL_MAX_OF_ALL: Duration = Duration::from_millis(10);
 /// How full the ring may get between polls before they come faster.
 const FILL_HIGH: f64 = 0.2;
 const FILL_LOW: f64 = 0.05;
@@ -57,6 +62,8 @@ const NOTES_MAX: usize = 200;
 pub struct Attached {
     pub tracer: Tracer,
     pub session: Session,
+    /// How to find again what is traced.
+    pub wishes: Wishes,
     /// Where events are kept, if they are.
     pub writer: Option<Writer>,
 }
@@ -136,12 +143,19 @@ pub(super) struct Engine {
     quotas: Quotas,
     /// What rules at these addresses were called, last.
     rule_names: BTreeMap<u64, String>,
+    /// What is gone, and since when; index 0 stands for a namespace.
+    gone: Vec<(Instant, Place)>,
+    /// When what is gone was last forgotten.
+    forgot: Instant,
+    /// When the session was last written to the recording, and whether it has changed since.
+    written: Instant,
+    unwritten: bool,
 }
 
 impl Engine {
     pub(super) fn new(attached: Attached) -> Self {
-        let Attached { tracer, mut session, writer } = attached;
-        let surroundings = Surroundings::of(&mut session.topology, &session.iface);
+        let Attached { tracer, mut session, wishes, writer } = attached;
+        let surroundings = Surroundings::of(&mut session.topology, wishes);
         let ledger = Ledger::of(&session);
         let budgeted = Budgeted::of(&session, &tracer);
         let pipeline = Pipeline::of(&session);
@@ -181,6 +195,10 @@ impl Engine {
             settings,
             quotas,
             rule_names: BTreeMap::new(),
+            gone: Vec::new(),
+            forgot: now,
+            written: now,
+            unwritten: false,
         }
     }
 
@@ -200,9 +218,11 @@ impl Engine {
         if let Some(writer) = &mut self.writer {
             writer.session(&self.session)?;
         }
-        let mut pause = POLL_MAX;
+        let most = if self.session.topology.everything { POLL_MAX_OF_ALL } else { POLL_MAX };
+        let mut pause = most;
         loop {
             let fill = self.poll()?;
+            self.keep_everything()?;
             self.take_in()?;
             self.look()?;
             self.keep_to_budget()?;
@@ -220,7 +240,7 @@ impl Engine {
             if fill > FILL_HIGH {
                 pause = (pause / 2).max(POLL_MIN);
             } else if fill < FILL_LOW {
-                pause = (pause * 2).min(POLL_MAX);
+                pause = (pause * 2).min(most);
             }
             let wake = self.budgeted.as_ref().and_then(Budgeted::wake);
             let wait = [left, wake].into_iter().flatten().fold(pause, Duration::min);

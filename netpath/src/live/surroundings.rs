@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeSet,
+    sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -13,20 +14,23 @@ use super::pace::Pace;
 use crate::{
     netns::Netns,
     priority,
-    topo::{self, Change, Host, Place, TopoError, Topology, Watch},
+    spec::Wishes,
+    topo::{self, Arrivals, Arrived, Change, Host, Place, Topology, Watch},
     units::time,
 };
 
 /// How long after a device has come the path is looked for anew: what it is joined with comes next. Where
 /// containers come and go all the time, looking may take one part in so many of a CPU, and this much in advance.
 const SETTLED: Duration = Duration::from_millis(200);
+/// How often to look for what was chosen and is gone: a container that is started again has its name again.
+const MISSING_EVERY: Duration = Duration::from_secs(1);
 const FINDS_SHARE: u32 = 10;
 const FINDS_BURST: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Surroundings {
     watch: Watch,
-    iface: String,
+    wishes: Arc<Wishes>,
     came: Vec<Came>,
     /// When to look for the path anew.
     due: Option<Instant>,
@@ -35,10 +39,16 @@ pub(super) struct Surroundings {
     meeting: Option<JoinHandle<Vec<Host>>>,
     /// Namespaces that were looked for.
     asked: BTreeSet<u32>,
+    /// Something that was chosen is nowhere now.
+    missing: bool,
+    /// Where everything is traced: what comes and goes.
+    arrivals: Option<Arrivals>,
+    /// Devices of namespaces that are held which have gone since the last look.
+    gone: Vec<Place>,
 }
 
 /// The path as it is now, and how long it took to find.
-type Found = (Result<Topology, TopoError>, Duration);
+type Found = (Topology, Duration);
 
 /// A device that has come, and when, since tracing began.
 #[derive(Debug)]
@@ -61,16 +71,21 @@ pub(super) struct News {
 
 impl Surroundings {
     /// Takes the namespaces' handles out of the topology.
-    pub(super) fn of(topology: &mut Topology, iface: &str) -> Self {
+    pub(super) fn of(topology: &mut Topology, wishes: Wishes) -> Self {
+        let restricted = !wishes.around.is_empty();
+        let arrivals = topology.everything.then(|| Arrivals::start(topology, restricted)).flatten();
         Self {
+            arrivals,
+            gone: Vec::new(),
             watch: Watch::new(topology),
-            iface: iface.to_owned(),
+            wishes: Arc::new(wishes),
             came: Vec::new(),
             due: None,
             finding: None,
             finds: Pace::new(Duration::ZERO, FINDS_SHARE, FINDS_BURST),
             meeting: None,
             asked: BTreeSet::new(),
+            missing: false,
         }
     }
 
@@ -88,8 +103,17 @@ impl Surroundings {
     ) -> News {
         let mut news = News::default();
         let Some(changes) = self.watch.look() else { return news };
+        if topology.everything {
+            for change in changes {
+                self.take_of_all(&change, topology, &mut news);
+            }
+            return news;
+        }
         for change in changes {
             self.take(&change, topology, elapsed, &mut news);
+        }
+        if self.missing {
+            self.due.get_or_insert_with(|| Instant::now() + MISSING_EVERY);
         }
         let due = self.due.is_some_and(|due| due <= Instant::now());
         if due && self.finding.is_none() && self.finds.is_due() {
@@ -110,6 +134,44 @@ impl Surroundings {
             topology.meet(met);
         }
         news
+    }
+
+    /// Where everything is traced, containers come and go all the time, which is no news.
+    fn take_of_all(&mut self, change: &Change, topology: &mut Topology, news: &mut News) {
+        match change {
+            Change::NetnsGone { cookie, .. } => news.released.push(*cookie),
+            Change::Renamed { place, to, .. } => {
+                topology.rename(*place, to);
+                news.renamed = true;
+            }
+            Change::Gone { place, .. } => self.gone.push(*place),
+            Change::Came { .. } => {}
+        }
+    }
+
+    /// What has come and gone, where everything is traced; `unknown` is asked for.
+    pub(super) fn arrived(&mut self, unknown: BTreeSet<Place>) -> Vec<Arrived> {
+        let Some(arrivals) = &self.arrivals else { return Vec::new() };
+        if !unknown.is_empty() {
+            arrivals.ask(unknown);
+        }
+        arrivals.news().collect()
+    }
+
+    /// Devices that have gone since the last time.
+    pub(super) fn take_gone(&mut self) -> Vec<Place> {
+        std::mem::take(&mut self.gone)
+    }
+
+    /// Lets go of a namespace that is gone.
+    pub(super) fn release(&mut self, cookie: u32) {
+        self.watch.release(cookie);
+    }
+
+    /// Those of the namespaces that are held.
+    pub(super) fn held(&self, cookies: &BTreeSet<u32>) -> Vec<Netns> {
+        let held = self.watch.namespaces().filter(|(cookie, _)| cookies.contains(cookie));
+        held.map(|(_, netns)| netns.clone()).collect()
     }
 
     /// Puts neighbours that packets were met in on the path; their names.
@@ -141,6 +203,7 @@ impl Surroundings {
         let on_path = match change {
             Change::NetnsGone { cookie, .. } => {
                 news.released.push(*cookie);
+                self.missing |= topology.chosen.iter().any(|chosen| chosen.focus.netns == *cookie);
                 true
             }
             Change::Came { place, .. } => {
@@ -156,6 +219,7 @@ impl Surroundings {
             }
             Change::Gone { place, moved, .. } => {
                 let known = topology.device(*place).is_some();
+                self.missing |= topology.is_focus(*place);
                 // The other end of what was moved leads elsewhere now.
                 if known && *moved {
                     self.due.get_or_insert_with(|| Instant::now() + SETTLED);
@@ -168,30 +232,17 @@ impl Surroundings {
         }
     }
 
-    /// Begins to look for the path anew; `None` where its namespace is gone.
+    /// Begins to look for the path anew.
     fn find(&self, topology: &Topology) -> Option<JoinHandle<Found>> {
-        let home = self.watch.namespaces().find(|(cookie, _)| *cookie == topology.focus.netns);
-        let (netns, iface, inside) = (home?.1.clone(), self.iface.clone(), topology.inside);
+        let (wishes, before) = (self.wishes.clone(), topology.chosen.clone());
         spawn(move || {
             let begun = Instant::now();
-            (topo::discover_anew(&iface, &netns, inside), begun.elapsed())
+            (wishes.anew(&before), begun.elapsed())
         })
     }
 
-    fn follow(
-        &mut self,
-        found: Result<Topology, TopoError>,
-        topology: &mut Topology,
-        news: &mut News,
-    ) {
+    fn follow(&mut self, now: Topology, topology: &mut Topology, news: &mut News) {
         let came = std::mem::take(&mut self.came);
-        let now = match found {
-            Ok(now) => now,
-            Err(error) => {
-                tracing::debug!("the path is not found anew: {error}");
-                return;
-            }
-        };
         let fresh: Vec<Place> = now
             .chain
             .iter()
@@ -206,7 +257,8 @@ impl Surroundings {
             .filter(|place| !beside(place))
             .map(|place| format!("{}/{}", now.netns_name(place.netns), now.dev_name(*place)))
             .collect();
-        let moved = now.focus != topology.focus;
+        self.missing = now.chosen.iter().any(|chosen| now.device(chosen.focus).is_none());
+        let moved = now.chosen != topology.chosen;
         topology.become_of(now);
         self.watch.follow(topology);
         if fresh.is_empty() && !moved {

@@ -70,6 +70,8 @@ pub struct Side {
     pub started: String,
     pub iface: String,
     pub netns: String,
+    /// All that was asked for, in a few words.
+    pub what: String,
     pub kernel: String,
     pub packets: u64,
 }

@@ -35,7 +35,7 @@ pub(super) fn render(snapshot: &Snapshot) -> Result<String, ReportError> {
     let (mut paths, minor) = words::major(snapshot);
     let left_out = paths.len().saturating_sub(PATHS_SHOWN);
     paths.truncate(PATHS_SHOWN);
-    let title = format!("{} in {}", snapshot.iface, snapshot.netns);
+    let title = snapshot.what();
     let page = html! {
         (DOCTYPE)
         html lang="en" {

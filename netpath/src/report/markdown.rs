@@ -13,7 +13,7 @@ const FLOWS: usize = 10;
 
 /// The whole report.
 pub(super) fn render(s: &Snapshot) -> String {
-    let mut out = format!("# netpath: {} in {}\n\n", text(&s.iface), text(&s.netns));
+    let mut out = format!("# netpath: {}\n\n", text(&s.what()));
     for sentence in words::opening(s) {
         let _ = writeln!(out, "{}", text(&sentence));
     }

@@ -76,7 +76,7 @@ pub(super) fn profile(snapshot: &Snapshot) -> File {
     }
     File {
         schema: "https://www.speedscope.app/file-format-schema.json",
-        name: format!("{} in {}", snapshot.iface, snapshot.netns),
+        name: snapshot.what(),
         exporter: format!("netpath@{}", snapshot.version),
         shared: Shared { frames },
         profiles,

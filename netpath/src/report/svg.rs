@@ -30,7 +30,7 @@ pub(super) fn write(snapshot: &Snapshot, out: &mut dyn Write) -> Result<(), Repo
     }
     let mut palette = PaletteMap::default();
     let mut options = options();
-    options.title = format!("Where packets' time goes: {} in {}", snapshot.iface, snapshot.netns);
+    options.title = format!("Where packets' time goes: {}", snapshot.what());
     options.subtitle = Some(format!(
         "{} of packet latency in {}; yellow is waiting",
         time(lines.iter().map(|l| l.ns as f64).sum()),

@@ -158,20 +158,14 @@ pub(crate) fn compensated(path: &PathReport, snapshot: &Snapshot) -> Option<Stri
 pub(crate) fn coverage(s: &Snapshot) -> String {
     let p = &s.packets;
     if p.seen == 0 {
-        return format!(
-            "In {} no packet passed {} in {}.",
-            time(s.duration_ns as f64),
-            s.iface,
-            s.netns
-        );
+        return format!("In {} no packet passed {}.", time(s.duration_ns as f64), s.what());
     }
     let mut out = format!(
-        "In {} netpath followed {} of the {} that passed {} in {} from end to end",
+        "In {} netpath followed {} of the {} that passed {} from end to end",
         time(s.duration_ns as f64),
         if p.complete == p.sampled { "all".to_owned() } else { count(p.complete) },
         counted(p.seen, "packet"),
-        s.iface,
-        s.netns,
+        s.what(),
     );
     if p.dropped > 0 {
         let _ = write!(out, ", {}", dropped(p));

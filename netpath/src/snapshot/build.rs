@@ -12,18 +12,18 @@ use netpath_common::{
 use super::{
     Bucket, Compensated, FLOWS_SHOWN, FlowExample, FlowReport, GroupReport, HopReport, NamedPlace,
     OwnCost, PacketReport, PathReport, PieceReport, ProbeCost, SCHEMA, SamplingReport,
-    SecondReport, Snapshot, Summary, causes, counters, drops, facts, late, round_trips,
+    SecondReport, SeenFrom, Snapshot, Summary, causes, counters, drops, facts, late, round_trips,
 };
 use crate::{
     explain,
     flight::End,
     hooks::priority_name,
     inventory::Owner,
-    ledger::{Ledger, Path, Row, RowKey, Second, Specimen, Times},
+    ledger::{Direction, Ledger, Path, Row, RowKey, Second, Specimen, Times},
     packet::Tuple,
     sample::{self, Sampling, Share},
     session::{Ending, Session},
-    topo::{Place, Topology},
+    topo::{OTHERS, Place, Topology},
 };
 
 /// Makes a snapshot.
@@ -33,6 +33,7 @@ pub fn build(ledger: &mut Ledger, session: &Session, ending: &Ending) -> Snapsho
     let mut paths: Vec<PathReport> =
         ledger.paths().iter().map(|p| path(p, ledger, session)).collect();
     let transactions = round_trips::build(ledger, &paths, session);
+    paths.extend(ledger.others().map(|p| path(p, ledger, session)));
     paths.sort_by(|a, b| b.packets.cmp(&a.packets).then_with(|| b.direction.cmp(&a.direction)));
     let (mut backends, mut absent) = (BTreeMap::new(), BTreeMap::new());
     for hop in HOPS {
@@ -54,6 +55,8 @@ pub fn build(ledger: &mut Ledger, session: &Session, ending: &Ending) -> Snapsho
         duration_ns: ending.duration_ns,
         iface: session.iface.clone(),
         netns: session.netns.clone(),
+        selected: selected(&ledger.topology),
+        all: ledger.topology.everything,
         host: session.host.clone(),
         backends,
         absent,
@@ -81,6 +84,14 @@ pub fn build(ledger: &mut Ledger, session: &Session, ending: &Ending) -> Snapsho
     // From all the rest, so last.
     snapshot.findings = explain::explain(&snapshot).findings;
     snapshot
+}
+
+fn selected(topology: &Topology) -> Vec<NamedPlace> {
+    topology.chosen.iter().map(|chosen| named_place(chosen.focus, topology)).collect()
+}
+
+fn named_place(place: Place, topology: &Topology) -> NamedPlace {
+    NamedPlace { netns: topology.netns_name(place.netns), dev: topology.dev_name(place) }
 }
 
 /// By a namespace's name: who lives there.
@@ -179,9 +190,10 @@ fn example(before: &Tuple, after: Option<&Tuple>) -> FlowExample {
 
 fn path(path: &Path, ledger: &Ledger, session: &Session) -> PathReport {
     let topology = &ledger.topology;
-    let named = |place: &Place| NamedPlace {
-        netns: topology.netns_name(place.netns),
-        dev: topology.dev_name(*place),
+    let named = |place: &Place| named_place(*place, topology);
+    let seen_from = |(focus, direction): &(Place, Direction)| {
+        let NamedPlace { netns, dev } = named(focus);
+        SeenFrom { netns, dev, direction: direction.key().to_owned() }
     };
     let end = |place: Option<&Place>| named(&place.copied().unwrap_or_default());
     let total_ns = path.total.sum_ns() as f64;
@@ -189,8 +201,13 @@ fn path(path: &Path, ledger: &Ledger, session: &Session) -> PathReport {
         path.rows.iter().filter_map(|row| Some((row, row.key.hop?))).collect();
     let keys: Vec<RowKey> = rows.iter().map(|(row, _)| row.key).collect();
     PathReport {
-        name: path_name(&path.key.places, topology),
+        name: if path.key.places.is_empty() {
+            OTHERS.to_owned()
+        } else {
+            path_name(&path.key.places, topology)
+        },
         direction: path.key.direction.key().to_owned(),
+        seen_from: path.seen_from.iter().map(seen_from).collect(),
         end: end_name(path.key.end).to_owned(),
         ends: path.ends.named().map(|(name, n)| (name.to_owned(), n)).collect(),
         from: end(path.key.places.first()),
@@ -273,9 +290,10 @@ pub(crate) fn named(key: &RowKey, id: HopId, ledger: &Ledger) -> Named {
     let info = id.info();
     let walked = key.rules.and_then(|(_, rules)| ledger.names.name(rules)).map(str::to_owned);
     let part = walked.or_else(|| key.stage.map(priority_name));
+    let NamedPlace { netns, dev } = named_place(key.place, &ledger.topology);
     Named {
-        netns: ledger.topology.netns_name(key.place.netns),
-        dev: (info.place == Where::Device).then(|| ledger.topology.dev_name(key.place)),
+        netns,
+        dev: (info.place == Where::Device && !dev.is_empty()).then_some(dev),
         hook: key.hook.map(Hook::name).map(str::to_owned),
         part: part.filter(|part| *part != info.group.label()),
     }

@@ -108,7 +108,7 @@ fn qdiscs(
 ) -> Vec<QdiscReport> {
     let on_path = |q: &&crate::facts::Qdisc| {
         let place = Place { netns, ifindex: q.ifindex };
-        topology.chain.contains(&place) || place == topology.focus
+        topology.is_on_way(place)
     };
     end.qdiscs
         .iter()

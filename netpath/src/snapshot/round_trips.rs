@@ -1,14 +1,17 @@
 //! Round trips with names instead of indices.
 
+use std::collections::BTreeMap;
+
 use super::{
     LostAtReport, PathReport, TransactionPart, TransactionReport,
     build::{compensated, summary},
     drops,
 };
 use crate::{
-    ledger::{Ledger, RoundTrips, Times, TripKind, TripPart},
+    ledger::{Ledger, RoundTrips, TRIPS_OF_OTHERS, Times, TripKind, TripPart},
     packet,
     session::Session,
+    topo::OTHERS,
 };
 
 /// `paths` in the ledger's order. Requests first, most of them first.
@@ -18,7 +21,9 @@ pub(super) fn build(
     session: &Session,
 ) -> Vec<TransactionReport> {
     let done = ledger.transactions.done();
-    let one = |trips| one(trips, paths, ledger, session);
+    let by_id: BTreeMap<usize, &PathReport> =
+        ledger.paths().iter().map(|path| path.id).zip(paths).collect();
+    let one = |trips| one(trips, &by_id, ledger, session);
     let mut all: Vec<(TripKind, TransactionReport)> =
         done.iter().filter_map(|trips| Some((trips.kind, one(trips)?))).collect();
     all.sort_by_key(|(kind, t)| (*kind, std::cmp::Reverse(t.count)));
@@ -37,17 +42,23 @@ pub(super) fn build(
 
 fn one(
     trips: &RoundTrips,
-    paths: &[PathReport],
+    paths: &BTreeMap<usize, &PathReport>,
     ledger: &Ledger,
     session: &Session,
 ) -> Option<TransactionReport> {
-    let (request, reply) = (paths.get(trips.request_path)?, paths.get(trips.reply_path)?);
+    let path = |id| paths.get(&id).copied();
+    let (request, reply) = (path(trips.request_path), path(trips.reply_path));
+    if trips.request_path != TRIPS_OF_OTHERS && (request.is_none() || reply.is_none()) {
+        return None;
+    }
     let protocol = packet::proto_name(trips.proto);
     Some(TransactionReport {
-        name: format!(
-            "{}/{} ⇄ {}/{} {protocol}",
-            request.from.netns, request.from.dev, request.to.netns, request.to.dev
-        ),
+        name: match request {
+            Some(PathReport { from, to, .. }) => {
+                format!("{}/{} ⇄ {}/{} {protocol}", from.netns, from.dev, to.netns, to.dev)
+            }
+            None => format!("{OTHERS} {protocol}"),
+        },
         protocol,
         kind: trips.kind.key().to_owned(),
         count: trips.total.count(),
@@ -65,13 +76,17 @@ fn one(
     })
 }
 
-fn parts(trips: &RoundTrips, request: &PathReport, reply: &PathReport) -> Vec<TransactionPart> {
+fn parts(
+    trips: &RoundTrips,
+    request: Option<&PathReport>,
+    reply: Option<&PathReport>,
+) -> Vec<TransactionPart> {
     let total_ns = trips.total.sum_ns() as f64;
     let part = |part: TripPart| {
         let times: &Times = trips.part(part);
         let path = match part {
-            TripPart::Request => Some(request),
-            TripPart::Reply => Some(reply),
+            TripPart::Request => request,
+            TripPart::Reply => reply,
             _ => None,
         };
         TransactionPart {

@@ -1,22 +1,27 @@
-//! A path that is discovered once more, because devices have come.
+//! Paths that are discovered once more, because devices have come.
 //!
-//! In: the path as it was, and as it is. Out: one in which what has gone still has its names, because packets
-//! were seen there.
+//! In: the paths as they were. Out: the paths as they are, in which what has gone still has its names, because
+//! packets were seen there.
 
-use super::{Host, Place, TopoError, Topology, discover, discover::discover_inside};
-use crate::netns::Netns;
+use super::{Asked, Chosen, Host, Place, Topology, discover::Paths, follow::World};
+use crate::netns;
 
-/// The path of `iface`; where it is gone, that of the container's end, wherever its other end is now.
-pub fn discover_anew(
-    iface: &str,
-    netns: &Netns,
-    inside: Option<Place>,
-) -> Result<Topology, TopoError> {
-    let gone = match discover(iface, netns) {
-        Err(error @ TopoError::NoInterface { .. }) => error,
-        found => return found,
-    };
-    inside.and_then(|place| discover_inside(place).transpose()).unwrap_or(Err(gone))
+/// The paths of what was chosen, each wherever it is now: an interface, else the container's end of it, else what
+/// is meant now by the words that it was chosen by, asked for by its number. What is nowhere stays as it was.
+pub fn discover_anew(before: &[Chosen], asked: impl Fn(usize) -> Option<Asked>) -> Topology {
+    let mut world = World::of(netns::all());
+    let mut paths = Paths::default();
+    let mut now = Vec::new();
+    for (nth, chosen) in before.iter().enumerate() {
+        let by_place = world.at(chosen.focus).map(|node| (node, false));
+        let inner = || Some((chosen.inside?, true));
+        let by_place = by_place.or_else(|| inner().and_then(|(at, is)| Some((world.at(at)?, is))));
+        let found = by_place.or_else(|| Some((asked(nth)?.find(&mut world).ok()?, false)));
+        // It can have gone since.
+        let followed = found.and_then(|(node, is)| paths.follow(&mut world, node, is).ok());
+        now.push(followed.unwrap_or(*chosen));
+    }
+    Topology { chosen: now, ..paths.build(&world) }
 }
 
 impl Topology {

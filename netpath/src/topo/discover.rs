@@ -1,10 +1,10 @@
-//! From one interface to its path: which device is meant, which end of it faces the container, and what
-//! [`super::follow`] finds on both sides of it.
+//! From interfaces to their paths: which devices are meant, which end of each faces the container, and what
+//! [`super::follow`] finds on both sides of it. The paths of several are one topology.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Device, Host, Place, TopoError, Topology,
+    Chosen, Device, Host, Place, TopoError, Topology,
     dump::{self, Dump, Node},
     follow::{
         Path, World, follow_bridge, follow_in, follow_out, follow_sharing, follow_tunnels,
@@ -21,11 +21,19 @@ pub fn interfaces(netns: &Netns) -> Result<Vec<String>, TopoError> {
     Ok(dump::dump(netns, &[])?.devices.into_values().map(|d| d.name).collect())
 }
 
-/// The interface that is meant where none is named: that of the default route, or else the first that is up.
-pub fn main_interface(netns: &Netns) -> Result<String, TopoError> {
-    let dump = dump::dump(netns, &[])?;
-    let found = main_of(&dump).map(|device| device.name.clone());
-    found.ok_or_else(|| TopoError::OnlyLoopback { netns: netns.name.clone() })
+/// An interface that is asked for.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Where it is looked up.
+    pub netns: Netns,
+    /// Its name; where there is none, the one that packets leave by.
+    pub iface: Option<String>,
+}
+
+impl Asked {
+    pub fn new(iface: &str, netns: &Netns) -> Self {
+        Self { netns: netns.clone(), iface: Some(iface.to_owned()) }
+    }
 }
 
 /// The device by which packets leave a namespace: that of its default route, or else the first that is up.
@@ -40,35 +48,104 @@ const LOOPBACK: &str = "lo";
 
 /// Finds the path that packets of `iface`, looked up in `netns`, take on this machine.
 pub fn discover(iface: &str, netns: &Netns) -> Result<Topology, TopoError> {
-    let mut all = netns::all();
-    let home = if let Some(i) = all.iter().position(|n| n.inode == netns.inode) {
-        all[i] = netns.clone();
-        i
-    } else {
-        all.push(netns.clone());
-        all.len() - 1
-    };
-    let mut world = World::of(all);
-    let Some(focus) = find(world.dump(home)?, iface) else {
-        return Err(no_interface(iface, home, &mut world));
-    };
-    from(world, (home, focus), false)
+    discover_all(&[Asked::new(iface, netns)]).map(|(topology, _)| topology)
 }
 
-/// Finds the path of a container's end that is known by its place; `None` where it is not there any
-/// more.
-pub(super) fn discover_inside(place: Place) -> Result<Option<Topology>, TopoError> {
+/// Finds the paths that packets of these interfaces take on this machine; and of the interfaces, which are chosen
+/// therefore: those that are the same as one before are not.
+pub fn discover_all(asked: &[Asked]) -> Result<(Topology, Vec<usize>), TopoError> {
     let mut world = World::of(netns::all());
-    let Some(ns) = world.all.iter().position(|n| n.cookie == place.netns) else { return Ok(None) };
-    if !world.dump(ns)?.devices.contains_key(&place.ifindex) {
-        return Ok(None);
+    // All of them before the first is read: what that leads to is among them.
+    for one in asked {
+        world.add(&one.netns);
     }
-    from(world, (ns, place.ifindex), true).map(Some)
+    let ends = asked.iter().map(|asked| asked.find(&mut world)).collect::<Result<Vec<_>, _>>()?;
+    let (mut paths, mut taken) = (Paths::default(), Vec::new());
+    for (nth, end) in ends.into_iter().enumerate() {
+        let known = paths.ends.len();
+        paths.follow(&mut world, end, false)?;
+        taken.extend((paths.ends.len() > known).then_some(nth));
+    }
+    Ok((paths.build(&world), taken))
+}
+
+impl Asked {
+    /// The device that is meant.
+    pub(super) fn find(&self, world: &mut World) -> Result<Node, TopoError> {
+        let home = world.add(&self.netns);
+        let found = match (&self.iface, world.dump(home)?) {
+            (Some(iface), dump) => find(dump, iface),
+            (None, dump) => main_of(dump).map(|device| device.ifindex),
+        };
+        match (found, &self.iface) {
+            (Some(ifindex), _) => Ok((home, ifindex)),
+            (None, Some(iface)) => Err(no_interface(iface, home, world)),
+            (None, None) => Err(TopoError::OnlyLoopback { netns: self.netns.name.clone() }),
+        }
+    }
+
+    /// Whether there is such an interface there.
+    pub fn is_there(&self) -> bool {
+        let dump = dump::dump(&self.netns, &[]);
+        dump.is_ok_and(|dump| self.iface.as_ref().is_none_or(|iface| find(&dump, iface).is_some()))
+    }
+}
+
+/// What was asked for, and the ways that packets take from there.
+#[derive(Default)]
+pub(super) struct Paths {
+    path: Path,
+    ends: Vec<Ends>,
+}
+
+/// An interface that was asked for, as a [`Chosen`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Ends {
+    focus: Node,
+    inside: Option<Node>,
+    outside: Option<Node>,
+}
+
+impl Paths {
+    /// Follows a device, which is `inner` where it is known to be a container's end; what it is part of.
+    pub(super) fn follow(
+        &mut self,
+        world: &mut World,
+        focus: Node,
+        inner: bool,
+    ) -> Result<Chosen, TopoError> {
+        let (path, ends) = from(world, focus, inner)?;
+        self.path.join(path);
+        // Both ends of a pair are one.
+        let same = |known: &&Ends| {
+            known.focus == focus
+                || (ends.inside.is_some()
+                    && (known.inside, known.outside) == (ends.inside, ends.outside))
+        };
+        let known = self.ends.iter().find(same).copied();
+        if known.is_none() {
+            self.ends.push(ends);
+        }
+        Ok(chosen(world, known.unwrap_or(ends)))
+    }
+
+    pub(super) fn build(self, world: &World) -> Topology {
+        let all = self.ends.iter().map(|ends| chosen(world, *ends)).collect();
+        build(world, &self.path, all)
+    }
+}
+
+fn chosen(world: &World, ends: Ends) -> Chosen {
+    let place = |node| world.place(node);
+    Chosen {
+        focus: place(ends.focus),
+        inside: ends.inside.map(place),
+        outside: ends.outside.map(place),
+    }
 }
 
 /// The path of a device, which is `inner` where it is known to be a container's end.
-fn from(mut world: World, focus: Node, inner: bool) -> Result<Topology, TopoError> {
-    let world = &mut world;
+fn from(world: &mut World, focus: Node, inner: bool) -> Result<(Path, Ends), TopoError> {
     let peer = world.peer(focus)?.filter(|p| p.0 != focus.0 || is_veth(world, *p));
     if let Some(peer) = peer {
         world.dump(peer.0)?;
@@ -94,7 +171,7 @@ fn from(mut world: World, focus: Node, inner: bool) -> Result<Topology, TopoErro
     }
     follow_tunnels(world, &mut path)?;
     follow_sharing(world, &mut path)?;
-    Ok(build(world, &path, focus, inside, outside))
+    Ok((path, Ends { focus, inside, outside }))
 }
 
 /// The interface of this name: as `ip link` shows it, `eth0@if7` too, or by another of its names.
@@ -151,15 +228,9 @@ fn orient(world: &World, focus: Node, peer: Option<Node>) -> (Option<Node>, Opti
     if weight(peer) > weight(focus) { (Some(focus), Some(peer)) } else { (Some(peer), Some(focus)) }
 }
 
-fn build(
-    world: &World,
-    path: &Path,
-    focus: Node,
-    inside: Option<Node>,
-    outside: Option<Node>,
-) -> Topology {
+fn build(world: &World, path: &Path, chosen: Vec<Chosen>) -> Topology {
     let census = Census::take();
-    let place = |node: Node| Place { netns: world.all[node.0].cookie, ifindex: node.1 };
+    let place = |node| world.place(node);
     let on_path: BTreeSet<usize> = path
         .nodes
         .iter()
@@ -193,11 +264,6 @@ fn build(
         });
         host.devices.insert(ifindex, device);
     }
-    Topology {
-        hosts,
-        chain: path.nodes.iter().map(|n| place(*n)).collect(),
-        focus: place(focus),
-        inside: inside.map(place),
-        outside: outside.map(place),
-    }
+    let chain = path.nodes.iter().map(|n| place(*n)).collect();
+    Topology { hosts, chain, chosen, ..Topology::default() }
 }

@@ -82,6 +82,22 @@ pub(super) fn dump_each(all: &[&Netns]) -> Vec<Option<Dump>> {
         .collect()
 }
 
+/// One device, by its index; the calling thread is in the namespace then.
+pub(super) fn link(netns: &Netns, ifindex: u32) -> Option<(Device, Option<Below>)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().ok()?;
+    setns(netns.file().as_fd(), CloneFlags::CLONE_NEWNET).ok()?;
+    let ask = async {
+        let (connection, handle, _) = new_connection().ok()?;
+        tokio::spawn(connection);
+        let mut links = handle.link().get().match_index(ifindex).execute();
+        links.try_next().await.ok()?
+    };
+    let mut dump = Dump::default();
+    add_link(&mut dump, &runtime.block_on(ask)?);
+    let device = dump.devices.remove(&ifindex)?;
+    Some((device, dump.below.remove(&ifindex)))
+}
+
 /// The ids that those of `others` have in `netns` which have one there.
 pub(super) fn nsids(netns: &Netns, others: &[&Netns]) -> Result<BTreeMap<i32, usize>, TopoError> {
     inside(netns, async || {

@@ -3,7 +3,10 @@
 //! In: a netlink socket that listens in the namespace. Out: devices that came, were renamed or went, in
 //! order. The socket holds the namespace, as its file does.
 
-use std::io;
+use std::{
+    io,
+    os::fd::{AsRawFd, RawFd},
+};
 
 use rtnetlink::{
     packet_core::{NetlinkMessage, NetlinkPayload},
@@ -34,6 +37,12 @@ pub(super) struct Listener(Socket);
 impl std::fmt::Debug for Listener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Listener")
+    }
+}
+
+impl AsRawFd for Listener {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    Device, TopoError,
+    Device, Place, TopoError,
     dump::{self, Node},
 };
 use crate::netns::Netns;
@@ -32,6 +32,27 @@ pub(super) struct World {
 impl World {
     pub(super) fn of(all: Vec<Netns>) -> Self {
         Self { all, dumps: BTreeMap::new(), glances: BTreeMap::new() }
+    }
+
+    /// The number of a namespace, which need not have been found with the others.
+    pub(super) fn add(&mut self, netns: &Netns) -> usize {
+        if let Some(known) = self.all.iter().position(|n| n.inode == netns.inode) {
+            self.all[known] = netns.clone();
+            return known;
+        }
+        self.all.push(netns.clone());
+        self.all.len() - 1
+    }
+
+    pub(super) fn place(&self, (ns, ifindex): Node) -> Place {
+        Place { netns: self.all[ns].cookie, ifindex }
+    }
+
+    /// A device that is known by its place, if it is still there.
+    pub(super) fn at(&mut self, place: Place) -> Option<Node> {
+        let ns = self.all.iter().position(|netns| netns.cookie == place.netns)?;
+        let there = self.dump(ns).is_ok_and(|dump| dump.devices.contains_key(&place.ifindex));
+        there.then_some((ns, place.ifindex))
     }
 
     /// A device of a namespace that was read.
@@ -131,6 +152,21 @@ impl Path {
             self.nodes.push(node);
         }
         new
+    }
+
+    /// Takes another path. What is beside both is beside.
+    pub(super) fn join(&mut self, other: Self) {
+        for node in other.nodes {
+            match (self.push(node), other.beside.get(&node)) {
+                (true, Some(port)) => {
+                    self.beside.insert(node, *port);
+                }
+                (false, None) => {
+                    self.beside.remove(&node);
+                }
+                _ => {}
+            }
+        }
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Site {
     /// Whether it has a default route at all.
     pub has_default: bool,
     pub forwards: bool,
+    /// Whether bridged packets run through iptables.
+    pub bridge_nf: bool,
 }
 
 /// Namespaces read, by their number in the list that they were given in.
@@ -50,6 +52,7 @@ pub fn survey(all: &[Netns]) -> Vec<Site> {
             main,
             has_default: dump.routes.values().any(|default| *default),
             forwards: dump.forwards,
+            bridge_nf: dump.bridge_nf,
             devices: dump.devices,
         }
     };

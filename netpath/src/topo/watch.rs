@@ -98,6 +98,11 @@ impl Watch {
         }
     }
 
+    /// Lets go of a namespace.
+    pub fn release(&mut self, cookie: u32) {
+        self.hosts.retain(|host| host.cookie != cookie);
+    }
+
     /// The namespaces that are still held, by the low half of their cookies.
     pub fn namespaces(&self) -> impl Iterator<Item = (u32, &Netns)> {
         self.hosts.iter().map(|host| (host.cookie, &host.netns))

@@ -152,7 +152,7 @@ fn waiting(state: &State, area: Rect, buffer: &mut Buffer) {
     let (title, notes) = match state.snapshot() {
         None => ("attaching".to_owned(), Vec::new()),
         Some(s) if s.packets.seen == 0 => {
-            let title = format!("no packets on {} in {} yet", s.iface, s.netns);
+            let title = format!("no packets on {} yet", s.what());
             let hint = "is there traffic, and does it pass this interface? `netpath topo` shows \
                         the path that is watched";
             (title, std::iter::once(hint.to_owned()).chain(s.notes.clone()).collect())

@@ -72,10 +72,9 @@ pub fn render(snapshot: &Snapshot, style: Style) -> String {
 
 fn head(s: &Snapshot) -> String {
     format!(
-        "netpath {} · {} in {} · {} · Linux {} · {}, {} complete, {}, {} lost",
+        "netpath {} · {} · {} · Linux {} · {}, {} complete, {}, {} lost",
         s.version,
-        s.iface,
-        s.netns,
+        s.what(),
         time(s.duration_ns as f64),
         s.host.kernel,
         words::counted(s.packets.seen, "packet"),

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use crate::topo::{Device, Host, Place, Topology};
 
-/// One block per namespace, in the order in which a packet leaves; the interface that was asked
-/// for is marked.
+/// One block per namespace, in the order in which a packet leaves; the interfaces that were asked
+/// for are marked.
 pub fn render(topology: &Topology) -> String {
     let mut out = String::new();
     let mut last = None;
@@ -35,7 +35,7 @@ fn title(host: &Host) -> String {
 }
 
 fn line(topology: &Topology, place: Place, host: &Host, device: &Device) -> String {
-    let mark = if place == topology.focus { "▸" } else { " " };
+    let mark = if topology.is_focus(place) { "▸" } else { " " };
     let kind = if device.kind.is_empty() { "device" } else { &device.kind };
     let mut words = vec![format!("{mark} {:<12} {kind:<8}", device.name)];
     words.push(format!("{:<9}", device.qdisc));

@@ -143,7 +143,7 @@ fn a_container_is_traced_by_its_name_and_shown_by_it() {
 
     for chosen in ["np-web", "docker:np-web", &web.id[..], &web.id[..10]] {
         let found: Topology = json(&asked(&docker, &["topo", "--json", "--container", chosen]));
-        let focus = found.focus;
+        let focus = found.chosen[0].focus;
         assert_eq!((found.dev_name(focus), found.netns_name(focus.netns)), named("eth0", "np-web"));
         let neighbour = found.hosts.values().find(|host| host.name == "np-app");
         let owner = neighbour.and_then(|host| host.owner.as_ref()).expect("it is on the bridge");
@@ -181,13 +181,13 @@ fn a_process_and_its_namespace_are_traced_without_an_interface() {
     for home in [["--pid", &pid], ["--netns", &pid], ["--netns", &path]] {
         let words = [&["topo", "--json"], &home[..]].concat();
         let found: Topology = json(&asked(&docker, &words));
-        assert_eq!(found.dev_name(found.focus), "eth0");
+        assert_eq!(found.dev_name(found.chosen[0].focus), "eth0");
         // Nobody knows more of it than its id.
-        assert_eq!(found.netns_name(found.focus.netns), container.id[..12]);
+        assert_eq!(found.netns_name(found.chosen[0].focus.netns), container.id[..12]);
     }
     let netns = lab.full_name("client");
     let found: Topology = json(&asked(&docker, &["topo", "--json", "--netns", &netns]));
-    assert_eq!(found.netns_name(found.focus.netns), "client");
+    assert_eq!(found.netns_name(found.chosen[0].focus.netns), "client");
     let lo = ["topo", "--pid", &pid, "--iface", "lo"];
     assert!(asked(&docker, &lo).status.success());
 }
@@ -232,6 +232,6 @@ fn a_socket_that_hangs_or_lies_holds_nothing_up() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(said.contains(why) && said.contains("docker.sock"), "{said}");
         let found: Topology = json(&output);
-        assert_eq!(found.netns_name(found.focus.netns), container.id[..12]);
+        assert_eq!(found.netns_name(found.chosen[0].focus.netns), container.id[..12]);
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use netpath::{
     decode::header_bytes,
     session::Session,
-    topo::{Device, Host, Place, Topology},
+    topo::{Chosen, Device, Host, Place, Topology},
 };
 use netpath_common::{
     place::DevId,
@@ -87,9 +87,8 @@ impl Shape {
         let topology = Topology {
             hosts,
             chain: vec![CLIENT, inner(0)],
-            focus: inner(0),
-            inside: Some(CLIENT),
-            outside: Some(inner(0)),
+            chosen: vec![Chosen { focus: inner(0), inside: Some(CLIENT), outside: Some(inner(0)) }],
+            ..Topology::default()
         };
         Session { topology, ..Session::default() }
     }

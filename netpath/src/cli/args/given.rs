@@ -60,10 +60,10 @@ mod tests {
         assert_eq!((file.file.unwrap().to_str(), file.gather.0.is_none()), (Some("a.npz"), true));
         for arguments in [&["--iface", "veth0"][..], &["--iface", "veth0", "--for", "1s"]] {
             let gather = explain(arguments).unwrap().gather.0.expect("an interface is given");
-            assert_eq!(gather.selection.iface.as_deref(), Some("veth0"));
+            assert_eq!(gather.selection.iface, ["veth0"]);
         }
         let gather = explain(&["--container", "web", "--for", "1s"]).unwrap().gather.0;
-        assert_eq!(gather.unwrap().selection.container.as_deref(), Some("web"));
+        assert_eq!(gather.unwrap().selection.container, ["web"]);
         assert!(explain(&[]).unwrap().gather.0.is_none());
     }
 

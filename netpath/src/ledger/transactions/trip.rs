@@ -77,7 +77,7 @@ pub(super) struct Trip {
 #[derive(Clone, Debug)]
 pub struct RoundTrips {
     pub kind: Kind,
-    /// Indices of the paths of the request and of the reply.
+    /// Numbers of the paths of the request and of the reply, or [`OTHERS`].
     pub request_path: usize,
     pub reply_path: usize,
     /// IP protocol number.
@@ -99,7 +99,40 @@ pub struct RoundTrips {
     pub overlapped: u64,
 }
 
+/// Stands for paths that are forgotten.
+pub const OTHERS: usize = usize::MAX;
+
 impl RoundTrips {
+    fn new(kind: Kind, proto: u8, request_path: usize, reply_path: usize) -> Self {
+        Self {
+            kind,
+            request_path,
+            reply_path,
+            proto,
+            total: Times::default(),
+            first_byte: Times::default(),
+            parts: Default::default(),
+            events: 0,
+            retransmitted: 0,
+            sent_again_after: Times::default(),
+            lost_at: BTreeMap::new(),
+            overlapped: 0,
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.total.merge(&other.total);
+        self.first_byte.merge(&other.first_byte);
+        self.parts.iter_mut().zip(&other.parts).for_each(|(mine, more)| mine.merge(more));
+        self.events += other.events;
+        self.retransmitted += other.retransmitted;
+        self.sent_again_after.merge(&other.sent_again_after);
+        for (place, count) in &other.lost_at {
+            *self.lost_at.entry(*place).or_default() += count;
+        }
+        self.overlapped += other.overlapped;
+    }
+
     /// A part's times: of the round trips that have it.
     pub fn part(&self, part: Part) -> &Times {
         &self.parts[part as usize]
@@ -166,6 +199,25 @@ pub(super) struct Done {
 }
 
 impl Done {
+    /// Puts the round trips over a path to those of others.
+    pub(super) fn forget(&mut self, path: usize) {
+        self.ways.iter_mut().filter(|way| **way == path).for_each(|way| *way = OTHERS);
+        let over = |t: &RoundTrips| t.request_path == path || t.reply_path == path;
+        let (gone, mut left): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.all).into_iter().partition(over);
+        for trips in gone {
+            let same = |t: &RoundTrips| {
+                (t.kind, t.proto, t.request_path) == (trips.kind, trips.proto, OTHERS)
+            };
+            let at = left.iter().position(same).unwrap_or_else(|| {
+                left.push(RoundTrips::new(trips.kind, trips.proto, OTHERS, OTHERS));
+                left.len() - 1
+            });
+            left[at].merge(&trips);
+        }
+        self.all = left;
+    }
+
     pub(super) fn unanswered(&mut self, kind: Kind, proto: u8) {
         *self.unanswered.entry((kind, proto)).or_default() += 1;
     }
@@ -198,26 +250,16 @@ impl Done {
             return;
         }
         let way = |path: u32| self.ways.get(path as usize).copied().unwrap_or(path as usize);
-        let (request_path, reply_path) = (way(request), way(reply));
+        let (mut request_path, mut reply_path) = (way(request), way(reply));
+        if request_path == OTHERS || reply_path == OTHERS {
+            (request_path, reply_path) = (OTHERS, OTHERS);
+        }
         let same = |t: &RoundTrips| {
             (t.kind, t.proto, t.request_path, t.reply_path)
                 == (trip.kind, trip.proto, request_path, reply_path)
         };
         let index = self.all.iter().position(same).unwrap_or_else(|| {
-            self.all.push(RoundTrips {
-                kind: trip.kind,
-                request_path,
-                reply_path,
-                proto: trip.proto,
-                total: Times::default(),
-                first_byte: Times::default(),
-                parts: Default::default(),
-                events: 0,
-                retransmitted: 0,
-                sent_again_after: Times::default(),
-                lost_at: BTreeMap::new(),
-                overlapped: 0,
-            });
+            self.all.push(RoundTrips::new(trip.kind, trip.proto, request_path, reply_path));
             self.all.len() - 1
         });
         self.all[index].add(trip);

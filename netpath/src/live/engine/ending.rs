@@ -17,6 +17,8 @@ use crate::{
 
 /// The namespaces' counters are entered and read at most this often while tracing.
 const FACTS_EVERY: Duration = Duration::from_secs(5);
+/// Of so many namespaces at most.
+const FACTS_MAX: usize = 64;
 
 impl Engine {
     /// What an ending now would say.
@@ -51,7 +53,8 @@ impl Engine {
     /// Reads what the namespaces' counters say now.
     pub(super) fn read_facts(&mut self) {
         let begun = Instant::now();
-        self.facts = facts::read(self.surroundings.namespaces());
+        // Of very many, some: what they count is seldom asked for.
+        self.facts = facts::read(self.surroundings.namespaces().take(FACTS_MAX));
         self.facts_at = Instant::now();
         tracing::debug!("facts read in {:?}", begun.elapsed());
     }
@@ -88,6 +91,9 @@ impl Engine {
         if !strangers.is_empty() {
             self.surroundings.meet(&mut self.session.topology, &strangers);
             self.know()?;
+        }
+        if let Some(writer) = self.writer.as_mut().filter(|_| self.unwritten) {
+            writer.session(&self.session)?;
         }
         self.notes.extend(self.tracer.notes());
         self.read_facts();

@@ -3,10 +3,15 @@
 
 use super::{Engine, LATE_EVERY, NOTES_MAX};
 use crate::{
+    kernel::{KernelError, Refreshed},
     live::{LiveError, budget::Budgeted, settings},
+    topo::Place,
     units::time,
 };
 use std::time::{Duration, Instant};
+
+/// How often a session that changes all the time is written.
+const WRITTEN_EVERY: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Attaches to what has come since the last look, and says what is late now.
@@ -38,13 +43,19 @@ impl Engine {
             return Ok(());
         }
         tracing::info!("the path leads to {}", names.join(", "));
-        self.attach_news()?;
+        let new = self.surroundings.held(&met);
+        let news = self.tracer.take_in(&self.session.topology, &new);
+        self.attached_news(news)?;
         self.follow();
+        if self.session.topology.everything {
+            self.ledger.taken_in(&met);
+            return self.write_session();
+        }
         self.know()
     }
 
     /// Records packets of the devices that the path has come to lead to.
-    fn follow(&mut self) {
+    pub(super) fn follow(&mut self) {
         if let Err(error) = self.tracer.follow(&self.session.topology) {
             let note = format!("what is new on the path is not traced: {error}");
             tracing::warn!("{note}");
@@ -59,6 +70,14 @@ impl Engine {
         // What attaching takes is no reason to look less often.
         let only_looked = matches!(news, Ok(None));
         self.refreshes.took(if only_looked { begun.elapsed() } else { Duration::ZERO });
+        self.attached_news(news)
+    }
+
+    /// Tells everybody of what has been attached.
+    fn attached_news(
+        &mut self,
+        news: Result<Option<Refreshed>, KernelError>,
+    ) -> Result<(), LiveError> {
         // A namespace can go away while it is looked at; the next look is without it.
         let news = match news {
             Ok(Some(news)) => news,
@@ -72,13 +91,16 @@ impl Engine {
             tracing::info!("{note}");
             self.note(note);
         }
-        self.session.refreshed(self.tracer.plan(), self.tracer.serving(), news.unsure);
-        if let Some(writer) = &mut self.writer {
-            writer.session(&self.session)?;
+        let everywhere = news.only_in.is_none();
+        let (plan, serving) = (self.tracer.plan(), self.tracer.serving());
+        self.session.refreshed(plan, serving, news.unsure, news.only_in);
+        self.ledger.unsure_in.clone_from(&self.session.unsure_in);
+        self.write_session()?;
+        if everywhere {
+            self.pipeline.unsure(news.unsure);
+            // Addresses may be others' now.
+            self.ledger.names.forget();
         }
-        self.pipeline.unsure(news.unsure);
-        // Addresses may be others' now.
-        self.ledger.names.forget();
         self.ledger.hooks.clone_from(&self.session.hooks);
         Ok(())
     }
@@ -90,6 +112,7 @@ impl Engine {
         let news = surroundings.look(&mut session.topology, strangers, self.started.elapsed());
         for netns in news.released {
             self.tracer.release(netns);
+            self.gone.push((Instant::now(), Place { netns, ifindex: 0 }));
         }
         for note in news.notes {
             tracing::warn!("{note}; tracing goes on");
@@ -140,7 +163,16 @@ impl Engine {
     /// Tells everybody what is known of the path by now.
     pub(super) fn know(&mut self) -> Result<(), LiveError> {
         self.ledger.know(&self.session.topology);
-        if let Some(writer) = &mut self.writer {
+        self.write_session()
+    }
+
+    /// Writes what is known to the recording. Where everything is traced it is much, and changes all the time:
+    /// then once in a while.
+    pub(super) fn write_session(&mut self) -> Result<(), LiveError> {
+        let Some(writer) = &mut self.writer else { return Ok(()) };
+        self.unwritten = self.session.topology.everything && self.written.elapsed() < WRITTEN_EVERY;
+        if !self.unwritten {
+            self.written = Instant::now();
             writer.session(&self.session)?;
         }
         Ok(())

@@ -61,6 +61,7 @@ fn side((file, s): (&str, &Snapshot)) -> Side {
         started: s.started.clone(),
         iface: s.iface.clone(),
         netns: s.netns.clone(),
+        what: s.what(),
         kernel: s.host.kernel.clone(),
         packets: s.packets.complete,
     }

@@ -44,7 +44,7 @@ pub(super) fn render(diff: &Diff) -> String {
                     h1 { "What changed from A to B" }
                     @for (name, side) in [("A", &diff.a), ("B", &diff.b)] {
                         p.facts {
-                            b { (name) } " " (side.file) " · " (side.iface) " in " (side.netns) " · "
+                            b { (name) } " " (side.file) " · " (side.what) " · "
                             (side.started) " · Linux " (side.kernel) " · "
                             (words::counted(side.packets, "packet"))
                         }

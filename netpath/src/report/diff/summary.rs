@@ -17,10 +17,9 @@ pub(super) fn render(diff: &Diff, style: Style) -> String {
     for (name, side) in [("A", &diff.a), ("B", &diff.b)] {
         let _ = writeln!(
             out,
-            "{name}  {} · {} in {} · {} · Linux {} · {}",
+            "{name}  {} · {} · {} · Linux {} · {}",
             side.file,
-            side.iface,
-            side.netns,
+            side.what,
             side.started,
             side.kernel,
             words::counted(side.packets, "packet")

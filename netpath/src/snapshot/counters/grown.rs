@@ -42,7 +42,7 @@ impl Grown {
         self.add(at(0, Scope::Netns), &begin.counters.named, &end.counters.named);
         let on_path = |ifindex: u32| {
             let place = Place { netns, ifindex };
-            topology.chain.contains(&place) || place == topology.focus
+            topology.is_on_way(place)
         };
         for (ifindex, counts) in end.counters.devices.iter().filter(|(i, _)| on_path(**i)) {
             let none = BTreeMap::new();

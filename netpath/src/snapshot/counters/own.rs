@@ -66,12 +66,12 @@ impl Counts<'_> {
         device.is_some_and(|device| COUNT_ALIKE.contains(&device.kind.as_str()))
     }
 
-    /// Whether netpath has to have seen each packet that this row counts there: those of the interface
+    /// Whether netpath has to have seen each packet that this row counts there: those of an interface
     /// that was asked for.
     pub(super) fn must_see_all(self, at: At, row: &Row) -> bool {
         matches!(row.own, Own::Received | Own::Sent)
             && row.beside == Beside::Within
-            && at.place == self.ledger.topology.focus
+            && self.ledger.topology.is_focus(at.place)
     }
 
     /// The namespace's name; empty for the machine.

@@ -49,7 +49,7 @@ fn facts(state: &State, s: &Snapshot) -> Vec<Piece> {
     };
     let seconds = s.duration_ns / 1_000_000_000;
     let mut pieces = vec![
-        (0, format!("{} in {}", s.iface, s.netns), Role::Title.style()),
+        (0, s.what(), Role::Title.style()),
         (2, format!("{status} {}:{:02}", seconds / 60, seconds % 60), style),
     ];
     if let Some(rate) = state.rate() {
