@@ -169,11 +169,15 @@ impl PathKey {
     pub(super) fn follow(&mut self, steps: &[Step], direction: Direction, end: End, roles: &Roles) {
         (self.direction, self.end) = (direction, end);
         self.places.clear();
+        let mut last_side = None;
         for step in steps {
-            let moves = step.at().is_some_and(|at| at.row().on_path);
+            let Some(row) = step.at().map(At::row).filter(|row| row.on_path) else { continue };
             let place = roles.place(step.place);
-            let new = self.places.last() != Some(&place) && self.places.len() < PLACES_MAX;
-            if moves && new {
+            // What a device sends after it has received it passes it twice.
+            let back = (last_side, row.side) == (Some(Side::Receiving), Some(Side::Sending));
+            last_side = row.side;
+            let new = self.places.last() != Some(&place) || back;
+            if new && self.places.len() < PLACES_MAX {
                 self.places.push(place);
             }
         }

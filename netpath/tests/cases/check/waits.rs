@@ -44,7 +44,9 @@ pub(crate) fn nfqueue(c: &mut Claims, r: &Report, said: &Said) {
     let most = if emulated() { 390.0 * MS } else { 150.0 * MS };
     c.between("the verdict is a wait in FORWARD", longest, 49.0 * MS, most);
     let waits: u64 = queued().map(count).sum();
-    c.holds("of every packet that passed", waits >= done, waits);
+    // One that was there while functions of nfnetlink_queue, just loaded, were attached to has no sure times.
+    let unsure = r.0["packets"]["incomplete_why"]["probes_changed"].as_u64().unwrap_or(0);
+    c.holds("of every packet that passed", waits + unsure >= done, (waits, unsure));
     let spans = r.spans_over(25.0 * MS);
     c.holds("nobody works for so long", spans.is_empty(), spans);
     let dead: Vec<_> = r.drops(&[("netns", "b22-host"), ("hook", "FORWARD")]).collect();
