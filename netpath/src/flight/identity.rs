@@ -134,7 +134,8 @@ pub(super) fn fate(
         Next::IfSame
             if headers.are_telling()
                 || is_sent_on(flight, event)
-                || (at_hand && is_handed_on(flight, event)) =>
+                // Another packet with the same headers would have been seen to arrive.
+                || (at_hand && (at == Some(At::Drop) || is_handed_on(flight, event))) =>
         {
             Fate::GoesOn
         }

@@ -85,6 +85,22 @@ fn another_packet_that_is_dropped_at_the_address_is_not_this_one() {
     assert_eq!(ends(chunk), [(End::Reached, 1)]);
 }
 
+/// The last ACK of a connection over IPv6 is thrown away, as many are, and has no identification.
+#[test]
+fn what_is_dropped_while_the_cpu_has_it_at_hand_is_that_packet() {
+    let bare = Headers { ip_id: 0, payload: 0, flags: ACK, ..of(TCP, 0) };
+    let taken = || {
+        Chunk::new(0, 0, 1_000)
+            .skb(0xa0, Some(&bare))
+            .event(at_hook(SERVER_ETH0, Hook::Input, 0), 100)
+    };
+    let drop = (KFREE_SKB, 3, 0);
+    let [flight] = &fly(&[taken().again(0xa0, &bare).event(drop, 0)])[..] else {
+        panic!("one flight");
+    };
+    assert_eq!((flight.ambiguous, flight.end), (false, End::Dropped { reason: 3 }));
+}
+
 #[test]
 fn a_raw_sockets_clone_is_the_packet() {
     let reply = Headers { flags: 0, ..of(ICMP, 1) };
