@@ -21,7 +21,8 @@
 //!    (`__ip_local_out`, `ip6_xmit`, or the first link of OUTPUT), and its flight begins with the
 //!    system call that sends it, where that is seen; one from a NIC at GRO's entry. Elsewhere a packet is
 //!    met in mid-path, where a device or a hook is named. An event that only follows (a qdisc, a copy
-//!    to user space, a free) is a *stray* where nothing is open: counted, and dropped.
+//!    to user space, a free) is a *stray* where nothing is open: counted, and dropped. So is a driver's return
+//!    that comes after its packet has gone on ([`netpath_common::situation::Situation::afterwards`]).
 //! 4. **Tunnels.** A tunnel sends the packet that it has encapsulated through OUTPUT again: there the
 //!    flight's last event is the tunnel device's transmit, the headers are the outer packet's, and the
 //!    flight is known by those until it is received with its own again: GRO gets it, or the backlog where it
