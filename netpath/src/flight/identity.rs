@@ -134,8 +134,8 @@ pub(super) fn fate(
         Next::IfSame
             if headers.are_telling()
                 || is_sent_on(flight, event)
-                // Another packet with the same headers would have been seen to arrive.
-                || (at_hand && (at == Some(At::Drop) || is_handed_on(flight, event))) =>
+                || is_dropped_by_transport(at, flight)
+                || (at_hand && is_handed_on(flight, event)) =>
         {
             Fate::GoesOn
         }
@@ -199,6 +199,12 @@ fn is_handed_on(flight: &Flight, event: &Event) -> bool {
     let at = situation(event.point, event.aux);
     let goes_on = flight.at.zip(at).is_some_and(|(last, at)| next(last, at) == Next::GoesOn);
     goes_on && is_elsewhere(flight, event)
+}
+
+/// Whether a transport that has it drops what has its headers. Another packet that has them would have been
+/// seen to arrive.
+fn is_dropped_by_transport(at: Option<At>, flight: &Flight) -> bool {
+    at == Some(At::Drop) && is_taken(flight)
 }
 
 /// Whether a namespace sends what it has just received: with the headers of what it received, from the same
