@@ -98,14 +98,19 @@ pub(crate) fn backlogged<A: Args, const POINT: u16>(ctx: *const u64) {
 
 #[inline(always)]
 pub(crate) fn checked<A: Args, const POINT: u16>(ctx: *const u64) {
-    let skb = returned::<A>(ctx, POINT as usize, 0);
+    met(returned::<A>(ctx, POINT as usize, 0), POINT);
+}
+
+/// What may be met here for the first time, by the skb's device; the skb may be NULL.
+#[inline(always)]
+fn met(skb: Ptr, point: u16) {
     if skb.is_null() {
         return;
     }
-    let Some(here) = recorder::enter(skb, POINT) else { return };
+    let Some(here) = recorder::enter(skb, point) else { return };
     let dev = dev_id(skb.follow(offset!(skb_dev)));
     let look = Look { network: Network::Header, again: false };
-    record(here, skb, POINT, Known::ByDevice(dev, look), 0, dev.to_arg());
+    record(here, skb, point, Known::ByDevice(dev, look), 0, dev.to_arg());
 }
 
 #[inline(always)]
@@ -196,15 +201,8 @@ pub(crate) fn passing_on<A: Args, const POINT: u16>(ctx: *const u64) {
 
 #[inline(always)]
 pub(crate) fn destined<A: Args, const POINT: u16>(ctx: *const u64) {
-    let skb = skb::<A>(ctx, POINT as usize);
-    if skb.is_null() {
-        return;
-    }
-    let Some(here) = recorder::enter(skb, POINT) else { return };
-    let dev = dev_id(skb.follow(offset!(skb_dev)));
     // It may be a fragment that nothing has been seen of.
-    let look = Look { network: Network::Header, again: false };
-    record(here, skb, POINT, Known::ByDevice(dev, look), 0, dev.to_arg());
+    met(skb::<A>(ctx, POINT as usize), POINT);
 }
 
 const AF_INET: u16 = 2;

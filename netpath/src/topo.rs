@@ -227,6 +227,22 @@ impl Device {
 }
 
 impl Host {
+    /// A namespace of which no more is known than its name.
+    pub(crate) fn bare(netns: u32, name: String) -> Self {
+        Self {
+            netns,
+            name,
+            owner: None,
+            devices: BTreeMap::new(),
+            forwards: false,
+            bridge_nf: false,
+            met: false,
+            beside: false,
+            found: None,
+            handle: None,
+        }
+    }
+
     /// Whether other namespaces hang together by way of this one: it forwards or bridges.
     pub fn is_hub(&self) -> bool {
         is_hub(self.forwards, &self.devices)
@@ -248,18 +264,8 @@ impl Topology {
     /// The calling thread's namespace alone, with no device of interest: for trying what attaches.
     pub fn of_current_netns() -> Result<Self, NetnsError> {
         let netns = Netns::current()?;
-        let host = Host {
-            netns: netns.cookie,
-            name: netns.name.clone(),
-            owner: None,
-            devices: BTreeMap::new(),
-            forwards: false,
-            bridge_nf: false,
-            met: false,
-            beside: false,
-            found: None,
-            handle: Some(netns),
-        };
+        let host = Host::bare(netns.cookie, netns.name.clone());
+        let host = Host { handle: Some(netns), ..host };
         Ok(Self { hosts: BTreeMap::from([(host.netns, host)]), ..Self::default() })
     }
 

@@ -80,8 +80,8 @@ pub(super) fn fate(
         return Fate::Over;
     }
     let Asked { judged, at_hand } = asked;
-    let is_news = |at: At| !at.row().afterwards || next_of(flight, at) != Next::Other;
-    if !situation(event.point, event.aux).is_none_or(is_news) {
+    let is_no_news = |at: At| at.row().afterwards && next_of(flight, at) == Next::Other;
+    if situation(event.point, event.aux).is_some_and(is_no_news) {
         return Fate::GoneOn;
     }
     let grammar = if strays(flight, event, judged) { Next::Other } else { grammar(flight, event) };
@@ -163,6 +163,7 @@ fn is_taken(flight: &Flight) -> bool {
     })
 }
 
+/// What the table of situations says of a flight and an event in `at`, devices aside.
 fn next_of(flight: &Flight, at: At) -> Next {
     flight.at.map_or(Next::Other, |last| next(last, at))
 }
@@ -196,9 +197,8 @@ fn is_back(flight: &Flight, event: &Event) -> bool {
 /// Whether it goes on for certain but for the namespace: a device that others share gives them what is
 /// theirs without a probe point (macvlan), while the CPU has it at hand.
 fn is_handed_on(flight: &Flight, event: &Event) -> bool {
-    let at = situation(event.point, event.aux);
-    let goes_on = flight.at.zip(at).is_some_and(|(last, at)| next(last, at) == Next::GoesOn);
-    goes_on && is_elsewhere(flight, event)
+    let goes_on = |at: At| next_of(flight, at) == Next::GoesOn;
+    situation(event.point, event.aux).is_some_and(goes_on) && is_elsewhere(flight, event)
 }
 
 /// Whether a transport that has it drops what has its headers. Another packet that has them would have been

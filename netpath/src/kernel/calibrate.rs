@@ -157,18 +157,8 @@ impl Bench {
 
     /// The namespace, as the topology has hosts.
     pub(super) fn host(&self) -> Host {
-        Host {
-            netns: self.netns.cookie,
-            name: self.netns.name.clone(),
-            owner: None,
-            devices: std::collections::BTreeMap::new(),
-            forwards: false,
-            bridge_nf: false,
-            met: false,
-            beside: false,
-            found: None,
-            handle: Some(self.netns.clone()),
-        }
+        let host = Host::bare(self.netns.cookie, self.netns.name.clone());
+        Host { handle: Some(self.netns.clone()), ..host }
     }
 
     /// What must be wanted for its packets to be recorded.

@@ -19,10 +19,6 @@ pub(super) struct Held {
     unknown: BTreeSet<Place>,
 }
 
-fn ended(flight: &Flight) -> u64 {
-    flight.marks.last().map_or(0, |mark| mark.at_ns)
-}
-
 impl Held {
     /// Keeps a flight that has met unknown places.
     pub(super) fn hold(&mut self, flight: &Flight, unknown: impl Iterator<Item = Place>) {
@@ -39,7 +35,7 @@ impl Held {
     pub(super) fn overdue(&mut self, now_ns: u64) -> Vec<Flight> {
         let mut overdue = Vec::new();
         while let Some(first) = self.flights.front() {
-            let late = ended(first).saturating_add(HELD_NS) < now_ns;
+            let late = first.last_ns().saturating_add(HELD_NS) < now_ns;
             if !late && self.flights.len() <= HELD_MAX {
                 break;
             }

@@ -313,7 +313,7 @@ impl Looker {
         for young in self.young.extract_if(.., |young| young.cookie == cookie) {
             let devices = young.devices;
             self.arrived.hosts.extend(young.ends);
-            self.arrived.hosts.push(Host { devices, ..host(cookie, young.name) });
+            self.arrived.hosts.push(Host { devices, ..Host::bare(cookie, young.name) });
         }
         self.hubs.retain(|hub| hub.cookie != cookie);
         self.arrived.gone.push(cookie);
@@ -334,7 +334,7 @@ impl Looker {
         let census = Census::take();
         let unnamed = std::mem::take(&mut self.unnamed);
         for netns in all.iter().filter(|netns| unnamed.contains(&netns.cookie)) {
-            let host = host(netns.cookie, census.name(netns));
+            let host = Host::bare(netns.cookie, census.name(netns));
             let owner = census.owner(netns.inode).cloned();
             if self.young.iter_mut().any(|young| {
                 let is = young.cookie == netns.cookie;
@@ -389,7 +389,7 @@ impl Looker {
             if let Some(own) = dump.devices.get_mut(&of) {
                 own.peer = Some((hub, device.ifindex));
             }
-            let mut there = host(hub, String::new());
+            let mut there = Host::bare(hub, String::new());
             there.devices.insert(device.ifindex, device);
             ends.push(there);
         }
@@ -406,7 +406,7 @@ impl Looker {
             bridge_nf: dump.bridge_nf,
             found: Some(known.path.clone()),
             beside: true,
-            ..host(young.cookie, young.name.clone())
+            ..Host::bare(young.cookie, young.name.clone())
         });
         self.members.insert(young.cookie);
         if becomes_hub {
@@ -467,7 +467,7 @@ impl Looker {
         let name = told.map_or_else(String::new, |young| young.name.clone());
         match found {
             Some(device) => {
-                let mut there = host(place.netns, name);
+                let mut there = Host::bare(place.netns, name);
                 there.devices.insert(place.ifindex, device);
                 (there.beside, there.found) = (true, Some(self.known[&place.netns].path.clone()));
                 self.arrived.hosts.push(there);
@@ -480,19 +480,4 @@ impl Looker {
 /// Does something on a thread that may enter namespaces.
 fn apart<T: Send>(what: impl FnOnce() -> Option<T> + Send) -> Option<T> {
     thread::scope(|scope| scope.spawn(what).join().ok().flatten())
-}
-
-fn host(netns: u32, name: String) -> Host {
-    Host {
-        netns,
-        name,
-        owner: None,
-        devices: BTreeMap::new(),
-        forwards: false,
-        bridge_nf: false,
-        met: false,
-        beside: false,
-        found: None,
-        handle: None,
-    }
 }
