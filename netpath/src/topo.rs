@@ -295,12 +295,18 @@ impl Topology {
         self.host(netns).map_or_else(|| format!("netns#{netns}"), |h| h.name.clone())
     }
 
-    /// The device's name, or its index where the path does not know it.
+    /// The device's name, or its index where the path does not know it; empty for a namespace itself.
     pub fn dev_name(&self, place: Place) -> String {
-        if place == Place::default() {
+        if place.ifindex == 0 {
             return String::new();
         }
         self.device(place).map_or_else(|| format!("if{}", place.ifindex), |d| d.name.clone())
+    }
+
+    /// A device with its namespace, or a namespace alone: `host/up0`, `host`.
+    pub fn place_name(&self, place: Place) -> String {
+        let netns = self.netns_name(place.netns);
+        if place.ifindex == 0 { netns } else { format!("{netns}/{}", self.dev_name(place)) }
     }
 
     /// The namespaces that the path leads to.

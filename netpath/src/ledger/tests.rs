@@ -546,6 +546,23 @@ fn a_drop_has_its_place_and_reason_and_no_ledger() {
     assert!(ledger.paths().is_empty());
 }
 
+/// ipvlan in L3S: the host sends for the container.
+#[test]
+fn a_drop_is_in_the_namespace_that_the_packet_was_in_last() {
+    let sent = Place { ifindex: 0, ..BR0 };
+    let chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&headers(1)))
+        .event(at_dev(NET_DEV_QUEUE, CLIENT_ETH0), 100)
+        .event(at_dev(NET_DEV_START, CLIENT_ETH0), 100)
+        .event(at_dev(LOCAL_OUT, sent), 100)
+        .event((KFREE_SKB, 8, 0), 0);
+    let ledger = ledger_of(&[chunk]);
+    let (key, _) = ledger.drops.iter().next().unwrap();
+    assert_eq!(key.place, sent);
+    assert_eq!(ledger.topology.place_name(sent), "host");
+    assert_eq!(ledger.topology.place_name(BR0), "host/br0");
+}
+
 #[test]
 fn what_waits_for_a_link_address_is_at_the_device_that_it_is_to_leave_by() {
     let given_up = |before: &[crate::testing::Ev], device: Place| {

@@ -34,7 +34,7 @@ pub struct DropReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub whose: Option<String>,
     pub netns: String,
-    /// The device that it was seen at last.
+    /// The device that it was seen at last; empty where its namespace had not given it one.
     pub dev: String,
     pub count: u64,
     /// They had not reached the interface: they were on their way to the container behind it.
@@ -231,6 +231,7 @@ impl DropReport {
     pub fn place(&self) -> String {
         let mut text = match &self.hook {
             Some(hook) => format!("{} {hook}", self.netns),
+            None if self.dev.is_empty() => self.netns.clone(),
             None => format!("{}/{}", self.netns, self.dev),
         };
         if self.bridged {

@@ -108,10 +108,10 @@ fn lost_at(trips: &RoundTrips, ledger: &Ledger, session: &Session) -> Vec<LostAt
         .iter()
         .filter_map(|(place, count)| {
             let key = ledger.transactions.place(*place)?;
-            let netns = ledger.topology.netns_name(key.place.netns);
+            let topology = &ledger.topology;
             let place = match key.within.and_then(|within| within.hook) {
-                Some(hook) => format!("{netns} {}", hook.name()),
-                None => format!("{netns}/{}", ledger.topology.dev_name(key.place)),
+                Some(hook) => format!("{} {}", topology.netns_name(key.place.netns), hook.name()),
+                None => topology.place_name(key.place),
             };
             Some(LostAtReport { reason: drops::reason(key.reason, session), place, count: *count })
         })
