@@ -222,6 +222,8 @@ pub struct Flight {
     pub family: u64,
     /// Of the marks, how many it has in common with others of its family.
     pub shared: usize,
+    /// Of the marks, how many are of the packet that it was made of.
+    pub inherited: usize,
     /// The packet that it is a copy of, or a part that did not get furthest.
     pub copy_of: Option<u64>,
     /// It only went on as others.

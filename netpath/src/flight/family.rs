@@ -5,10 +5,10 @@
 
 use std::cmp::Reverse;
 
-use netpath_common::wire::MORE_FRAGMENTS;
+use netpath_common::{point::situation, wire::MORE_FRAGMENTS};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{End, Flight};
+use super::{End, Flight, identity::namespace};
 use crate::{decode::Event, packet::Headers};
 
 /// A packet and what was made of it.
@@ -44,7 +44,7 @@ impl Families {
             family.open += 1;
         }
         let since = in_common(parent, first).filter(|at| *at > 0);
-        let shared = since.unwrap_or(parent.marks.len());
+        let shared = since.or_else(|| beside(parent, first)).unwrap_or(parent.marks.len());
         // A packet that was made of fragments, or is sent with its own list of them, is the first one.
         if let (Some(known), true) = (&mut parent.known, since.is_some())
             && part.is_fragment()
@@ -54,7 +54,7 @@ impl Families {
         }
         child.marks.clear();
         child.marks.extend_from_slice(&parent.marks[..shared]);
-        child.shared = shared;
+        (child.shared, child.inherited) = (shared, shared);
         parent.shared = parent.shared.max(shared);
         (child.headers, child.translated) = (parent.headers, parent.translated);
         (child.at, child.netns, child.in_tunnel) = (parent.at, parent.netns, parent.in_tunnel);
@@ -84,6 +84,16 @@ impl Families {
 /// what this one was made of.
 pub(super) fn in_common(parent: &Flight, first: &Event) -> Option<usize> {
     parent.marks.iter().rposition(|m| (m.point, m.arg) == (first.point, first.arg))
+}
+
+/// The same where both are made of one packet, and this one has gone on since: of a flood's copies each begins at
+/// a port of its own. What still is where it began may itself be copied there.
+fn beside(sibling: &Flight, first: &Event) -> Option<usize> {
+    let begun = sibling.marks.get(sibling.inherited).filter(|_| sibling.inherited > 0)?;
+    let begun = Event { at_ns: begun.at_ns, point: begun.point, aux: begun.aux, arg: begun.arg };
+    let alike = begun.point == first.point && namespace(&begun) == namespace(first);
+    let has_gone_on = sibling.at != situation(begun.point, begun.aux);
+    (alike && has_gone_on).then_some(sibling.inherited)
 }
 
 /// Says which of them is the packet, and of the others which part of their way each has to itself: what it

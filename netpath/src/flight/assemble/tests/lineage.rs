@@ -11,6 +11,7 @@ use crate::{
     pipeline::Pipeline,
     session::Session,
     testing::{Ev, fly_through},
+    topo::Place,
 };
 
 fn of(proto: u8, id: u16) -> Headers {
@@ -153,6 +154,29 @@ fn a_flooded_frames_copies_are_told_as_such() {
     let flights = fly(&[chunk]);
     let copies: Vec<_> = flights.iter().map(|f| (f.skb, f.copy_of.is_some(), f.shared)).collect();
     assert_eq!(copies, [(0xb0, true, 1), (0xa0, false, 1)]);
+}
+
+/// However many ports there are: none of the copies has another one's port on its way.
+#[test]
+fn a_flood_to_many_ports_is_no_way_through_all_of_them() {
+    let mut chunk = Chunk::new(0, 0, 1_000)
+        .skb(0xa0, Some(&headers(1)))
+        .event(at_dev(NETIF_RECEIVE, VETH0), 100);
+    for port in 0..12 {
+        let dev = Place { ifindex: 100 + port, ..UP0 };
+        let behind = Place { netns: 1_000 + port, ifindex: 2 };
+        chunk = chunk
+            .skb(0xb0 + 0x10 * u64::from(port), Some(&headers(1)))
+            .event(at_dev(NET_DEV_QUEUE, dev), 100)
+            .event(at_dev(NET_DEV_START, dev), 100)
+            .event(at_dev(NETIF_RX, behind), 100)
+            .event(at_dev(NET_DEV_XMIT, dev), 100);
+    }
+    let flights = fly(&[chunk]);
+    let copies = flights.iter().filter(|f| f.skb != 0xa0);
+    let ways: Vec<_> = copies.map(|f| (f.marks.len(), f.shared)).collect();
+    assert_eq!(ways, [(5, 1); 12]);
+    assert_eq!(flights.iter().filter(|f| f.copy_of.is_none()).count(), 1);
 }
 
 #[test]
