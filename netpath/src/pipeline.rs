@@ -4,6 +4,7 @@
 //! before the watermark has arrived, and then go to the assembler in the order of time.
 
 use netpath_common::{
+    end,
     point::{SOCK_RECV, UDP_READ},
     wire::{CHUNK_ALONE, ChunkHeader},
 };
@@ -78,6 +79,8 @@ impl Pipeline {
         };
         let lost = session.drop_reasons.iter().filter(|(_, name)| by_itself(name));
         this.assembler.fragments_lost(lost.map(|(number, _)| *number));
+        let silent = session.drop_reasons.iter().filter(|(_, name)| end::says_nothing(name));
+        this.assembler.unexplained(silent.map(|(number, _)| *number));
         let too_large = session.drop_reasons.iter().find(|(_, name)| *name == "PKT_TOO_BIG");
         this.assembler.too_large(too_large.map_or(0, |(number, _)| *number));
         this.assembler.exact_reads(seen(UDP_READ));

@@ -83,6 +83,8 @@ pub struct Assembler {
     losses: Losses,
     /// Reasons for which a fragment is dropped by itself.
     fragments_lost: FxHashSet<u16>,
+    /// Reasons that say nothing.
+    unexplained: FxHashSet<u16>,
     /// What the kernel calls a packet that is too large for its next device, as a reason.
     too_large: u16,
     /// Whether the reading of a datagram names its sk_buff, so that no lines are needed.
@@ -111,6 +113,11 @@ impl Assembler {
     /// Says for which reasons fragments are dropped that have not become a whole packet.
     pub fn fragments_lost(&mut self, reasons: impl Iterator<Item = u16>) {
         self.fragments_lost = reasons.collect();
+    }
+
+    /// Says which reasons say nothing.
+    pub fn unexplained(&mut self, reasons: impl Iterator<Item = u16>) {
+        self.unexplained = reasons.collect();
     }
 
     /// Says for which reason a packet is dropped that is too large for its next device.
@@ -371,9 +378,11 @@ impl Assembler {
         self.close(Some(flight), done);
     }
 
-    /// Whether a drop for this reason is not this fragment's, but the reassembled packet's that holds it.
+    /// Whether a drop for this reason is not this fragment's, but the reassembled packet's that holds it. Where the
+    /// kernel gives none (before 6.2), there has to be such a packet.
     fn frees_parts(&self, flight: &Flight, reason: u16) -> bool {
-        is_in_reassembly(flight) && !self.fragments_lost.contains(&reason)
+        let stays_alone = !flight.put_together && self.unexplained.contains(&reason);
+        is_in_reassembly(flight) && !stays_alone && !self.fragments_lost.contains(&reason)
     }
 
     /// A socket has got a clone of the packet: the flight goes on under the clone's address.

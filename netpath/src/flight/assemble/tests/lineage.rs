@@ -367,6 +367,7 @@ fn what_is_rebuilt_is_not_taken_for_one_that_still_waits() {
 }
 
 const TIMED_OUT: u16 = 77;
+const UNEXPLAINED: u16 = 2;
 /// When the fragment has been there for longer than what is silent is waited for, ns.
 const LATER_NS: u64 = 3_000_000_000;
 
@@ -381,7 +382,9 @@ fn first_fragment(then: impl Fn(Ev) -> Chunk) -> Vec<(End, usize)> {
 
 fn first_fragment_at(lies: Ev, then: Chunk) -> Vec<(End, usize)> {
     let session = Session {
-        drop_reasons: [(TIMED_OUT, "FRAG_REASM_TIMEOUT".to_owned())].into(),
+        drop_reasons: [(TIMED_OUT, "FRAG_REASM_TIMEOUT"), (UNEXPLAINED, "NOT_SPECIFIED")]
+            .map(|(number, name)| (number, name.to_owned()))
+            .into(),
         ..Session::default()
     };
     let chunk = Chunk::new(0, 0, 1_000)
@@ -396,9 +399,11 @@ fn first_fragment_at(lies: Ev, then: Chunk) -> Vec<(End, usize)> {
 #[test]
 fn a_fragment_that_stays_alone_waits_and_is_lost() {
     let part = Headers { fragment_at: MORE_FRAGMENTS, ..headers(9) };
-    let freed =
-        |_| Chunk::new(0, 1, LATER_NS).skb(0xa0, Some(&part)).event((KFREE_SKB, TIMED_OUT, 0), 0);
-    assert_eq!(first_fragment(freed), [(End::Dropped { reason: TIMED_OUT }, 3)]);
+    for reason in [TIMED_OUT, UNEXPLAINED] {
+        let freed =
+            |_| Chunk::new(0, 1, LATER_NS).skb(0xa0, Some(&part)).event((KFREE_SKB, reason, 0), 0);
+        assert_eq!(first_fragment(freed), [(End::Dropped { reason }, 3)]);
+    }
     let ends_first = |_| {
         Chunk::new(0, 1, LATER_NS)
             .skb(0xf0, Some(&headers(1)))
