@@ -88,7 +88,7 @@ pub use assemble::{Assembler, Counters};
 use identity::role;
 pub use loss::Incomplete;
 use netpath_common::{
-    point::LATE,
+    point::{LATE, situation},
     situation::{At, Role},
 };
 
@@ -184,6 +184,12 @@ impl Flight {
     /// When it was last seen, ns.
     pub fn last_ns(&self) -> u64 {
         self.marks.last().map_or(0, |mark| mark.at_ns)
+    }
+
+    /// When it was put into its socket's queue, ns.
+    pub fn queued_ns(&self) -> Option<u64> {
+        let is_queued = |m: &&Mark| situation(m.point, m.aux) == Some(At::Ready);
+        self.marks.iter().rev().find(is_queued).map(|mark| mark.at_ns)
     }
 
     /// Until when it had its way in common with others of its family, ns.

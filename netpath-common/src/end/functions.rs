@@ -109,6 +109,7 @@ pub const FUNCTIONS: &[Row] = rows! {
     "vxlan_xmit" Lost Device [ToMany NotForUs] "VXLAN knows nobody to send it to",
     "vxlan_xmit_one" Lost Device [] "VXLAN did not send it",
     "vxlan_rcv" Lost Device [ToMany NotForUs] "VXLAN did not take it",
+    "__dev_forward_skb2" Lost Device [] "the device behind it is down, or takes no packet of that size",
     "veth_xmit" Lost Device [] "the other end of the veth did not take it",
     "veth_poll" Refused Program [] "XDP dropped it",
     "veth_xdp_rcv" Refused Program [] "XDP dropped it",

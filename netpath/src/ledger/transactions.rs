@@ -195,11 +195,17 @@ impl Transactions {
             Seen::Syn { .. } | Seen::SynAck { .. } => self.keeps_syn = true,
             _ => {}
         }
+        let end_ns = last.at_ns;
+        let there_ns = match seen {
+            Seen::Datagram => flight.queued_ns().unwrap_or(end_ns),
+            _ => end_ns,
+        };
         let leg = Leg {
             path,
             events: u32::try_from(flight.marks.len()).unwrap_or(u32::MAX),
             start_ns: first.at_ns,
-            end_ns: last.at_ns,
+            end_ns,
+            there_ns,
             received: matches!(flight.end, End::Delivered | End::Reached),
             in_parts: flight.family != 0,
             again: Again::default(),

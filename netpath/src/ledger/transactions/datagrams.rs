@@ -4,8 +4,9 @@
 //! other on the way are a stream's (media, a tunnel, QUIC), not requests: where many do, a conversation has no
 //! round trips.
 //!
-//! Passages of datagrams that went in parts (fragments) end when nothing more of their parts is waited for, in
-//! any order: those are put in order by when they departed.
+//! Passages of datagrams that went in parts (fragments) end when nothing more of their parts is waited for, and
+//! those that lie in a socket's queue when their reader comes, which may be behind by some: where there are such,
+//! all of a conversation are put in order by when they departed.
 
 use std::collections::VecDeque;
 
@@ -18,8 +19,8 @@ use crate::{flight::REACHED_NS, packet::UDP};
 /// Datagrams that follow each other faster are one request, ns; later, the one before was lost.
 const TOGETHER_NS: u64 = 1_000_000;
 
-/// Of datagrams that went in parts, those are waited for that departed before so long, ns; parts are waited for
-/// by [`REACHED_NS`].
+/// Of datagrams whose passages end late, those are waited for that departed before so long, ns; parts are waited
+/// for by [`REACHED_NS`].
 const HELD_NS: u64 = 2 * REACHED_NS;
 const HELD_MAX: usize = 32;
 
@@ -35,7 +36,7 @@ pub(super) struct Datagrams {
     /// Something was asked: before, a reply can be to what was not seen.
     begun: bool,
     pub(super) last_ns: u64,
-    /// Where some went in parts: the latest, in the order in which they departed, and whether they answer.
+    /// Where passages end late: the latest, in the order in which they departed, and whether they answer.
     held: Option<VecDeque<(Leg, bool)>>,
 }
 
@@ -47,7 +48,8 @@ impl Datagrams {
     /// Takes a datagram, which answers or asks.
     pub(super) fn take(&mut self, leg: Leg, answers: bool, done: &mut Done) {
         self.last_ns = self.last_ns.max(leg.end_ns);
-        if !leg.in_parts && self.held.is_none() {
+        let ends_late = leg.in_parts || leg.end_ns - leg.there_ns > TOGETHER_NS;
+        if !ends_late && self.held.is_none() {
             return self.in_turn(leg, answers, done);
         }
         let held = self.held.get_or_insert_default();
@@ -72,7 +74,7 @@ impl Datagrams {
                 ask.join(leg);
             }
             (Some(_), Some(answer)) => {
-                if leg.start_ns < answer.end_ns {
+                if leg.start_ns < answer.there_ns {
                     self.crossed += 1;
                 } else {
                     self.followed += 1;

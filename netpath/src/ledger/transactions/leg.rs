@@ -13,6 +13,8 @@ pub(super) struct Leg {
     pub(super) start_ns: u64,
     /// When it arrived.
     pub(super) end_ns: u64,
+    /// When it lay in its reader's queue, or else when it arrived.
+    pub(super) there_ns: u64,
     /// It was handed to its receiver on this machine: what repeats it was not needed.
     pub(super) received: bool,
     /// It went in parts, so that its passage can end later than others that departed after it.
@@ -221,8 +223,9 @@ pub(super) struct Answer {
     pub(super) start_ns: u64,
     /// When it arrived.
     pub(super) received_ns: u64,
-    /// When the last of them had arrived.
+    /// When the last of them had arrived, and when it lay in its reader's queue.
     pub(super) end_ns: u64,
+    pub(super) there_ns: u64,
     /// After the first packet.
     pub(super) troubles: Troubles,
 }
@@ -238,6 +241,7 @@ impl Answer {
             start_ns: leg.start_ns,
             received_ns: leg.end_ns,
             end_ns: leg.end_ns,
+            there_ns: leg.there_ns,
             troubles: Troubles::default(),
         };
         if leg.again.count > 0 {
@@ -260,6 +264,7 @@ impl Answer {
         }
         if leg.end_ns >= self.end_ns {
             (self.end_ns, self.last_events) = (leg.end_ns, leg.events);
+            self.there_ns = self.there_ns.max(leg.there_ns);
             self.unsure = self.path.is_none() || leg.path.is_none();
         }
     }

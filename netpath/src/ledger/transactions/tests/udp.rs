@@ -1,5 +1,7 @@
 //! UDP: DNS by its numbers, other datagrams by their order.
 
+use netpath_common::point::{SKB_COPY, SK_READY};
+
 use super::*;
 
 /// A DNS message with this number.
@@ -139,4 +141,28 @@ fn a_reply_of_many_datagrams_ends_with_its_last_one() {
     let trips = &all.done()[0];
     assert_eq!(trips.part(Part::Receiving).sum_ns(), 200);
     assert_eq!(trips.first_byte.sum_ns(), 250);
+}
+
+/// A client that has given up on one reply and then reads each a turn late: what it reads answers what was asked
+/// before, and lies in its queue when it asks again.
+#[test]
+fn a_client_that_is_a_reply_behind_has_its_round_trips() {
+    let mut all = Transactions::default();
+    let mut passages = Vec::new();
+    for turn in 0..50 {
+        let asked = turn * 20 * MS;
+        let replied = asked + 200;
+        passages.push((udp(CLIENT, (3, 9000), asked, asked + 100), 0, false));
+        let mut reply = udp((3, 9000), CLIENT, replied, replied + 50);
+        reply.marks.last_mut().unwrap().point = SK_READY;
+        let read = Mark { at_ns: asked + 20 * MS + 10, point: SKB_COPY, ..Mark::default() };
+        reply.marks.push(read);
+        passages.push((reply, 1, true));
+    }
+    passages.sort_by_key(|(flight, ..)| flight.last_ns());
+    for (flight, path, is_reply) in &passages {
+        all.add(flight, *path, Some(*is_reply));
+    }
+    all.finish();
+    assert_eq!(only(&all, Kind::Request), (50, 50 * i128::from(20 * MS + 10)));
 }
