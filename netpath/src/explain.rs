@@ -17,7 +17,11 @@ use serde_json::Value;
 pub use rules::RULES;
 pub use scene::Scene;
 
-use crate::snapshot::{Finding, Snapshot};
+use crate::{
+    ledger::Ledger,
+    session::{Ending, Session},
+    snapshot::{self, Finding, Snapshot},
+};
 
 /// Where the findings are explained.
 const PAGE: &str = "docs/findings.md";
@@ -25,6 +29,13 @@ const PAGE: &str = "docs/findings.md";
 pub const ENOUGH: u64 = 100;
 /// Paths with a smaller share of the packets are left alone.
 const MINOR: f64 = 0.005;
+
+/// A snapshot with its findings.
+pub fn snapshot(ledger: &mut Ledger, session: &Session, ending: &Ending) -> Snapshot {
+    let mut snapshot = snapshot::build(ledger, session, ending);
+    snapshot.findings = explain(&snapshot).findings;
+    snapshot
+}
 
 /// A rule: what to look for.
 #[derive(Debug)]

@@ -80,6 +80,7 @@ mod family;
 mod identity;
 mod limbo;
 mod loss;
+mod marks;
 mod reassembly;
 mod recent;
 mod sockets;

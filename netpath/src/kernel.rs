@@ -2,7 +2,7 @@
 //!
 //! In: the topology. Out: chunks of events, and what could be attached and what not.
 //!
-//! - [`backend`], [`choice`]: the backends, and which of them are used here;
+//! - [`options`], [`choice`]: what the user asks for, and which backends are used here;
 //! - [`btf`], [`symbols`]: offsets, where arguments stand, and names, from the running kernel;
 //! - [`known`]: what of that is kept;
 //! - [`object`], [`globals`]: the eBPF object and its maps, through aya, and what it is told;
@@ -19,7 +19,6 @@
 //! - [`selection`], [`wanted`]: which packets the programs take, and from when to when; of which devices;
 //! - [`rights`]: what the process is allowed to do.
 
-mod backend;
 mod btf;
 mod calibrate;
 mod choice;
@@ -31,6 +30,7 @@ mod late;
 mod links;
 mod needs;
 mod object;
+mod options;
 mod plan;
 mod probes;
 mod raw;
@@ -52,13 +52,14 @@ use std::{
 
 use netpath_common::{end, span};
 
-pub use backend::{Backend, Options};
 pub use error::KernelError;
 pub use late::Refreshed;
+pub use options::Options;
 pub use reader::Polled;
 pub use rights::{allow_many_files, check as check_rights};
 pub use selection::Selection;
 
+pub use crate::backend::Backend;
 use crate::{
     clock::{self, Moment},
     hooks::{HookPlan, Registered},

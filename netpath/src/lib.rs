@@ -11,6 +11,7 @@
 //! From decode to ledger nothing does I/O or reads a clock. Only [`kernel`] talks to the kernel
 //! about programs; views see a [`snapshot::Snapshot`] and nothing else.
 
+mod backend;
 pub mod cli;
 mod clock;
 pub mod decode;

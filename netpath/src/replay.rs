@@ -5,12 +5,13 @@
 use std::path::Path;
 
 use crate::{
+    explain,
     flight::Flight,
     ledger::Ledger,
     pipeline::Pipeline,
     recording::{Reader, RecordingError},
     session::Ending,
-    snapshot::{self, Snapshot},
+    snapshot::Snapshot,
 };
 
 /// The recording's ledger as a snapshot. Damage is noted in it; what precedes it is used.
@@ -31,7 +32,7 @@ pub fn snapshot(file: &Path) -> Result<Snapshot, RecordingError> {
     ledger.functions.clone_from(&ending.functions);
     ledger.accounting = pipeline.0.accounting();
     ending.notes.extend(ledger.notes().into_iter().chain(pipeline.0.notes()));
-    Ok(snapshot::build(&mut ledger, &reader.session, &ending))
+    Ok(explain::snapshot(&mut ledger, &reader.session, &ending))
 }
 
 /// Gives each packet of a recording to `each`, in the order in which they ended, with a ledger that

@@ -9,7 +9,7 @@ use netpath_common::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::Backend;
+use crate::backend::Backend;
 
 /// Who sees a point or a span.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

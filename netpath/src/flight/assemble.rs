@@ -3,29 +3,26 @@
 use std::collections::VecDeque;
 
 use netpath_common::{
-    point::{
-        CONSUME_SKB, KFREE_SKB, MOVED, SEND_BEGIN, SK_READY, SKB_COPY, SOCK_RECV, is_told_later,
-        situation,
-    },
+    point::{CONSUME_SKB, KFREE_SKB, MOVED, SK_READY, SKB_COPY, SOCK_RECV, situation},
     situation::{At, Role, copies},
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Captured, EVENTS_MAX, End, Flight, Incomplete, Mark, OPEN_MAX, REACHED_NS, SILENT_NS,
-    WAITING_NS,
+    End, Flight, Incomplete, Mark, OPEN_MAX, REACHED_NS, SILENT_NS, WAITING_NS,
     family::{self, Families},
-    identity::{Asked, Fate, awaits_parts, fate, is_in_reassembly, namespace, quiet_end, role},
+    identity::{Asked, Fate, awaits_parts, fate, is_in_reassembly, quiet_end, role},
     limbo::Limbo,
     loss::Losses,
+    marks::{Here, keep, learn, push},
     reassembly::Reassembly,
     recent::{self, Recent},
     sockets::{self, Sockets},
 };
 use crate::{
     decode::{Batch, Event, Gap, Missed, Piece},
-    packet::{Bytes, Headers},
+    packet::Headers,
 };
 
 /// How often silent flights are looked for, ns of event time.
@@ -624,30 +621,6 @@ impl Assembler {
     }
 }
 
-/// The CPU on which an event happened.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Here {
-    cpu: u16,
-    /// When it left idle, where that was since the piece before, ns.
-    left_idle_ns: Option<u64>,
-    /// When it took the packet up, where it had something else at hand before, or has switched tasks
-    /// since, ns.
-    resumed_ns: Option<u64>,
-    /// What happened there comes too late to be put in order.
-    is_late: bool,
-}
-
-impl Here {
-    fn of(piece: &Piece) -> Self {
-        Self {
-            cpu: piece.cpu,
-            left_idle_ns: piece.left_idle_ns,
-            is_late: piece.is_late,
-            resumed_ns: (!piece.at_hand || piece.switched).then_some(piece.start_ns),
-        }
-    }
-}
-
 /// After how long without an event a flight is over, ns.
 fn patience_ns(flight: &Flight) -> u64 {
     let readable = |f: &Flight| f.headers.is_some_and(|h| h.payload > 0 || h.fragment);
@@ -664,74 +637,6 @@ fn patience_ns(flight: &Flight) -> u64 {
 fn can_go_on_as_another(flight: &Flight) -> bool {
     flight.end != End::Reached
         && flight.at.is_some_and(|at| At::ALL.iter().any(|to| copies(at, *to)))
-}
-
-pub(super) fn push(flight: &mut Flight, event: &Event, here: Here, losses: &Losses) {
-    if flight.marks.len() >= EVENTS_MAX {
-        flight.incomplete.get_or_insert(Incomplete::TooLong);
-        return;
-    }
-    let Event { at_ns, point, aux, arg } = *event;
-    if !is_told_later(point) || point == SEND_BEGIN {
-        flight.at = situation(point, aux).or(flight.at);
-    }
-    flight.netns = namespace(event).unwrap_or(flight.netns);
-    let before = flight.marks.last().map_or(u64::MAX, |m| m.at_ns);
-    let left_idle = here.left_idle_ns.is_some_and(|left| left > before && left <= at_ns);
-    // A copy or part has just been made of what was at hand.
-    let made = flight.shared > 0 && flight.marks.len() == flight.shared;
-    // A call that returns is about its socket, whatever was at hand.
-    let taken_up = here.resumed_ns == Some(at_ns) && point != SOCK_RECV;
-    let resumed = !made && (left_idle || taken_up);
-    let mark = Mark { at_ns, arg, point, aux, cpu: here.cpu, left_idle, resumed };
-    let begins = flight.marks.is_empty() && role(point, aux) == Role::Birth;
-    let lacks = losses.before(flight.marks.last(), &mark, begins);
-    if let Some(why) = lacks.or(here.is_late.then_some(Incomplete::OutOfOrder)) {
-        flight.incomplete.get_or_insert(why);
-    }
-    let at = if here.is_late {
-        flight.marks.partition_point(|m| m.at_ns <= at_ns)
-    } else {
-        flight.marks.len()
-    };
-    flight.marks.insert(at, mark);
-}
-
-fn learn(flight: &mut Flight, headers: Headers) {
-    // What it is known by from here on; a datagram's first bytes can have been out of reach.
-    let (seq, zeros) = match flight.known {
-        Some(known) if !headers.begins_known() => (known.seq, known.zeros),
-        _ => (headers.seq, headers.zeros),
-    };
-    flight.known = Some(Headers { seq, zeros, ..headers });
-    match &mut flight.headers {
-        None => flight.headers = Some(headers),
-        // Of a fragment ports are known once it has become the whole packet.
-        Some(first) if first.fragment && !headers.fragment => flight.headers = Some(headers),
-        Some(_) if headers.fragment => {}
-        Some(first) => {
-            if headers.tuple.is_some() && headers.tuple != first.tuple {
-                flight.translated = headers.tuple;
-            }
-        }
-    }
-}
-
-fn keep(flight: &mut Flight, bytes: &Bytes) {
-    match &mut flight.captured {
-        None => {
-            let captured = Captured { first: bytes.clone(), last: None };
-            flight.captured = Some(Box::new(captured));
-        }
-        Some(known) => {
-            // Its socket has just made it; on its first device it is whole.
-            if known.first.link == 0 && known.last.is_none() && flight.translated.is_none() {
-                known.first = bytes.clone();
-            } else {
-                known.last = Some(bytes.clone());
-            }
-        }
-    }
 }
 
 #[cfg(test)]

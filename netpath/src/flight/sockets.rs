@@ -8,8 +8,8 @@ use rustc_hash::FxHashMap;
 
 use super::{
     Flight,
-    assemble::{Here, push},
     loss::Losses,
+    marks::{Here, push},
 };
 use crate::{
     decode::Event,

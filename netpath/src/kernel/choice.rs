@@ -4,10 +4,12 @@ use std::{cell::OnceCell, collections::BTreeMap};
 
 use netpath_common::point::{Point, Prefer};
 
+use crate::backend::Backend;
+
 use super::{
-    backend::{Backend, Options},
     btf::KernelBtf,
     links,
+    options::Options,
     way::{self, Way},
 };
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io};
 
 use thiserror::Error;
 
-use super::backend::Backend;
+use crate::backend::Backend;
 
 #[derive(Debug, Error)]
 pub enum KernelError {

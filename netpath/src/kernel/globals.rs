@@ -3,7 +3,7 @@
 
 use netpath_common::layout::Layout;
 
-use super::backend::Options;
+use super::options::Options;
 
 /// Read-only data, each by the name of its static.
 pub(super) struct Globals(Vec<(&'static str, Vec<u8>)>);

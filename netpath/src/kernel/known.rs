@@ -11,10 +11,10 @@ use netpath_common::layout::Layout;
 
 use super::{
     KernelError,
-    backend::Options,
     btf::{self, KernelBtf},
     choice::Choice,
     hooks::{self, Listed, Named},
+    options::Options,
     symbols::Symbols,
 };
 use crate::netns::Netns;

@@ -23,9 +23,9 @@ use netpath_common::{
 
 use super::{
     KernelError,
-    backend::Options,
     error::tail,
     globals::Globals,
+    options::Options,
     wanted::{Change, Wanted},
 };
 use crate::{errors::told, topo::Place};

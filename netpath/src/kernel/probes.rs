@@ -6,9 +6,10 @@ use std::{
     os::fd::{AsFd as _, OwnedFd},
 };
 
+use crate::backend::Backend;
+
 use super::{
     KernelError,
-    backend::Backend,
     error::refusal,
     plan::{Target, What},
     raw,

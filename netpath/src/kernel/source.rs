@@ -15,10 +15,10 @@ use netpath_common::{args::Positions, layout::Layout};
 
 use super::{
     KernelError,
-    backend::Options,
     error::tail,
     globals::Globals,
     object::{BYTES, Object},
+    options::Options,
     raw::{self, ProgramKind, load_program},
 };
 

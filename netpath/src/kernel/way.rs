@@ -9,8 +9,9 @@ use std::{
 use aya_obj::generated::{bpf_attach_type, bpf_prog_type};
 use netpath_common::point::Body;
 
+use crate::backend::Backend;
+
 use super::{
-    backend::Backend,
     btf::{Found, KernelBtf},
     raw::{self, ProgramKind},
 };

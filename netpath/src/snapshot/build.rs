@@ -15,7 +15,6 @@ use super::{
     SecondReport, SeenFrom, Snapshot, Summary, causes, counters, drops, facts, late, round_trips,
 };
 use crate::{
-    explain,
     flight::End,
     hooks::priority_name,
     inventory::Owner,
@@ -26,7 +25,7 @@ use crate::{
     topo::{OTHERS, Place, Topology},
 };
 
-/// Makes a snapshot.
+/// Makes a snapshot; its findings are not in it yet.
 pub fn build(ledger: &mut Ledger, session: &Session, ending: &Ending) -> Snapshot {
     ledger.settle();
     let ledger = &*ledger;
@@ -48,7 +47,7 @@ pub fn build(ledger: &mut Ledger, session: &Session, ending: &Ending) -> Snapsho
     let netns_facts = facts::build(&ledger.topology, &session.facts, ending);
     let (drops, other_ends) = drops::build(ledger, session, ending);
     let (counters, counters_not_compared) = counters::build(ledger, session, ending);
-    let mut snapshot = Snapshot {
+    Snapshot {
         schema: SCHEMA.to_owned(),
         version: session.version.clone(),
         started: humantime::format_rfc3339_seconds(session.started()).to_string(),
@@ -80,10 +79,7 @@ pub fn build(ledger: &mut Ledger, session: &Session, ending: &Ending) -> Snapsho
         softnet: facts::softnet(&session.facts, &ending.facts),
         owners: owners(&ledger.topology),
         notes: notes(session, ending),
-    };
-    // From all the rest, so last.
-    snapshot.findings = explain::explain(&snapshot).findings;
-    snapshot
+    }
 }
 
 fn selected(topology: &Topology) -> Vec<NamedPlace> {

@@ -10,7 +10,7 @@ use netpath_common::{
 };
 use proptest::prelude::*;
 
-use super::*;
+use super::{super::EVENTS_MAX, *};
 
 mod lineage;
 

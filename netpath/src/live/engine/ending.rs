@@ -8,12 +8,7 @@ use std::{
 };
 
 use super::{DRAIN, Done, Engine, own_cpu_ns};
-use crate::{
-    facts,
-    live::LiveError,
-    session::Ending,
-    snapshot::{self, Snapshot},
-};
+use crate::{explain, facts, live::LiveError, session::Ending, snapshot::Snapshot};
 
 /// The namespaces' counters are entered and read at most this often while tracing.
 const FACTS_EVERY: Duration = Duration::from_secs(5);
@@ -76,7 +71,7 @@ impl Engine {
         let begun = Instant::now();
         // Lent: they can be large.
         ending.rule_sets = std::mem::take(&mut self.rules.histories);
-        let snapshot = snapshot::build(&mut self.ledger, &self.session, &ending);
+        let snapshot = explain::snapshot(&mut self.ledger, &self.session, &ending);
         self.rules.histories = ending.rule_sets;
         tracing::debug!("snapshot built in {:?}", begun.elapsed());
         snapshot
@@ -113,7 +108,7 @@ impl Engine {
         };
         ending.notes.extend(self.ledger.notes().into_iter().chain(self.pipeline.notes()));
         self.ledger.accounting = self.pipeline.accounting();
-        let snapshot = snapshot::build(&mut self.ledger, &self.session, &ending);
+        let snapshot = explain::snapshot(&mut self.ledger, &self.session, &ending);
         Ok(Done {
             snapshot: Some(Arc::new(snapshot)),
             events: self.pipeline.events,

@@ -14,7 +14,8 @@ pub(crate) fn fragments(c: &mut Claims, r: &Report, said: &Said) {
     // Its defragmentation is no function that is probed.
     let hook = if r.has_links() { "PREROUTING" } else { "" };
     // Before 6.2 the kernel gives no reason: the function says it.
-    let late = |d: &Value| says(d, "reason", "FRAG_REASM_TIMEOUT") || says(d, "function", "ip_expire");
+    let late =
+        |d: &Value| says(d, "reason", "FRAG_REASM_TIMEOUT") || says(d, "function", "ip_expire");
     let at = [("netns", "b15-host"), ("whose", "reassembly"), ("hook", hook)];
     let alone = r.drops(&at).filter(|d| late(d)).map(count).sum();
     c.equal("the fragments that stay alone are lost in PREROUTING", alone, 3u64);

@@ -1,6 +1,6 @@
 //! UDP: DNS by its numbers, other datagrams by their order.
 
-use netpath_common::point::{SKB_COPY, SK_READY};
+use netpath_common::point::{SK_READY, SKB_COPY};
 
 use super::*;
 
