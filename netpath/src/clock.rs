@@ -1,4 +1,4 @@
-//! A moment on both clocks: the events', and the wall's.
+//! A moment on both clocks, the events' and the wall's; and this process's CPU time.
 //!
 //! A packet's date is the moment at which recording began, on the wall's clock, and what the events'
 //! clock says since. Both must be of one moment: they are read in turns, and the closest turn counts.
@@ -50,6 +50,11 @@ fn read(clock: ClockId) -> u64 {
 /// The events' clock, ns.
 pub(crate) fn now_ns() -> u64 {
     read(ClockId::CLOCK_MONOTONIC)
+}
+
+/// CPU time that this process has used, user and system, ns.
+pub(crate) fn own_cpu_ns() -> u64 {
+    read(ClockId::CLOCK_PROCESS_CPUTIME_ID)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod counters;
 mod drops;
 mod ends;
 mod facts;
+mod figures;
 mod late;
 mod round_trips;
 

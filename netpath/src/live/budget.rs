@@ -6,8 +6,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::engine::own_cpu_ns;
 use crate::{
+    clock::own_cpu_ns,
     decode::Gap,
     kernel::{KernelError, Selection, Tracer},
     sample::{Births, By, Governor, Share, Spent},

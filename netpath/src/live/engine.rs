@@ -13,8 +13,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::time::{ClockId, clock_gettime};
-
 use super::{
     LiveError,
     budget::{Budgeted, DRAIN, Turn},
@@ -25,7 +23,7 @@ use super::{
     surroundings::Surroundings,
 };
 use crate::{
-    clock::Moment,
+    clock::{Moment, own_cpu_ns},
     decode::{Gap, Missed},
     facts::Facts,
     kernel::Tracer,
@@ -358,10 +356,4 @@ impl Engine {
     fn paused(&self) -> Duration {
         self.budgeted.as_ref().map_or(Duration::ZERO, Budgeted::paused)
     }
-}
-
-/// CPU time that this process has used, user and system, ns.
-pub(super) fn own_cpu_ns() -> u64 {
-    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)
-        .map_or(0, |t| u64::try_from(Duration::from(t).as_nanos()).unwrap_or(u64::MAX))
 }

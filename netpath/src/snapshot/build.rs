@@ -10,15 +10,15 @@ use netpath_common::{
 };
 
 use super::{
-    Bucket, Compensated, FLOWS_SHOWN, FlowExample, FlowReport, GroupReport, HopReport, NamedPlace,
-    OwnCost, PacketReport, PathReport, PieceReport, ProbeCost, SCHEMA, SamplingReport,
-    SecondReport, SeenFrom, Snapshot, Summary, causes, counters, drops, facts, late, round_trips,
+    FLOWS_SHOWN, FlowExample, FlowReport, GroupReport, HopReport, NamedPlace, OwnCost, PathReport,
+    SCHEMA, SamplingReport, SecondReport, SeenFrom, Snapshot, causes, counters, drops, facts,
+    figures::{compensated, end_name, histogram, packet, summary},
+    late, round_trips,
 };
 use crate::{
-    flight::End,
     hooks::priority_name,
     inventory::Owner,
-    ledger::{Direction, Ledger, Path, Row, RowKey, Second, Specimen, Times},
+    ledger::{Direction, Ledger, Path, Row, RowKey, Second, Times},
     packet::Tuple,
     sample::{self, Sampling, Share},
     session::{Ending, Session},
@@ -115,30 +115,6 @@ fn notes(session: &Session, ending: &Ending) -> Vec<String> {
     let sampling = sample::note(&session.sampling, ending.births, ending.listened());
     let kept = session.notes.iter().chain(&ending.notes).cloned();
     filter.into_iter().chain(sampling).chain(kept).collect()
-}
-
-/// Of 1.96 standard deviations, a normal distribution holds 95 %.
-const Z95: f64 = 1.96;
-
-/// A total without the probes: of `flights` whose times it sums, each one's last event is written
-/// after the clock was read, so that its cost is not in there.
-pub(super) fn compensated(
-    times: &Times,
-    events: u64,
-    flights: u64,
-    cost: ProbeCost,
-) -> Compensated {
-    let n = times.count();
-    if n == 0 {
-        return Compensated::default();
-    }
-    let per_packet = events as f64 / n as f64 - flights as f64;
-    let sampling = times.stddev_ns() / (n as f64).sqrt();
-    Compensated {
-        mean_ns: times.mean_ns() - per_packet * cost.mean,
-        p50_ns: times.quantile_ns(0.5) as f64 - per_packet * cost.mean,
-        uncertainty_ns: Z95 * (per_packet * cost.stddev).hypot(sampling),
-    }
 }
 
 fn own_cost(ledger: &Ledger, session: &Session, ending: &Ending) -> OwnCost {
@@ -252,25 +228,6 @@ fn second(s: Second, since_ns: u64) -> SecondReport {
     }
 }
 
-fn packet(label: &str, specimen: &Specimen, keys: &[RowKey], since_ns: u64) -> PacketReport {
-    let pieces = specimen.pieces.iter().map(|piece| PieceReport {
-        hop: keys.iter().position(|k| *k == piece.key),
-        at_ns: piece.at_ns,
-        ns: piece.ns,
-        cpu: piece.cpu,
-    });
-    PacketReport {
-        label: label.to_owned(),
-        start_ns: specimen.start_ns.saturating_sub(since_ns),
-        total_ns: specimen.total_ns,
-        pieces: pieces.collect(),
-    }
-}
-
-fn histogram(times: &Times) -> Vec<Bucket> {
-    times.buckets().into_iter().map(|(upto_ns, count)| Bucket { upto_ns, count }).collect()
-}
-
 /// Where a row is, in names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Named {
@@ -331,30 +288,6 @@ fn hop(row: &Row, id: HopId, total_ns: f64, ledger: &Ledger, session: &Session) 
             - cost.mean * row.sums.pieces as f64 / row.sums.times.count().max(1) as f64,
         causes: causes::build(&row.sums.causes, id, qdisc, &nat),
         histogram: histogram(&row.sums.times),
-    }
-}
-
-pub(super) fn summary(times: &Times) -> Summary {
-    Summary {
-        mean_ns: times.mean_ns(),
-        p50_ns: times.quantile_ns(0.5),
-        p90_ns: times.quantile_ns(0.9),
-        p99_ns: times.quantile_ns(0.99),
-        p999_ns: times.quantile_ns(0.999),
-        max_ns: times.max_ns(),
-        stddev_ns: times.stddev_ns(),
-    }
-}
-
-pub(super) fn end_name(end: End) -> &'static str {
-    match end {
-        End::Delivered => "delivered",
-        End::Reached => "reached",
-        End::Transmitted => "transmitted",
-        End::Merged => "merged",
-        End::Dropped { .. } => "dropped",
-        End::UnderWay => "under way",
-        End::Vanished => "vanished",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{FlowExample, NamedPlace, build::end_name, named, placed};
+use super::{FlowExample, NamedPlace, figures::end_name, named, placed};
 use crate::{
     ledger::{LatePacket, Ledger, Piece},
     session::{Ending, Session},

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    LostAtReport, PathReport, TransactionPart, TransactionReport,
-    build::{compensated, summary},
-    drops,
+    LostAtReport, PathReport, TransactionPart, TransactionReport, drops,
+    figures::{compensated, summary},
 };
 use crate::{
     ledger::{Ledger, RoundTrips, TRIPS_OF_OTHERS, Times, TripKind, TripPart},

@@ -7,8 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{DRAIN, Done, Engine, own_cpu_ns};
-use crate::{explain, facts, live::LiveError, session::Ending, snapshot::Snapshot};
+use super::{DRAIN, Done, Engine};
+use crate::{
+    clock::own_cpu_ns, explain, facts, live::LiveError, session::Ending, snapshot::Snapshot,
+};
 
 /// The namespaces' counters are entered and read at most this often while tracing.
 const FACTS_EVERY: Duration = Duration::from_secs(5);
