@@ -6,7 +6,7 @@
 //! [`Sort`], in the view of the person who sent it. Only what was *lost* or *refused* is a drop.
 //!
 //! Three lists, of one kind of row, are asked in this order: [`REASONS`]; where the reason says nothing
-//! ([`says_nothing`], or a name that this netpath doesn't know), [`FUNCTIONS`]; where that function is
+//! ([`says_nothing`], or a name that this netpath doesn't know) or leaves open whose queue it was, [`FUNCTIONS`]; where that function is
 //! none of them, the row of the [`Layer`].
 
 mod functions;
@@ -301,10 +301,19 @@ impl Row {
         let exception = self.unless.iter().find(|(when, _)| when.holds(kind, layer));
         exception.map_or(self.sort, |(_, sort)| *sort)
     }
+
+    /// Whether the function that frees says more than this reason.
+    pub fn leaves_open(&self) -> bool {
+        LEAVES_OPEN.contains(&self.name)
+    }
 }
 
 /// Reasons that say nothing: the function that frees has none to give.
 const SAYS_NOTHING: &[&str] = &["NOT_SPECIFIED", "NOT_DROPPED_YET", "CONSUMED", "MAX", ""];
+
+/// Reasons that leave open whose queue it was: sockets, neighbours and devices purge theirs with one of the kernel's
+/// functions. The one that calls it says so, where it is known.
+const LEAVES_OPEN: &[&str] = &["QUEUE_PURGE"];
 
 /// Whether this reason says nothing, so that the function decides.
 pub fn says_nothing(reason: &str) -> bool {
@@ -328,7 +337,10 @@ pub fn row(
     function: Option<&'static Row>,
     layer: Layer,
 ) -> &'static Row {
-    reason.or(function).unwrap_or(layer.row())
+    match (reason, function) {
+        (Some(reason), Some(function)) if reason.leaves_open() => function,
+        _ => reason.or(function).unwrap_or(layer.row()),
+    }
 }
 
 /// A SYN that was not answered, and came again: a listener that has no room frees it as if it had been

@@ -92,6 +92,16 @@ fn where_the_reason_says_nothing_the_function_does_and_else_the_place() {
     assert_eq!(of("unheard_of", OPENING, Layer::Transport), Sort::Lost);
 }
 
+/// A FIN that lies in its socket's queue when that is closed was last seen where it was received, as what waits for a
+/// next hop's address may be.
+#[test]
+fn a_purged_queue_is_whose_function_purges_it() {
+    let of = |name| row(reason("QUEUE_PURGE"), function(name), Layer::Ip);
+    assert_eq!(of("sk_stream_kill_queues").sort(FINISH, Layer::Ip), Sort::Consumed);
+    assert_eq!(of("neigh_destroy").sort(FINISH, Layer::Ip), Sort::Lost);
+    assert_eq!(of("unheard_of").name, "QUEUE_PURGE");
+}
+
 #[test]
 fn an_address_and_a_subsystem_survive_packing() {
     for (location, subsystem) in [(0, 0), (0xffff_ffff_8209_4270, 0), (0xffff_8000_1234_5678, 3)] {

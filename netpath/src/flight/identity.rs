@@ -256,6 +256,7 @@ fn grammar(flight: &Flight, event: &Event) -> Next {
 /// part of that one.
 fn is_refragmented(flight: &Flight, event: &Event) -> bool {
     situation(event.point, event.aux) == Some(At::Queue)
+        && flight.put_together
         && flight.at.is_some_and(is_before_rules)
         && flight.known.as_ref().is_some_and(Headers::is_fragment)
 }

@@ -188,7 +188,8 @@ impl Ends {
         let tracking = matches!(group, Some(Group::Conntrack | Group::Nat));
         let kind = self.kind(flight, tracking, flows);
         let known = lost.or_else(|| self.reasons.get(&reason).copied().flatten());
-        let function = if known.is_none() { self.function(location) } else { None };
+        let open = known.is_none_or(Row::leaves_open);
+        let function = if open { self.function(location) } else { None };
         let row = end::row(known, function, layer);
         let location = if known.is_none() { location } else { 0 };
         // What a driver was given is dropped by a program where it arrives.

@@ -95,7 +95,10 @@ mod tests {
     fn words_reach_the_command_as_they_are() {
         let command = ["sh", "-c", "echo 'a b' $HOME; exit 3"].map(str::to_owned).to_vec();
         let guest = Guest { command, ..Guest::default() };
-        assert_eq!(script(&guest), "exec setsid --wait 'sh' '-c' 'echo '\\''a b'\\'' $HOME; exit 3'\n");
+        assert_eq!(
+            script(&guest),
+            "exec setsid --wait 'sh' '-c' 'echo '\\''a b'\\'' $HOME; exit 3'\n"
+        );
     }
 
     #[test]

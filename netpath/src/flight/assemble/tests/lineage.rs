@@ -428,6 +428,25 @@ fn a_fragment_is_merged_once_another_one_goes_on_as_the_packet() {
     assert_eq!(first_fragment(|lies| last(id + 1, lies)), [(End::UnderWay, 2)]);
 }
 
+/// A router without connection tracking sends each fragment on as it comes.
+#[test]
+fn fragments_that_nobody_puts_together_are_forwarded_one_by_one() {
+    let mut chunk = Chunk::new(0, 0, 1_000);
+    for (skb, part) in [(0xa0, MORE_FRAGMENTS), (0xb0, MORE_FRAGMENTS | 1400), (0xc0, 2800)] {
+        let headers =
+            Headers { fragment: part & !MORE_FRAGMENTS > 0, fragment_at: part, ..headers(9) };
+        chunk = chunk
+            .skb(skb, Some(&headers))
+            .event(at_dev(NETIF_RECEIVE, VETH0), 100)
+            .event(at_hook(VETH0, Hook::Prerouting, 0), 100)
+            .event(at_dev(NET_DEV_QUEUE, UP0), 100)
+            .event(at_dev(NET_DEV_START, UP0), 100)
+            .event(at_dev(NET_DEV_XMIT, UP0), 100);
+    }
+    let flights = fly(&[chunk]);
+    assert_eq!(flights.iter().map(|f| f.marks.len()).collect::<Vec<_>>(), [5, 5, 5]);
+}
+
 /// IPv6 has no identification: a datagram's first bytes tell, also where they are 0.
 #[test]
 fn first_bytes_of_0_are_known_or_not() {
