@@ -5,6 +5,7 @@
 //! - [`cross`]: what is needed for another architecture;
 //! - [`ebpf`]: the programs for the kernel, built for bpfel-unknown-none;
 //! - [`build`], [`demo`], [`test`], [`lint`]: what their names say;
+//! - [`metadata`]: the graph of dependencies;
 //! - [`conformance`]: real programs beside netpath;
 //! - [`bench`]: what netpath costs, beside other tools;
 //! - [`screenshot`]: the README's picture of the live view;
@@ -18,6 +19,7 @@ mod cross;
 mod docs;
 mod ebpf;
 mod lint;
+mod metadata;
 mod screenshot;
 mod setup;
 mod shell;
