@@ -38,7 +38,6 @@ pub(crate) struct Package {
 pub(crate) struct Dependency {
     pub(crate) name: String,
     pub(crate) req: String,
-    pub(crate) path: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -132,7 +131,8 @@ mod tests {
 
     #[test]
     fn what_only_builds_or_tests_is_not_linked() {
-        let edge = |to: &str, kind: Option<&str>| json!({ "pkg": to, "dep_kinds": [{ "kind": kind }] });
+        let edge =
+            |to: &str, kind: Option<&str>| json!({ "pkg": to, "dep_kinds": [{ "kind": kind }] });
         let metadata: Metadata = serde_json::from_value(json!({
             "packages": [
                 package("netpath", true, "bin"), package("common", true, "lib"),

@@ -75,7 +75,8 @@ pub(super) fn check() -> anyhow::Result<()> {
         names.extend(metadata.packages.into_iter().map(|package| package.name));
     }
     for exception in deny.licenses.exceptions.iter().filter(|e| !names.contains(&e.name)) {
-        faults.insert(format!("{LISTS} has an exception for {}, which is not used", exception.name));
+        faults
+            .insert(format!("{LISTS} has an exception for {}, which is not used", exception.name));
     }
     if faults.is_empty() {
         return Ok(());
@@ -153,7 +154,7 @@ mod tests {
         let package = json!({
             "id": name, "name": name, "version": "1.0.0", "license": license, "source": source,
             "manifest_path": "/x/Cargo.toml", "targets": [],
-            "dependencies": [{ "name": "other", "req": asks, "path": null }],
+            "dependencies": [{ "name": "other", "req": asks }],
         });
         let package = serde_json::from_value(package).unwrap();
         Deny::parse(TEXT).unwrap().faults(&package).unwrap()
