@@ -10,6 +10,9 @@
 //!
 //! From decode to ledger nothing does I/O or reads a clock. Only [`kernel`] talks to the kernel
 //! about programs; views see a [`snapshot::Snapshot`] and nothing else.
+//!
+//! This is the command's inside, and public for its tests and benchmarks. What versions promise is the
+//! command line, the JSON report and that recordings can be read, not these modules.
 
 mod backend;
 pub mod cli;

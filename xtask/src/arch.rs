@@ -15,6 +15,9 @@ pub(crate) struct Arch {
     pub(crate) debian: &'static str,
     /// The program that loads a program's libraries, and where programs look for it.
     pub(crate) loader: &'static str,
+    /// Whether linkers can write what is relocated by the program's own address alone in less than an eighth
+    /// of the bytes.
+    pub(crate) packs_relocations: bool,
     pub(crate) emulator: Emulator,
 }
 
@@ -34,6 +37,7 @@ pub(crate) static AMD64: Arch = Arch {
     rust: "x86_64",
     debian: "amd64",
     loader: "/lib64/ld-linux-x86-64.so.2",
+    packs_relocations: true,
     emulator: Emulator {
         program: "qemu-system-x86_64",
         package: "qemu-system-x86",
@@ -46,6 +50,8 @@ pub(crate) static ARM64: Arch = Arch {
     rust: "aarch64",
     debian: "arm64",
     loader: "/lib/ld-linux-aarch64.so.1",
+    // GNU's in Debian 12 can't.
+    packs_relocations: false,
     emulator: Emulator {
         program: "qemu-system-aarch64",
         package: "qemu-system-arm",
@@ -56,6 +62,11 @@ pub(crate) static ARM64: Arch = Arch {
 };
 
 static ARCHS: &[&Arch] = &[&AMD64, &ARM64];
+
+/// All of them.
+pub(crate) fn all() -> &'static [&'static Arch] {
+    ARCHS
+}
 
 impl Arch {
     /// This machine's.

@@ -11,7 +11,7 @@ use crate::{
     arch::Arch,
     cross, ebpf,
     setup::Tools,
-    shell::{cargo, check, target},
+    shell::{cargo, check, root, target},
 };
 
 /// Builds target/release/netpath.
@@ -28,7 +28,7 @@ pub(crate) fn run(tools: &Tools) -> anyhow::Result<PathBuf> {
 
 /// Builds a netpath that needs no library, for any machine of an architecture.
 pub(crate) fn run_static(tools: &Tools, arch: &Arch) -> anyhow::Result<PathBuf> {
-    check(for_any_machine(tools, arch)?.args([
+    check(for_any_machine(tools, arch, "")?.args([
         "build",
         "--release",
         "--quiet",
@@ -38,10 +38,36 @@ pub(crate) fn run_static(tools: &Tools, arch: &Arch) -> anyhow::Result<PathBuf> 
     Ok(static_netpath(arch))
 }
 
+/// Builds a netpath to hand out: as [`run_static`] does, smaller, and the same bytes wherever the sources
+/// and cargo's files lie.
+pub(crate) fn run_dist(tools: &Tools, arch: &Arch) -> anyhow::Result<PathBuf> {
+    let mut command = environment(tools, arch)?;
+    check(command.args(["build", "--profile", "dist", "--quiet", "--package", "netpath"]))?;
+    Ok(target().join(arch.target()).join("dist/netpath"))
+}
+
+/// What [`run_dist`] builds in.
+pub(crate) fn environment(tools: &Tools, arch: &Arch) -> anyhow::Result<Command> {
+    // Panics' messages name no path of the machine that builds.
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo"))).unwrap_or_default();
+    let (root, home) = (root(), home.display().to_string());
+    let mut more = format!(
+        " --remap-path-prefix={home}=/cargo --remap-path-prefix={}=/netpath",
+        root.display()
+    );
+    if arch.packs_relocations {
+        more += " -Clink-arg=-Wl,-z,pack-relative-relocs";
+    }
+    let mut command = for_any_machine(tools, arch, &more)?;
+    command.env("CARGO_INCREMENTAL", "0");
+    Ok(command)
+}
+
 /// Builds a suite of netpath's tests, and with it netpath, so that they need no library. Returns the
 /// tests.
 pub(crate) fn static_tests(tools: &Tools, arch: &Arch, suite: &str) -> anyhow::Result<PathBuf> {
-    let mut command = for_any_machine(tools, arch)?;
+    let mut command = for_any_machine(tools, arch, "")?;
     command.args(["test", "--no-run", "--release", "--quiet", "--package", "netpath"]).args([
         "--test",
         suite,
@@ -65,7 +91,7 @@ pub(crate) fn executable(command: &mut Command, name: &str) -> anyhow::Result<Pa
 
 /// Builds the benchmark, and with it netpath, so that they need no library. Returns the benchmark.
 pub(crate) fn static_bench(tools: &Tools, arch: &Arch) -> anyhow::Result<PathBuf> {
-    let mut command = for_any_machine(tools, arch)?;
+    let mut command = for_any_machine(tools, arch, "")?;
     command
         .args(["bench", "--no-run", "--quiet", "--package", "netpath", "--bench", "measure"])
         .args(["--message-format", "json-render-diagnostics"]);
@@ -79,15 +105,15 @@ pub(crate) fn static_netpath(arch: &Arch) -> PathBuf {
 }
 
 /// Prepares a cargo that builds what needs no library, with the kernel's programs for this
-/// architecture.
-fn for_any_machine(tools: &Tools, arch: &Arch) -> anyhow::Result<Command> {
+/// architecture; `more` goes to rustc.
+fn for_any_machine(tools: &Tools, arch: &Arch, more: &str) -> anyhow::Result<Command> {
     let target = arch.target();
     // Only for what is built: build scripts and macros are for the machine that builds.
     let setting = |name: &str| {
         let target = target.to_uppercase().replace('-', "_");
         format!("CARGO_TARGET_{target}_{name}")
     };
-    let mut flags = "-C target-feature=+crt-static".to_owned();
+    let mut flags = format!("-C target-feature=+crt-static{more}");
     let mut command = cargo();
     if !arch.is_own() {
         let cross = cross::prepare(arch)?;

@@ -42,10 +42,15 @@ pub(crate) fn prepare(arch: &Arch) -> anyhow::Result<Cross> {
     let gcc = format!("{triplet}-gcc");
     let gcc_package = format!("gcc-{}", triplet.replace('_', "-"));
     let libc = format!("/usr/{triplet}/lib/libc.a");
-    let libc_package = format!("libc6-dev-{}-cross", arch.debian);
+    let libc_package = libc_package(arch);
     setup::require([(&*gcc, &*gcc_package), (&*libc, &*libc_package)].into_iter())?;
     let debian = if has_std(arch) { None } else { Some(debian(arch)?) };
     Ok(Cross { gcc, debian })
+}
+
+/// Debian's package of another architecture's C library.
+pub(crate) fn libc_package(arch: &Arch) -> String {
+    format!("libc6-dev-{}-cross", arch.debian)
 }
 
 /// Whether cargo's own compiler can build for it.

@@ -1,4 +1,6 @@
-//! Formatting and clippy, on the host's crates and on the kernel's.
+//! Formatting and clippy, on the host's crates and on the kernel's, and what netpath is made of.
+
+mod dependencies;
 
 use crate::{
     ebpf,
@@ -8,6 +10,7 @@ use crate::{
 
 pub(crate) fn run(tools: &Tools) -> anyhow::Result<()> {
     check(cargo().args(["fmt", "--all", "--check"]))?;
+    dependencies::check()?;
     let object = ebpf::build(tools)?;
     check(cargo().env("NETPATH_EBPF", object).args([
         "clippy",

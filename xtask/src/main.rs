@@ -5,6 +5,8 @@
 //! - [`cross`]: what is needed for another architecture;
 //! - [`ebpf`]: the programs for the kernel, built for bpfel-unknown-none;
 //! - [`build`], [`demo`], [`test`], [`lint`]: what their names say;
+//! - [`dist`], [`package`]: what is handed out, and the crates;
+//! - [`metadata`]: the graph of dependencies;
 //! - [`conformance`]: real programs beside netpath;
 //! - [`bench`]: what netpath costs, beside other tools;
 //! - [`screenshot`]: the README's picture of the live view;
@@ -15,9 +17,12 @@ mod bench;
 mod build;
 mod conformance;
 mod cross;
+mod dist;
 mod docs;
 mod ebpf;
 mod lint;
+mod metadata;
+mod package;
 mod screenshot;
 mod setup;
 mod shell;
@@ -48,6 +53,10 @@ enum Command {
         #[arg(long, value_name = "ARCH", value_parser = arch::named())]
         arch: Option<&'static arch::Arch>,
     },
+    /// Make what is handed out, in target/packages: static binaries, .deb, .rpm, what is in them, checksums.
+    Dist(dist::Args),
+    /// Make the crates for a registry, in target/package; netpath's carries the kernel's programs.
+    Package,
     /// Trace a container's NAT path in network namespaces of its own. Needs root.
     Demo {
         /// Passed on to `netpath lab run`: --for, --format, -o.
@@ -93,6 +102,13 @@ fn main() -> ExitCode {
         Command::Demo { arguments } => demo(&arguments),
         Command::Screenshot => {
             setup::run().and_then(|tools| screenshot::run(&tools)).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Dist(args) => setup::run().and_then(|tools| dist::run(&tools, &args)).map(|dir| {
+            println!("{}", dir.display());
+            ExitCode::SUCCESS
+        }),
+        Command::Package => {
+            setup::run().and_then(|tools| package::run(&tools)).map(|()| ExitCode::SUCCESS)
         }
         Command::Test(args) => setup::run().and_then(|tools| test::run(&tools, &args)),
         Command::Conformance(args) => {

@@ -39,7 +39,15 @@ const DEBIAN_CORE: &str = "/usr/lib/rustlib/bpfel-unknown-none/lib";
 const DEBIAN_CORE_PACKAGES: &[&str] = &["rustc-web", "libstd-rust-web-dev-bpf"];
 const LLVM: &str = "/usr/lib/llvm-22";
 const LLVM_PACKAGES: &[&str] = &["llvm-22-dev", "libpolly-22-dev"];
-const BPF_LINKER_VERSION: &str = "0.13.0";
+const BPF_LINKER: Crate = Crate { name: "bpf-linker", version: "0.13.0", takes: "about a minute" };
+
+/// A program that crates.io has.
+pub(crate) struct Crate {
+    pub(crate) name: &'static str,
+    pub(crate) version: &'static str,
+    /// How long it takes to build.
+    pub(crate) takes: &'static str,
+}
 
 /// Programs that demo and tests run, and Debian's packages of them.
 const PROGRAMS: &[(&str, &str)] = &[
@@ -85,7 +93,7 @@ fn rust_src() -> Option<String> {
 
 /// Our own, or the one in PATH.
 fn bpf_linker() -> Option<PathBuf> {
-    let own = target().join("tools/bin/bpf-linker");
+    let own = BPF_LINKER.path();
     if own.is_file() { Some(own) } else { which("bpf-linker") }
 }
 
@@ -149,13 +157,7 @@ fn install(mut packages: Vec<&str>) -> anyhow::Result<()> {
 
 /// Builds bpf-linker into target/tools.
 fn install_bpf_linker(core: &Core) -> anyhow::Result<PathBuf> {
-    eprintln!(
-        "xtask: installing bpf-linker {BPF_LINKER_VERSION} into target/tools (about a minute)"
-    );
-    let root = target().join("tools");
-    let mut command = cargo();
-    command.args(["install", "bpf-linker", "--version", BPF_LINKER_VERSION, "--locked", "--quiet"]);
-    command.arg("--root").arg(&root).arg("--target-dir").arg(target().join("tools/build"));
+    let mut command = BPF_LINKER.install();
     if let Core::Debian = core {
         command
             .args(["--no-default-features", "--features", "llvm-22"])
@@ -163,10 +165,46 @@ fn install_bpf_linker(core: &Core) -> anyhow::Result<PathBuf> {
             .env("RUSTFLAGS", format!("-L {LLVM}/lib"))
             .env("PATH", prefixed_path());
     }
-    check(&mut command)?;
-    // What building it took is not needed any more, and is large.
-    let _ = fs::remove_dir_all(target().join("tools/build"));
-    Ok(root.join("bin/bpf-linker"))
+    BPF_LINKER.built_by(&mut command)
+}
+
+impl Crate {
+    /// Where it is, in this version; built into target/tools unless it is there.
+    pub(crate) fn find(&self) -> anyhow::Result<PathBuf> {
+        let installed = fs::read_to_string(target().join("tools/.crates.toml")).unwrap_or_default();
+        if self.is_in(&installed) && self.path().is_file() {
+            return Ok(self.path());
+        }
+        self.built_by(&mut self.install())
+    }
+
+    /// Whether cargo's list of what it has installed has it.
+    fn is_in(&self, list: &str) -> bool {
+        let start = format!("\"{} {} ", self.name, self.version);
+        list.lines().any(|line| line.starts_with(&start))
+    }
+
+    fn path(&self) -> PathBuf {
+        target().join("tools/bin").join(self.name)
+    }
+
+    /// Prepares a cargo that builds it.
+    fn install(&self) -> Command {
+        let mut command = cargo();
+        command.args(["install", self.name, "--version", self.version, "--locked", "--quiet"]);
+        let tools = target().join("tools");
+        command.arg("--root").arg(&tools).arg("--target-dir").arg(tools.join("build"));
+        command
+    }
+
+    fn built_by(&self, command: &mut Command) -> anyhow::Result<PathBuf> {
+        let Self { name, version, takes } = self;
+        eprintln!("xtask: installing {name} {version} into target/tools ({takes})");
+        check(command)?;
+        // What building it took is not needed any more, and is large.
+        let _ = fs::remove_dir_all(target().join("tools/build"));
+        Ok(self.path())
+    }
 }
 
 fn prefixed_path() -> String {
@@ -199,4 +237,17 @@ pub(crate) fn for_kernel(tools: &Tools, arch: &Arch) -> Command {
         }
     }
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tool_is_found_in_cargos_list_in_its_version_only() {
+        let list = "[v1]\n\"bpf-linker 0.13.0 (registry+https://index)\" = [\"bpf-linker\"]\n";
+        assert!(BPF_LINKER.is_in(list));
+        assert!(!Crate { version: "0.13", ..BPF_LINKER }.is_in(list));
+        assert!(!Crate { name: "linker", ..BPF_LINKER }.is_in(list));
+    }
 }

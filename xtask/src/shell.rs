@@ -48,3 +48,14 @@ pub(crate) fn which(program: &str) -> Option<PathBuf> {
         .map(|dir| dir.join(program))
         .find(|file| file.is_file())
 }
+
+/// Fails where something is not committed: what is made of a clone, or says which commit it is of, would not be it.
+pub(crate) fn all_is_committed() -> anyhow::Result<()> {
+    let mut status = Command::new("git");
+    status.current_dir(root()).args(["status", "--porcelain"]);
+    match output(&mut status).as_deref() {
+        Some("") => Ok(()),
+        Some(changed) => bail!("commit these first, or stash them:\n{changed}"),
+        None => bail!("git status failed in {}", root().display()),
+    }
+}
