@@ -15,6 +15,8 @@ use crate::{
 };
 
 const LISTS: &str = "deny.toml";
+/// The end of the address of Cargo's own registry.
+const REGISTRY: &str = "/crates.io-index";
 
 /// The lists that are held to here.
 #[derive(Debug, Deserialize)]
@@ -22,7 +24,6 @@ struct Deny {
     graph: Graph,
     licenses: Licenses,
     bans: Bans,
-    sources: Sources,
 }
 
 #[derive(Debug, Deserialize)]
@@ -53,12 +54,6 @@ struct Ban {
     #[serde(rename = "crate")]
     name: String,
     reason: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct Sources {
-    allow_registry: Vec<String>,
 }
 
 /// Fails with all that is against the lists.
@@ -97,7 +92,7 @@ impl Deny {
             faults.push(format!("{whose} is in the graph: {}", ban.reason));
         }
         if let Some(source) = &package.source
-            && !self.is_allowed_source(source)
+            && !is_from_the_registry(source)
         {
             faults.push(format!("{whose} comes from {source}"));
         }
@@ -115,11 +110,6 @@ impl Deny {
         Ok(faults)
     }
 
-    fn is_allowed_source(&self, source: &str) -> bool {
-        let registry = source.strip_prefix("registry+");
-        registry.is_some_and(|it| self.sources.allow_registry.iter().any(|allowed| allowed == it))
-    }
-
     fn is_allowed_license(&self, name: &str, license: &str) -> anyhow::Result<bool> {
         let expression = Expression::parse_mode(license, ParseMode::LAX)
             .with_context(|| format!("{name}: {license}"))?;
@@ -130,6 +120,11 @@ impl Deny {
         }
         Ok(expression.evaluate(|asked| allowed.iter().any(|licensee| licensee.satisfies(asked))))
     }
+}
+
+/// Whether a crate comes from Cargo's own registry, as cargo-deny has it where deny.toml lists no other.
+fn is_from_the_registry(source: &str) -> bool {
+    source.starts_with("registry+") && source.ends_with(REGISTRY)
 }
 
 #[cfg(test)]
@@ -146,8 +141,6 @@ mod tests {
         exceptions = [{ crate = "own", allow = ["LGPL-2.1-or-later"] }]
         [bans]
         deny = [{ crate = "banned", reason = "not needed" }]
-        [sources]
-        allow-registry = ["https://index"]
     "#;
 
     fn faults(name: &str, license: Option<&str>, source: Option<&str>, asks: &str) -> Vec<String> {
@@ -162,7 +155,9 @@ mod tests {
 
     #[test]
     fn a_licence_is_allowed_as_a_whole_or_for_one_crate() {
-        let of = |name, license| faults(name, Some(license), Some("registry+https://index"), "1");
+        let of = |name, license| {
+            faults(name, Some(license), Some("registry+https://host/crates.io-index"), "1")
+        };
         let none: [&str; 0] = [];
         assert_eq!(of("a", "MIT OR GPL-3.0-only"), none);
         assert_eq!(of("a", "GPL-3.0-only/MIT"), none);
@@ -174,10 +169,11 @@ mod tests {
     }
 
     #[test]
-    fn only_listed_registries_are_sources() {
+    fn only_the_registry_is_a_source() {
         let of = |source| faults("a", Some("MIT"), Some(source), "1");
         assert_eq!(of("registry+https://other"), ["a 1.0.0 comes from registry+https://other"]);
-        assert_eq!(of("git+https://index"), ["a 1.0.0 comes from git+https://index"]);
+        let git = "git+https://host/crates.io-index";
+        assert_eq!(of(git), [format!("a 1.0.0 comes from {git}")]);
     }
 
     #[test]

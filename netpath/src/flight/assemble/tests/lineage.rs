@@ -432,9 +432,9 @@ fn a_fragment_is_merged_once_another_one_goes_on_as_the_packet() {
 #[test]
 fn fragments_that_nobody_puts_together_are_forwarded_one_by_one() {
     let mut chunk = Chunk::new(0, 0, 1_000);
-    for (skb, part) in [(0xa0, MORE_FRAGMENTS), (0xb0, MORE_FRAGMENTS | 1400), (0xc0, 2800)] {
-        let headers =
-            Headers { fragment: part & !MORE_FRAGMENTS > 0, fragment_at: part, ..headers(9) };
+    for (skb, at, more) in [(0xa0, 0, true), (0xb0, 1400, true), (0xc0, 2800, false)] {
+        let fragment_at = if more { at | MORE_FRAGMENTS } else { at };
+        let headers = Headers { fragment: at > 0, fragment_at, ..headers(9) };
         chunk = chunk
             .skb(skb, Some(&headers))
             .event(at_dev(NETIF_RECEIVE, VETH0), 100)
