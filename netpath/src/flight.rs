@@ -52,7 +52,8 @@
 //!    CPU had at hand just now, in a situation in which copies of that one turn up
 //!    ([`netpath_common::situation::copies`]), it is its copy (a flooded frame, TEE, a mirror, a
 //!    packet socket's), a fragment, a segment, or what XDP rebuilt. It begins with the marks that both
-//!    have in common. (What XDP rebuilt and drops at once is the packet itself, which ends there.) All of them are a family, and are held until the last has ended: then the one that
+//!    have in common; where what the CPU had at hand is itself a copy that began at the like and has gone on, with the
+//!    marks of what that was made of ([`Flight::inherited`]). (What XDP rebuilt and drops at once is the packet itself, which ends there.) All of them are a family, and are held until the last has ended: then the one that
 //!    got furthest is the packet; the others are copies, counted apart where they passed the interface
 //!    together with it, and what only went on as others is left out. What two of them have in common counts
 //!    once: it is that one's which got further.
