@@ -54,16 +54,18 @@ fn pack(root: &Root, netpath: &Path, guest: &Guest, to: &Path) -> anyhow::Result
 }
 
 /// A shell's script that becomes the command. Where something is to be brought out of the guest, a command
-/// that takes too long is ended while there is time left for that. It is a session of its own: of a process group
-/// below PID 1, whoever in it is stopped while another ends has the whole of it hung up on
+/// that takes too long is ended while there is time left for that. It is a session of its own then: of a process group
+/// below PID 1, which `timeout` makes, whoever in it is stopped while another ends has the whole of it hung up on
 /// (`kill_orphaned_pgrp`).
 fn script(guest: &Guest) -> String {
     let words: Vec<String> =
         guest.command.iter().map(|word| format!("'{}'", word.replace('\'', r"'\''"))).collect();
     let limit = guest.timeout.as_secs() * 9 / 10;
-    let within =
-        guest.out.as_ref().map_or(String::new(), |_| format!("timeout --kill-after=5 {limit} "));
-    format!("exec setsid --wait {within}{}\n", words.join(" "))
+    let within = guest
+        .out
+        .as_ref()
+        .map_or(String::new(), |_| format!("setsid --wait timeout --kill-after=5 {limit} "));
+    format!("exec {within}{}\n", words.join(" "))
 }
 
 /// `HOST[:GUEST]`: a relative place in the guest is one in root's home, where the command runs.
@@ -95,10 +97,7 @@ mod tests {
     fn words_reach_the_command_as_they_are() {
         let command = ["sh", "-c", "echo 'a b' $HOME; exit 3"].map(str::to_owned).to_vec();
         let guest = Guest { command, ..Guest::default() };
-        assert_eq!(
-            script(&guest),
-            "exec setsid --wait 'sh' '-c' 'echo '\\''a b'\\'' $HOME; exit 3'\n"
-        );
+        assert_eq!(script(&guest), "exec 'sh' '-c' 'echo '\\''a b'\\'' $HOME; exit 3'\n");
     }
 
     #[test]
