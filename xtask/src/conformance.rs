@@ -39,6 +39,11 @@ pub(crate) struct Args {
     table: bool,
 }
 
+/// Where the kernel's selftests are, if they have been unpacked.
+pub(crate) fn selftests_unpacked() -> Option<PathBuf> {
+    selftests::unpacked(&target().join("selftests"))
+}
+
 /// How the names of the selftests' rows begin.
 const SELFTESTS: &str = "selftest::";
 

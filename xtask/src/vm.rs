@@ -8,8 +8,8 @@
 //!   them;
 //! - [`modules`], [`programs`], [`root`], [`archive`], [`initramfs`]: what a guest finds in its memory;
 //! - [`qemu`], [`guest`], [`console`]: the machine, one run of it, and its last words;
-//! - [`tests`], [`cases`], [`table`]: netpath's tests in a guest, what its cases need there, and what can
-//!   be measured where;
+//! - [`tests`], [`cases`], [`rows`], [`table`]: netpath's tests in a guest, what its cases and the conformance's rows
+//!   need there, and what can be measured where;
 //! - [`peers`]: other tracers, for the benchmark in a guest;
 //! - [`lab_guest`]: the guest of `netpath lab`, of the same parts.
 
@@ -26,6 +26,7 @@ mod peers;
 mod programs;
 mod qemu;
 mod root;
+mod rows;
 mod sources;
 mod table;
 mod tests;
@@ -78,6 +79,11 @@ pub(crate) struct Args {
     /// --out. With a command: put in what the cases need, and run that.
     #[arg(long, value_name = "TEXT", num_args = 0.., conflicts_with_all = ["tests", "table"])]
     cases: Option<Vec<String>>,
+    /// Run the conformance's rows instead whose names, `program::topology`, hold one of these, and leave what they
+    /// came to for --out. The kernel's selftests (`selftest::`) are there if `cargo xtask conformance --selftests`
+    /// has unpacked them.
+    #[arg(long, value_name = "TEXT", num_args = 1.., conflicts_with_all = ["tests", "cases", "table", "command"])]
+    rows: Option<Vec<String>>,
     /// Ask `netpath doctor` on each kernel and on this machine, and print what can be measured where.
     #[arg(long, conflicts_with_all = ["command", "tests"])]
     table: bool,
@@ -302,9 +308,10 @@ pub(crate) fn command(tools: &Tools, args: &Args) -> anyhow::Result<ExitCode> {
 
 /// `cargo xtask vm` without a command.
 fn run_tests(tools: &Tools, kernels: &[&Kernel], args: &Args) -> anyhow::Result<ExitCode> {
-    let (suite, names) = match &args.cases {
-        Some(cases) => (&tests::CASES, cases),
-        None => (&tests::KERNEL, &args.tests),
+    let (suite, names) = match (&args.cases, &args.rows) {
+        (Some(cases), _) => (&tests::CASES, cases),
+        (None, Some(rows)) => (&tests::ROWS, rows),
+        (None, None) => (&tests::KERNEL, &args.tests),
     };
     let which = Which::Named(names.clone());
     let guest = |kernel: &Kernel, guest| args.guest(guest, kernel);

@@ -4,7 +4,7 @@
 //! In: checks. Out: lines for people; JSON in target/conformance.
 
 use std::{
-    fmt, fs, io,
+    env, fmt, fs, io,
     path::{Path, PathBuf},
 };
 
@@ -103,8 +103,13 @@ impl Outcome {
     }
 }
 
-/// Where what rows come to is kept.
+/// Where what rows come to is kept, unless this says where.
+const KEPT: &str = "NETPATH_CONFORMANCE";
+
 fn dir() -> PathBuf {
+    if let Some(dir) = env::var_os(KEPT) {
+        return dir.into();
+    }
     let built = Path::new(env!("CARGO_TARGET_TMPDIR"));
     built.parent().unwrap_or(built).join("conformance")
 }

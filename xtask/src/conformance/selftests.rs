@@ -46,7 +46,7 @@ pub(super) fn source() -> anyhow::Result<PathBuf> {
     unpacked(&dir).with_context(|| format!("{package} has no selftests"))
 }
 
-fn unpacked(dir: &Path) -> Option<PathBuf> {
+pub(super) fn unpacked(dir: &Path) -> Option<PathBuf> {
     files(dir, "").find(|path| path.join("tools/testing/selftests/netfilter").is_dir())
 }
 

@@ -6,7 +6,7 @@ use std::{panic::resume_unwind, path::Path, thread, time::Duration};
 
 use anyhow::bail;
 
-use super::{End, Guest, Image, Kernel, Outcome, Put, boot, cases, line, prepare};
+use super::{End, Guest, Image, Kernel, Outcome, Put, boot, cases, line, prepare, rows};
 use crate::{arch::Arch, build, setup::Tools, test::Tally};
 
 /// Tests that can be carried to a guest.
@@ -17,6 +17,8 @@ pub(super) struct Suite {
     asked: &'static [&'static str],
     /// Tests that say nothing where a machine is emulated, and why.
     skipped: &'static [(&'static str, &'static str)],
+    /// Options of its own.
+    options: &'static [&'static str],
     /// What its guests have beside the tests.
     baggage: fn(&Arch) -> anyhow::Result<Baggage>,
 }
@@ -34,6 +36,7 @@ pub(super) static KERNEL: Suite = Suite {
     name: "kernel",
     asked: ASKED,
     skipped: SKIPPED,
+    options: &[],
     baggage: |_| {
         // Too large for an initramfs, and no other there than here.
         Ok(Baggage { environment: vec!["NETPATH_WITHOUT=tshark".to_owned()], files: Vec::new() })
@@ -42,7 +45,16 @@ pub(super) static KERNEL: Suite = Suite {
 
 /// Situations from bug reports, each a script.
 pub(super) static CASES: Suite =
-    Suite { name: "cases", asked: &[], skipped: &[], baggage: cases::baggage };
+    Suite { name: "cases", asked: &[], skipped: &[], options: &[], baggage: cases::baggage };
+
+/// Real programs over the lab's topologies.
+pub(super) static ROWS: Suite = Suite {
+    name: "conformance",
+    asked: &[],
+    skipped: &[],
+    options: &["--include-ignored"],
+    baggage: rows::baggage,
+};
 
 /// The tests that every kernel is asked for: packets' paths, both ways, IPv4 and IPv6, drops; and
 /// every hop, with each sort of rules and by each backend; modules that come later. All the others take
@@ -183,6 +195,7 @@ fn guest(kernel: &Kernel, suite: &Suite, baggage: &Baggage, tests: &Path, which:
     words.push(program.display().to_string());
     // What a test that was skipped says of itself is shown, too.
     words.extend(["--test-threads=1", "--show-output"].map(str::to_owned));
+    words.extend(suite.options.iter().map(|&option| option.to_owned()));
     match which {
         Which::Asked => words.extend(suite.asked.iter().map(|&module| module.to_owned())),
         Which::Named(parts) => words.extend(parts.iter().cloned()),
@@ -216,13 +229,15 @@ fn told(kernel: &Kernel, outcome: &Outcome) -> Vec<String> {
     lines
 }
 
-/// The tests that failed.
+/// The tests that failed: the last list of the output.
 fn failed(outcome: &Outcome) -> Vec<String> {
-    String::from_utf8_lossy(&outcome.stdout)
-        .lines()
-        .filter_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED"))
-        .map(str::to_owned)
-        .collect()
+    failed_in(&String::from_utf8_lossy(&outcome.stdout))
+}
+
+fn failed_in(stdout: &str) -> Vec<String> {
+    let list = stdout.rsplit_once("\nfailures:\n").map_or("", |(_, list)| list);
+    let names = list.lines().map_while(|line| line.strip_prefix("    "));
+    names.filter(|name| !name.contains(' ')).map(str::to_owned).collect()
 }
 
 /// What the tests' output adds up to; a guest that said nothing of its tests has failed.
@@ -235,4 +250,17 @@ fn tally(outcome: &Outcome) -> Tally {
         tally.failed = 1;
     }
     tally
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    #[test]
+    fn what_failed_is_the_last_list() {
+        let said = "test a::b ... a::b: FAILED\n  x\n\nFAILED\n\nfailures:\n\n---- a::b ----\n    no name\n\n\n\
+                    failures:\n    a::b\n    c\n\ntest result: FAILED. 1 passed";
+        assert_eq!(failed_in(said), ["a::b", "c"]);
+        assert!(failed_in("test a ... ok\n\ntest result: ok.").is_empty());
+    }
 }
