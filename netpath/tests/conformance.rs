@@ -7,7 +7,7 @@
 //!
 //! The kernel's selftests ([`conformance::selftests`]) are rows of their own.
 //!
-//! `--needs` prints what the rows need (with `--core`, with `--selftests`: those), a program and Debian's
+//! `NETPATH_ROWS` restricts them to those whose names hold one of its words. `--needs` prints what the rows need (with `--core`, with `--selftests`: those), a program and Debian's
 //! package of it a line.
 
 mod conformance {
@@ -45,6 +45,9 @@ fn main() -> ExitCode {
     arguments.test_threads = Some(1);
     let selftests = SELFTESTS.iter().map(|test| Trial::test(test.row(), || Ok(test.run()?)));
     let trials = row::all().map(trial).chain(selftests.map(|test| test.with_ignored_flag(true)));
+    let named = env::var("NETPATH_ROWS").unwrap_or_default();
+    let is_named = |row: &str| named.is_empty() || named.split(' ').any(|name| row.contains(name));
+    let trials = trials.filter(|trial| is_named(trial.name()));
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
     if !arguments.list
         && let Some(file) = env::var_os("NETPATH_CONFORMANCE_TABLE")

@@ -39,7 +39,9 @@ const KEPT: &str = "/out";
 
 pub(super) fn baggage(arch: &Arch) -> anyhow::Result<Baggage> {
     if !arch.is_own() {
-        bail!("the rows run on kernels of this machine's architecture: they take its programs along");
+        bail!(
+            "the rows run on kernels of this machine's architecture: they take its programs along"
+        );
     }
     setup::require(PROGRAMS.iter().copied())?;
     let mut files = Vec::new();

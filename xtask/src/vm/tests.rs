@@ -19,6 +19,8 @@ pub(super) struct Suite {
     skipped: &'static [(&'static str, &'static str)],
     /// Options of its own.
     options: &'static [&'static str],
+    /// The variable that says which tests, where it takes no more than one name as an argument.
+    names: Option<&'static str>,
     /// What its guests have beside the tests.
     baggage: fn(&Arch) -> anyhow::Result<Baggage>,
 }
@@ -37,6 +39,7 @@ pub(super) static KERNEL: Suite = Suite {
     asked: ASKED,
     skipped: SKIPPED,
     options: &[],
+    names: None,
     baggage: |_| {
         // Too large for an initramfs, and no other there than here.
         Ok(Baggage { environment: vec!["NETPATH_WITHOUT=tshark".to_owned()], files: Vec::new() })
@@ -44,8 +47,14 @@ pub(super) static KERNEL: Suite = Suite {
 };
 
 /// Situations from bug reports, each a script.
-pub(super) static CASES: Suite =
-    Suite { name: "cases", asked: &[], skipped: &[], options: &[], baggage: cases::baggage };
+pub(super) static CASES: Suite = Suite {
+    name: "cases",
+    asked: &[],
+    skipped: &[],
+    options: &[],
+    names: None,
+    baggage: cases::baggage,
+};
 
 /// Real programs over the lab's topologies.
 pub(super) static ROWS: Suite = Suite {
@@ -53,6 +62,7 @@ pub(super) static ROWS: Suite = Suite {
     asked: &[],
     skipped: &[],
     options: &["--include-ignored"],
+    names: Some("NETPATH_ROWS"),
     baggage: rows::baggage,
 };
 
@@ -192,11 +202,19 @@ fn guest(kernel: &Kernel, suite: &Suite, baggage: &Baggage, tests: &Path, which:
         "CARGO_BIN_EXE_netpath=/usr/bin/netpath".to_owned(),
     ];
     words.extend(baggage.environment.iter().cloned());
+    let named = match (suite.names, which) {
+        (Some(variable), Which::Named(names) | Which::Exactly(names)) => {
+            words.push(format!("{variable}={}", names.join(" ")));
+            true
+        }
+        _ => false,
+    };
     words.push(program.display().to_string());
     // What a test that was skipped says of itself is shown, too.
     words.extend(["--test-threads=1", "--show-output"].map(str::to_owned));
     words.extend(suite.options.iter().map(|&option| option.to_owned()));
     match which {
+        _ if named => {}
         Which::Asked => words.extend(suite.asked.iter().map(|&module| module.to_owned())),
         Which::Named(parts) => words.extend(parts.iter().cloned()),
         Which::Exactly(names) => {
