@@ -202,7 +202,7 @@ fn guest(kernel: &Kernel, suite: &Suite, baggage: &Baggage, tests: &Path, which:
         "CARGO_BIN_EXE_netpath=/usr/bin/netpath".to_owned(),
     ];
     words.extend(baggage.environment.iter().cloned());
-    let named = match (suite.names, which) {
+    let by_variable = match (suite.names, which) {
         (Some(variable), Which::Named(names) | Which::Exactly(names)) => {
             words.push(format!("{variable}={}", names.join(" ")));
             true
@@ -214,7 +214,7 @@ fn guest(kernel: &Kernel, suite: &Suite, baggage: &Baggage, tests: &Path, which:
     words.extend(["--test-threads=1", "--show-output"].map(str::to_owned));
     words.extend(suite.options.iter().map(|&option| option.to_owned()));
     match which {
-        _ if named => {}
+        _ if by_variable => {}
         Which::Asked => words.extend(suite.asked.iter().map(|&module| module.to_owned())),
         Which::Named(parts) => words.extend(parts.iter().cloned()),
         Which::Exactly(names) => {
