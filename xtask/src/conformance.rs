@@ -5,7 +5,7 @@
 //!
 //! In: which rows. Out: the page, and whether the rows pass.
 
-mod selftests;
+pub(crate) mod selftests;
 
 use std::{
     fs,
@@ -37,11 +37,6 @@ pub(crate) struct Args {
     /// Run nothing: write the page anew from what the rows came to last.
     #[arg(long, conflicts_with_all = ["only", "core", "selftests"])]
     table: bool,
-}
-
-/// Where the kernel's selftests are, if they have been unpacked.
-pub(crate) fn selftests_unpacked() -> Option<PathBuf> {
-    selftests::unpacked(&target().join("selftests"))
 }
 
 /// How the names of the selftests' rows begin.

@@ -10,7 +10,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
 use crate::{
     arch::Arch,
@@ -119,6 +119,18 @@ pub(crate) fn require<'a>(
     programs: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> anyhow::Result<()> {
     install(missing(programs))
+}
+
+/// Where programs are, each with Debian's package of it; those that are missing are installed.
+pub(crate) fn at_hand<'a>(
+    programs: &[(&'a str, &'a str)],
+) -> anyhow::Result<Vec<(&'a str, PathBuf)>> {
+    require(programs.iter().copied())?;
+    let found = |(program, _): &(&'a str, &str)| {
+        let path = which(program).with_context(|| format!("{program} is not installed"))?;
+        Ok((*program, path))
+    };
+    programs.iter().map(found).collect()
 }
 
 /// Installs Debian's packages, or says how to.

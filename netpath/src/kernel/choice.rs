@@ -4,14 +4,13 @@ use std::{cell::OnceCell, collections::BTreeMap};
 
 use netpath_common::point::{Point, Prefer};
 
-use crate::backend::Backend;
-
 use super::{
     btf::KernelBtf,
     links,
     options::Options,
     way::{self, Way},
 };
+use crate::backend::Backend;
 
 pub(super) struct Choice {
     tracepoints: bool,

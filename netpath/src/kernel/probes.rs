@@ -6,8 +6,6 @@ use std::{
     os::fd::{AsFd as _, OwnedFd},
 };
 
-use crate::backend::Backend;
-
 use super::{
     KernelError,
     error::refusal,
@@ -16,6 +14,7 @@ use super::{
     source::Source,
     way::Way,
 };
+use crate::backend::Backend;
 
 #[derive(Default)]
 pub(super) struct Probes {

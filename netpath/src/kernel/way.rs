@@ -9,12 +9,11 @@ use std::{
 use aya_obj::generated::{bpf_attach_type, bpf_prog_type};
 use netpath_common::point::Body;
 
-use crate::backend::Backend;
-
 use super::{
     btf::{Found, KernelBtf},
     raw::{self, ProgramKind},
 };
+use crate::backend::Backend;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {

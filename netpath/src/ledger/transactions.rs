@@ -196,8 +196,8 @@ impl Transactions {
             _ => {}
         }
         let end_ns = last.at_ns;
-        let there_ns = match seen {
-            Seen::Datagram => flight.queued_ns().unwrap_or(end_ns),
+        let there_ns = match (seen, flight.end) {
+            (Seen::Datagram, End::Delivered) => flight.queued_ns().unwrap_or(end_ns),
             _ => end_ns,
         };
         let leg = Leg {

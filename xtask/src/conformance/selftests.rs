@@ -24,10 +24,10 @@ const PARTS: [&str; 3] = [
 
 /// Where the kernel's source is, as much of it as the selftests take.
 pub(super) fn source() -> anyhow::Result<PathBuf> {
-    let dir = target().join("selftests");
-    if let Some(found) = unpacked(&dir) {
+    if let Some(found) = unpacked() {
         return Ok(found);
     }
+    let dir = home();
     setup::require([("xz", "xz-utils"), ("dpkg-deb", "dpkg")].into_iter())?;
     fs::create_dir_all(&dir)?;
     let package = package()?;
@@ -43,11 +43,16 @@ pub(super) fn source() -> anyhow::Result<PathBuf> {
     tar.stderr(Stdio::null()).status().context("cannot run tar")?;
     fs::remove_file(file)?;
     fs::remove_dir_all(dir.join("package"))?;
-    unpacked(&dir).with_context(|| format!("{package} has no selftests"))
+    unpacked().with_context(|| format!("{package} has no selftests"))
 }
 
-pub(super) fn unpacked(dir: &Path) -> Option<PathBuf> {
-    files(dir, "").find(|path| path.join("tools/testing/selftests/netfilter").is_dir())
+fn home() -> PathBuf {
+    target().join("selftests")
+}
+
+/// Where it is, if it has been unpacked before.
+pub(crate) fn unpacked() -> Option<PathBuf> {
+    files(&home(), "").find(|path| path.join("tools/testing/selftests/netfilter").is_dir())
 }
 
 fn files<'a>(dir: &Path, ending: &'a str) -> impl Iterator<Item = PathBuf> + use<'a> {

@@ -11,7 +11,7 @@ use super::{Put, tests::Baggage};
 use crate::{
     arch::Arch,
     setup,
-    shell::{output, root, which},
+    shell::{output, root},
 };
 
 /// Programs that the scripts call and not every guest has, and Debian's packages of them.
@@ -59,13 +59,11 @@ pub(super) fn baggage(arch: &Arch) -> anyhow::Result<Baggage> {
             "the cases run on kernels of this machine's architecture: they take its Python along"
         );
     }
-    setup::require(PROGRAMS.iter().copied().chain([(PYTHON, "python3-minimal")]))?;
+    setup::require([(PYTHON, "python3-minimal")].into_iter())?;
     let scripts = root().join("netpath/tests/cases");
     let mut files = vec![Put { host: scripts.clone(), guest: SCRIPTS.into() }];
-    for (program, _) in PROGRAMS {
-        let found = which(program).with_context(|| format!("{program} is not installed"))?;
-        files.push(Put { host: found, guest: Path::new("/usr/bin").join(program) });
-    }
+    let put = |(program, host)| Put { host, guest: Path::new("/usr/bin").join(program) };
+    files.extend(setup::at_hand(PROGRAMS)?.into_iter().map(put));
     files.push(Put { host: PYTHON.into(), guest: PYTHON.into() });
     files.extend(python(&imports(&scripts)?)?);
     let environment = [

@@ -9,7 +9,7 @@ use std::{fs, path::Path};
 use anyhow::{Context as _, bail};
 
 use super::{Put, tests::Baggage};
-use crate::{arch::Arch, conformance, setup, shell::which};
+use crate::{arch::Arch, conformance, setup};
 
 /// Programs that rows call and not every guest has, and Debian's packages of them.
 const PROGRAMS: &[(&str, &str)] = &[
@@ -43,10 +43,8 @@ pub(super) fn baggage(arch: &Arch) -> anyhow::Result<Baggage> {
             "the rows run on kernels of this machine's architecture: they take its programs along"
         );
     }
-    setup::require(PROGRAMS.iter().copied())?;
     let mut files = Vec::new();
-    for (program, _) in PROGRAMS {
-        let found = which(program).with_context(|| format!("{program} is not installed"))?;
+    for (_, found) in setup::at_hand(PROGRAMS)? {
         // Where `which` found it may be an alternative's link.
         let host = fs::canonicalize(&found).with_context(|| found.display().to_string())?;
         files.push(Put { host, guest: found });
@@ -54,7 +52,7 @@ pub(super) fn baggage(arch: &Arch) -> anyhow::Result<Baggage> {
     let data = DATA.iter().filter(|path| Path::new(path).exists());
     files.extend(data.map(|path| Put { host: path.into(), guest: path.into() }));
     let mut environment = vec![format!("NETPATH_CONFORMANCE={KEPT}")];
-    if let Some(source) = conformance::selftests_unpacked() {
+    if let Some(source) = conformance::selftests::unpacked() {
         files.push(Put { host: source, guest: SELFTESTS.into() });
         environment.push(format!("NETPATH_SELFTESTS={SELFTESTS}"));
     }
