@@ -4,7 +4,10 @@
 //! labels, JSON keys, the ledger's rules and docs/hops.md.
 
 pub use crate::situation::At;
-use crate::{group::Group, point::Functions};
+use crate::{
+    group::{GROUPS, Group},
+    point::Functions,
+};
 
 /// Whose function a registered netfilter hook calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -520,26 +523,45 @@ pub const fn edges() -> [[Option<HopId>; At::COUNT]; At::COUNT] {
 
 /// The hop that time of `hop` belongs to inside a function of `group`.
 pub const fn inside(hop: HopId, group: Group) -> HopId {
+    match INSIDE[hop as usize][group as usize] {
+        Some(inner) => inner,
+        None => hop,
+    }
+}
+
+/// For every hop and group, the hop that the time inside such a group's function belongs to, where it is another.
+const INSIDE: [[Option<HopId>; GROUPS.len()]; HOPS.len()] = {
+    let mut inside = [[None; GROUPS.len()]; HOPS.len()];
     let mut h = 0;
     while h < HOPS.len() {
         let mut m = 0;
         while m < HOPS[h].measures.len() {
-            if let Measure::Inside { hop: of, group: within } = &HOPS[h].measures[m]
-                && *of as u8 == hop as u8
-                && *within as u8 == group as u8
-            {
-                return HOPS[h].id;
+            if let Measure::Inside { hop, group } = &HOPS[h].measures[m] {
+                inside[*hop as usize][*group as usize] = Some(HOPS[h].id);
             }
             m += 1;
         }
         h += 1;
     }
-    hop
-}
+    inside
+};
 
 /// Whether a packet that was redirected on receive goes from the one to the other.
-pub fn can_be_redirected(after: At, before: At) -> bool {
-    REDIRECTED.after.contains(&after) && REDIRECTED.before.contains(&before)
+pub const fn can_be_redirected(after: At, before: At) -> bool {
+    FROM_REDIRECT >> after as u8 & TO_REDIRECT >> before as u8 & 1 != 0
+}
+
+/// The situations of [`REDIRECTED`], as bits.
+const FROM_REDIRECT: u64 = bits_of(REDIRECTED.after);
+const TO_REDIRECT: u64 = bits_of(REDIRECTED.before);
+
+const fn bits_of(set: &[At]) -> u64 {
+    let (mut bits, mut i) = (0, 0);
+    while i < set.len() {
+        bits |= 1 << set[i] as u8;
+        i += 1;
+    }
+    bits
 }
 
 /// Whose the time is that would be `hop`'s, when the CPU had left the packet before it came to `before`.

@@ -487,15 +487,19 @@ pub const fn told_by(number: u16) -> Option<u16> {
 /// The row of this point.
 #[inline]
 pub const fn point(number: u16) -> Option<&'static Point> {
+    if number < HOOK_SLOT { ROW_OF[number as usize] } else { None }
+}
+
+/// The row of each point.
+const ROW_OF: [Option<&Point>; HOOK_SLOT as usize] = {
+    let mut rows = [None; HOOK_SLOT as usize];
     let mut i = 0;
     while i < POINTS.len() {
-        if POINTS[i].point == number {
-            return Some(&POINTS[i]);
-        }
+        rows[POINTS[i].point as usize] = Some(&POINTS[i]);
         i += 1;
     }
-    None
-}
+    rows
+};
 
 /// The `arg` of a [`SK_READY`] event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -451,8 +451,30 @@ const NEXT: [[Next; At::COUNT]; At::COUNT] = {
 
 /// Whether a copy, a fragment or a segment of a packet in `from` can turn up in `to`.
 pub const fn copies(from: At, to: At) -> bool {
-    among(from.general(), to.general().row().copied)
+    COPIES[from as usize] >> to as u8 & 1 != 0
 }
+
+/// Whether a packet in this situation can turn up anywhere as copies, fragments or segments.
+pub const fn goes_on_as_others(from: At) -> bool {
+    COPIES[from as usize] != 0
+}
+
+/// For every situation, those in which copies and parts turn up, as bits.
+const COPIES: [u64; At::COUNT] = {
+    let mut copies = [0; At::COUNT];
+    let mut from = 0;
+    while from < At::COUNT {
+        let mut to = 0;
+        while to < At::COUNT {
+            if among(At::ALL[from].general(), At::ALL[to].general().row().copied) {
+                copies[from] |= 1 << to;
+            }
+            to += 1;
+        }
+        from += 1;
+    }
+    copies
+};
 
 /// The situations that general ones are kept in as bits of a word: bit `at as u8`.
 pub const fn bits(to: At, which: Next) -> u64 {

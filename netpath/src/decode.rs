@@ -17,12 +17,15 @@ use netpath_common::wire::{
     KIND_BYTES, KIND_FIRST, KIND_SEGMENT, KIND_SKB, KIND_TUPLE4, KIND_TUPLE6, SKB_AT_HAND,
     SKB_SWITCHED, ZEROS, following,
 };
+use rustc_hash::FxHashMap;
 use thiserror::Error;
 
 use crate::packet::{Bytes, Headers, TCP, Tuple};
 
 const CELL: usize = 16;
 const HEADER: usize = size_of::<ChunkHeader>();
+/// Pieces of one CPU before which one is looked for a place that began before them.
+const TOLD_WITHIN: usize = 16;
 
 /// A timestamp at a probe point.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,10 +65,15 @@ pub struct Piece {
     pub is_alone: bool,
 }
 
-/// Pieces of several chunks, in the order of their first event once [`Batch::sort`] has run.
+/// Pieces of several chunks.
 #[derive(Debug, Default)]
 pub struct Batch {
+    /// As they came: those of a chunk together.
     pub pieces: Vec<Piece>,
+    /// When each began, ns, and where it is in `pieces`; in the order of time once [`Batch::sort`] has run.
+    order: Vec<(u64, u32)>,
+    /// The same of each CPU's, while they are sorted.
+    runs: FxHashMap<u16, Vec<(u64, u32)>>,
     pub events: Vec<Event>,
     /// What was recorded before this time has all arrived, as far as is known, ns.
     pub watermark_ns: u64,
@@ -198,13 +206,44 @@ impl Batch {
     /// Forgets everything, keeps the memory.
     pub fn clear(&mut self) {
         self.pieces.clear();
+        self.order.clear();
         self.events.clear();
     }
 
-    /// Brings the pieces into the order in which they happened.
+    /// Looks in which order the pieces happened.
     pub fn sort(&mut self) {
-        // A piece is large: its time and place are sorted in its stead.
-        self.pieces.sort_by_cached_key(|p| p.start_ns);
+        for (at, piece) in (0..).zip(&self.pieces) {
+            let run = self.runs.entry(piece.cpu).or_default();
+            run.push((piece.start_ns, at));
+            // What is told later began a few pieces before.
+            let earlier = run.iter().rev().skip(1).take(TOLD_WITHIN);
+            let before = earlier.take_while(|(start_ns, _)| *start_ns > piece.start_ns).count();
+            if before > 0 {
+                let from = run.len() - 1 - before;
+                run[from..].rotate_right(1);
+            }
+        }
+        self.order.clear();
+        self.runs.values_mut().for_each(|run| self.order.append(run));
+        // Merges what is in order already.
+        self.order.sort_by_key(|piece| *piece);
+    }
+
+    /// The pieces in the order in which they happened, as of the last [`Self::sort`].
+    pub fn in_order(&self) -> impl Iterator<Item = &Piece> {
+        self.order.iter().filter_map(|(_, at)| self.pieces.get(*at as usize))
+    }
+
+    /// Takes those out of the order that began at this time, ns, or later, and copies them to `rest`.
+    pub fn split_off(&mut self, from_ns: u64, rest: &mut Self) {
+        rest.clear();
+        let at = self.order.partition_point(|(start_ns, _)| *start_ns < from_ns);
+        for piece in self.in_order().skip(at) {
+            let first = u32::try_from(rest.events.len()).unwrap_or(u32::MAX);
+            rest.events.extend_from_slice(self.events_of(piece));
+            rest.pieces.push(Piece { first, ..piece.clone() });
+        }
+        self.order.truncate(at);
     }
 
     /// The events of `piece`.

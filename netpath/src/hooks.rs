@@ -3,13 +3,18 @@
 //! In: the hooks that are registered in a namespace. Out: a [`HookPlan`], which says at what
 //! priorities links go and what the ledger calls the time between them. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use indexmap::IndexMap;
 use netpath_common::{
     hop::{HopId, Owner, of_owner},
     point::{Family, HOOK_SLOTS, Hook},
 };
+use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
+
+/// All hook points: asked for every two links that a packet passes.
+type HookPoints = IndexMap<HookKey, HookPoint, FxBuildHasher>;
 
 /// A hook point of a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -55,7 +60,7 @@ pub struct HookPoint {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HookPlan {
     #[serde(with = "points")]
-    pub points: BTreeMap<HookKey, HookPoint>,
+    pub points: HookPoints,
     /// Namespaces in which packets are met in PREROUTING: what their devices receive passes no probe point
     /// there.
     #[serde(default)]
@@ -234,22 +239,15 @@ mod hop_key {
 
 mod points {
     //! JSON has no maps with struct keys: a list of pairs.
-    use std::collections::BTreeMap;
-
     use serde::{Deserialize as _, Deserializer, Serializer};
 
-    use super::{HookKey, HookPoint};
+    use super::{HookKey, HookPoint, HookPoints};
 
-    pub(super) fn serialize<S: Serializer>(
-        map: &BTreeMap<HookKey, HookPoint>,
-        s: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(map: &HookPoints, s: S) -> Result<S::Ok, S::Error> {
         s.collect_seq(map)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        d: D,
-    ) -> Result<BTreeMap<HookKey, HookPoint>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<HookPoints, D::Error> {
         Ok(Vec::<(HookKey, HookPoint)>::deserialize(d)?.into_iter().collect())
     }
 }

@@ -160,13 +160,8 @@ impl Pipeline {
     /// Like [`Self::advance`], with the flights given to `done`.
     pub fn advance_with(&mut self, watermark_ns: u64, done: impl FnMut(&Flight)) {
         self.waiting.sort();
-        let ready = self.waiting.pieces.partition_point(|p| p.start_ns < watermark_ns);
-        if ready == self.waiting.pieces.len() {
-            std::mem::swap(&mut self.ready, &mut self.waiting);
-        } else {
-            split(&mut self.waiting, ready, &mut self.ready);
-            std::mem::swap(&mut self.ready, &mut self.waiting);
-        }
+        self.waiting.split_off(watermark_ns, &mut self.ready);
+        std::mem::swap(&mut self.ready, &mut self.waiting);
         let done = gate(self.filter.as_ref(), &mut self.unwanted, &mut self.left_out, done);
         self.assembler.batch(&self.ready, done);
         self.ready.clear();
@@ -239,18 +234,6 @@ fn gate(
         }
         _ => done(flight),
     }
-}
-
-/// Copies the pieces from `at` on to `rest` with their events, and leaves the others.
-fn split(batch: &mut Batch, at: usize, rest: &mut Batch) {
-    rest.clear();
-    for piece in &batch.pieces[at..] {
-        let first = u32::try_from(rest.events.len()).unwrap_or(u32::MAX);
-        let events = batch.events_of(piece);
-        rest.events.extend_from_slice(events);
-        rest.pieces.push(decode::Piece { first, ..piece.clone() });
-    }
-    batch.pieces.truncate(at);
 }
 
 #[cfg(test)]

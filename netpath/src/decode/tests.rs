@@ -140,7 +140,7 @@ proptest! {
         let mut batch = Batch::default();
         let _ = batch.chunk(&bytes);
         batch.sort();
-        let events: usize = batch.pieces.iter().map(|p| batch.events_of(p).len()).sum();
+        let events: usize = batch.in_order().map(|p| batch.events_of(p).len()).sum();
         prop_assert_eq!(events, batch.events.len());
     }
 }

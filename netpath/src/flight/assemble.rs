@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use netpath_common::{
-    point::{CONSUME_SKB, KFREE_SKB, MOVED, SK_READY, SKB_COPY, SOCK_RECV, situation},
-    situation::{At, Role, copies},
+    point::{CONSUME_SKB, KFREE_SKB, MOVED, SK_READY, SKB_COPY, SOCK_RECV},
+    situation::{At, Role, goes_on_as_others},
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     End, Flight, Incomplete, Mark, OPEN_MAX, REACHED_NS, SILENT_NS, WAITING_NS,
     family::{self, Families},
-    identity::{Asked, Fate, awaits_parts, fate, is_in_reassembly, quiet_end, role},
+    identity::{Asked, Fate, Sighting, awaits_parts, fate, is_in_reassembly, quiet_end, role},
     limbo::Limbo,
     loss::Losses,
     marks::{Here, keep, learn, push},
@@ -198,9 +198,9 @@ impl Assembler {
         all
     }
 
-    /// Takes a batch whose pieces are sorted; `done` gets each flight that has ended.
+    /// Takes a batch that is sorted; `done` gets each flight that has ended.
     pub fn batch(&mut self, batch: &Batch, mut done: impl FnMut(&Flight)) {
-        for piece in &batch.pieces {
+        for piece in batch.in_order() {
             self.piece(piece, batch.events_of(piece), &mut done);
         }
     }
@@ -260,12 +260,13 @@ impl Assembler {
                 self.moved(flight.take(), event.arg, done);
                 continue;
             }
-            let role = role(event.point, event.aux);
+            let seen = Sighting::of(event);
+            let role = seen.role;
             let mut wrapped = false;
             if let Some(open) = &mut flight {
-                let fate = fate(open, event, headers.as_ref(), asked);
+                let fate = fate(open, &seen, headers.as_ref(), asked);
                 if fate == Fate::GoesOn && role != Role::Last {
-                    for (skb, seq) in self.reassembly.goes_on(open, event) {
+                    for (skb, seq) in self.reassembly.goes_on(open, seen.at) {
                         if let Some(part) = self.open.get_mut(&skb).filter(|f| f.seq == seq) {
                             part.put_together = true;
                         }
@@ -284,9 +285,9 @@ impl Assembler {
             if flight.is_none() {
                 flight = match role {
                     Role::Birth | Role::Passage => {
-                        Some(self.begin(piece, event, headers.as_ref(), done))
+                        Some(self.begin(piece, &seen, headers.as_ref(), done))
                     }
-                    Role::Last => self.ended_as_another(piece.cpu, event, headers.as_ref()),
+                    Role::Last => self.ended_as_another(piece.cpu, seen.at, headers.as_ref()),
                     Role::Follow => None,
                 };
             }
@@ -313,7 +314,7 @@ impl Assembler {
                 if !sockets::is_owner(open, event) {
                     continue;
                 }
-                push(open, event, here, &self.losses);
+                push(open, &seen, here, &self.losses);
                 if !self.exact_reads && sockets::is_datagram(open) {
                     for stale in self.sockets.queue(flight.take(), event) {
                         self.finish(Some(stale), done);
@@ -335,7 +336,7 @@ impl Assembler {
                 };
                 open.end = end;
                 if event.point != CONSUME_SKB {
-                    push(open, event, here, &self.losses);
+                    push(open, &seen, here, &self.losses);
                 } else if can_go_on_as_another(open) {
                     self.keep_in_limbo(piece.cpu, event.at_ns, flight.take(), done);
                     continue;
@@ -347,7 +348,7 @@ impl Assembler {
                 self.close(flight.take(), done);
                 continue;
             }
-            push(open, event, here, &self.losses);
+            push(open, &seen, here, &self.losses);
         }
         if let Some(flight) = flight {
             self.recent.touch(piece.cpu, &flight);
@@ -371,7 +372,7 @@ impl Assembler {
         let Some(mut flight) = flight else { return };
         let end = Event { at_ns: answer.at_ns, point: KFREE_SKB, aux: self.too_large, arg: 0 };
         flight.end = End::Dropped { reason: self.too_large };
-        push(&mut flight, &end, here, &self.losses);
+        push(&mut flight, &Sighting::of(&end), here, &self.losses);
         self.close(Some(flight), done);
     }
 
@@ -420,10 +421,10 @@ impl Assembler {
     fn ended_as_another(
         &mut self,
         cpu: u16,
-        event: &Event,
+        at: Option<At>,
         headers: Option<&Headers>,
     ) -> Option<Box<Flight>> {
-        let freed = self.limbo.find(cpu, situation(event.point, event.aux)?, headers?)?;
+        let freed = self.limbo.find(cpu, at?, headers?)?;
         self.limbo.remove(freed)
     }
 
@@ -460,7 +461,7 @@ impl Assembler {
     fn begin(
         &mut self,
         piece: &Piece,
-        event: &Event,
+        seen: &Sighting<'_>,
         headers: Option<&Headers>,
         done: &mut impl FnMut(&Flight),
     ) -> Box<Flight> {
@@ -473,8 +474,8 @@ impl Assembler {
             marks: std::mem::take(&mut flight.marks),
             ..Flight::default()
         };
-        if let (Some(headers), Some(at)) = (headers, situation(event.point, event.aux)) {
-            let before = self.find_parent(&mut flight, piece.cpu, at, event, headers);
+        if let (Some(headers), Some(at)) = (headers, seen.at) {
+            let before = self.find_parent(&mut flight, piece.cpu, at, seen.event, headers);
             self.close(before, done);
         }
         flight
@@ -635,8 +636,7 @@ fn patience_ns(flight: &Flight) -> u64 {
 
 /// Whether a packet that is freed there can go on as others: rebuilt, cut up, copied.
 fn can_go_on_as_another(flight: &Flight) -> bool {
-    flight.end != End::Reached
-        && flight.at.is_some_and(|at| At::ALL.iter().any(|to| copies(at, *to)))
+    flight.end != End::Reached && flight.at.is_some_and(goes_on_as_others)
 }
 
 #[cfg(test)]

@@ -90,8 +90,8 @@ pub(super) fn in_common(parent: &Flight, first: &Event) -> Option<usize> {
 /// a port of its own. What still is where it began may itself be copied there.
 fn beside(sibling: &Flight, first: &Event) -> Option<usize> {
     let begun = sibling.marks.get(sibling.inherited).filter(|_| sibling.inherited > 0)?;
-    let begun = Event { at_ns: begun.at_ns, point: begun.point, aux: begun.aux, arg: begun.arg };
-    let alike = begun.point == first.point && namespace(&begun) == namespace(first);
+    let alike = begun.point == first.point
+        && namespace(begun.point, begun.arg) == namespace(first.point, first.arg);
     let has_gone_on = sibling.at != situation(begun.point, begun.aux);
     (alike && has_gone_on).then_some(sibling.inherited)
 }

@@ -41,22 +41,25 @@ pub(super) enum Fate {
 
 /// What an event can do to a flight.
 pub(super) fn role(number: u16, aux: u16) -> Role {
+    role_of(situation(number, aux), number, aux)
+}
+
+fn role_of(at: Option<At>, number: u16, aux: u16) -> Role {
     if number == HOOK_SLOT {
         let link = HookAux::unpack(aux);
         // Only the first link of a hook is asked what it knows of the packet.
-        return match situation(number, aux) {
+        return match at {
             Some(at) if link.slot == 0 || link.hook != Hook::Output as u8 => at.row().role,
             _ => Role::Passage,
         };
     }
-    situation(number, aux).map_or(Role::Follow, |at| at.row().role)
+    at.map_or(Role::Follow, |at| at.row().role)
 }
 
-/// The namespace that an event names.
-pub(super) fn namespace(event: &Event) -> Option<u32> {
-    let named =
-        event.point == HOOK_SLOT || point(event.point).is_some_and(|p| p.body.names_device());
-    let netns = DevId::from_arg(event.arg).netns;
+/// The namespace that an event of this point with this argument names.
+pub(super) fn namespace(number: u16, arg: u64) -> Option<u32> {
+    let named = number == HOOK_SLOT || point(number).is_some_and(|p| p.body.names_device());
+    let netns = DevId::from_arg(arg).netns;
     (named && netns != 0).then_some(netns)
 }
 
@@ -69,28 +72,53 @@ pub(super) struct Asked {
     pub(super) at_hand: bool,
 }
 
-/// What `event` says of `flight`, whose headers were read with it, or not.
+/// An event, and what the tables say of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sighting<'a> {
+    pub(super) event: &'a Event,
+    /// The general situation that the packet is in.
+    pub(super) at: Option<At>,
+    pub(super) role: Role,
+    /// The namespace that it names.
+    pub(super) netns: Option<u32>,
+}
+
+impl<'a> Sighting<'a> {
+    pub(super) fn of(event: &'a Event) -> Self {
+        let Event { point, aux, arg, .. } = *event;
+        let at = situation(point, aux);
+        Self { event, at, role: role_of(at, point, aux), netns: namespace(point, arg) }
+    }
+
+    /// Whether packets begin with such an event, unless they are known to go on.
+    fn births(&self) -> bool {
+        self.role == Role::Birth
+    }
+}
+
+/// What `seen` says of `flight`, whose headers were read with it, or not.
 pub(super) fn fate(
     flight: &Flight,
-    event: &Event,
+    seen: &Sighting<'_>,
     headers: Option<&Headers>,
     asked: Asked,
 ) -> Fate {
+    let Sighting { event, at, .. } = *seen;
     if event.point == LATE {
         return Fate::Over;
     }
     let Asked { judged, at_hand } = asked;
     let is_no_news = |at: At| at.row().afterwards && next_of(flight, at) == Next::Other;
-    if situation(event.point, event.aux).is_some_and(is_no_news) {
+    if at.is_some_and(is_no_news) {
         return Fate::GoneOn;
     }
-    let grammar = if strays(flight, event, judged) { Next::Other } else { grammar(flight, event) };
-    if is_refragmented(flight, event) {
+    let grammar = if strays(flight, event, judged) { Next::Other } else { grammar(flight, seen) };
+    if is_refragmented(flight, at) {
         return Fate::Over;
     }
     // Its transport frees without a trace: what is thrown away there later and is no IP packet is another.
     let no_ip = |h: &Headers| h.tuple.is_none();
-    if situation(event.point, event.aux) == Some(At::Drop)
+    if at == Some(At::Drop)
         && headers.is_some_and(no_ip)
         && !flight.known.as_ref().is_some_and(no_ip)
         && is_taken(flight)
@@ -102,12 +130,11 @@ pub(super) fn fate(
         return match grammar {
             Next::GoesOn => Fate::GoesOn,
             Next::IfSame if judged => Fate::GoesOn,
-            Next::IfSame if births(event) && !handed_over => Fate::Over,
+            Next::IfSame if seen.births() && !handed_over => Fate::Over,
             Next::IfSame => Fate::Perhaps,
             Next::Other => Fate::Over,
         };
     };
-    let at = situation(event.point, event.aux);
     let sends = matches!(at, Some(At::Out | At::LocalOut));
     if sends && flight.at.is_some_and(|last| last.general() == At::Start) {
         // A tunnel's device, or a packet that went on unseen and whose memory was used again.
@@ -121,7 +148,7 @@ pub(super) fn fate(
         return Fate::Unwrapped;
     }
     if !known.same_packet(headers) {
-        if at_hand && is_back(flight, event) {
+        if at_hand && is_back(flight, seen) {
             return Fate::TurnedBack;
         }
         // Out of the stack, on the same CPU.
@@ -133,15 +160,15 @@ pub(super) fn fate(
         Next::GoesOn => Fate::GoesOn,
         Next::IfSame
             if headers.are_telling()
-                || is_sent_on(flight, event)
+                || is_sent_on(flight, seen)
                 || is_dropped_by_transport(at, flight)
-                || (at_hand && is_handed_on(flight, event)) =>
+                || (at_hand && is_handed_on(flight, seen)) =>
         {
             Fate::GoesOn
         }
         Next::IfSame => Fate::Perhaps,
         // A mark between is missing.
-        Next::Other if !births(event) && headers.are_telling() && !is_taken(flight) => Fate::GoesOn,
+        Next::Other if !seen.births() && headers.are_telling() && !is_taken(flight) => Fate::GoesOn,
         Next::Other => Fate::Over,
     }
 }
@@ -181,24 +208,19 @@ fn own(flight: &Flight, headers: &Headers) -> bool {
     flight.headers.as_ref().is_some_and(|own| own.same_packet(headers))
 }
 
-/// Whether packets begin with such an event, unless they are known to go on.
-fn births(event: &Event) -> bool {
-    role(event.point, event.aux) == Role::Birth
-}
-
 /// Whether a device received it on the spot that it was given to: what it sends, it receives itself.
-fn is_back(flight: &Flight, event: &Event) -> bool {
-    let device = DevId::from_arg(event.arg);
-    situation(event.point, event.aux) == Some(At::NetifRx)
+fn is_back(flight: &Flight, seen: &Sighting<'_>) -> bool {
+    let device = DevId::from_arg(seen.event.arg);
+    seen.at == Some(At::NetifRx)
         && flight.at.is_some_and(|last| last.general() == At::Start)
         && flight.marks.last().is_some_and(|mark| DevId::from_arg(mark.arg) == device)
 }
 
 /// Whether it goes on for certain but for the namespace: a device that others share gives them what is
 /// theirs without a probe point (macvlan), while the CPU has it at hand.
-fn is_handed_on(flight: &Flight, event: &Event) -> bool {
+fn is_handed_on(flight: &Flight, seen: &Sighting<'_>) -> bool {
     let goes_on = |at: At| next_of(flight, at) == Next::GoesOn;
-    situation(event.point, event.aux).is_some_and(goes_on) && is_elsewhere(flight, event)
+    seen.at.is_some_and(goes_on) && is_elsewhere(flight, seen)
 }
 
 /// Whether a transport that has it drops what has its headers. Another packet that has them would have been
@@ -209,37 +231,37 @@ fn is_dropped_by_transport(at: Option<At>, flight: &Flight) -> bool {
 
 /// Whether a namespace sends what it has just received: with the headers of what it received, from the same
 /// sender to the same receiver, it sends nothing but that.
-fn is_sent_on(flight: &Flight, event: &Event) -> bool {
+fn is_sent_on(flight: &Flight, seen: &Sighting<'_>) -> bool {
     let received = flight.at.is_some_and(|last| last.general() == At::Rx);
     let sent = |at: At| at == At::Post || at.row().side == Some(Side::Sending);
-    received && situation(event.point, event.aux).is_some_and(sent) && !is_elsewhere(flight, event)
+    received && seen.at.is_some_and(sent) && !is_elsewhere(flight, seen)
 }
 
 /// Whether the event is in another namespace than the flight was seen in last.
-fn is_elsewhere(flight: &Flight, event: &Event) -> bool {
-    namespace(event).is_some_and(|netns| flight.netns != 0 && netns != flight.netns)
+fn is_elsewhere(flight: &Flight, seen: &Sighting<'_>) -> bool {
+    seen.netns.is_some_and(|netns| flight.netns != 0 && netns != flight.netns)
 }
 
 /// What the table of situations says.
-fn grammar(flight: &Flight, event: &Event) -> Next {
-    let (Some(last), Some(at)) = (flight.at, situation(event.point, event.aux)) else {
-        return if births(event) { Next::Other } else { Next::GoesOn };
+fn grammar(flight: &Flight, seen: &Sighting<'_>) -> Next {
+    let event = seen.event;
+    let (Some(last), Some(at)) = (flight.at, seen.at) else {
+        return if seen.births() { Next::Other } else { Next::GoesOn };
     };
     // Written down with another event, which has been asked or will be.
     if is_told_later(event.point) && event.point != SEND_BEGIN {
         return Next::GoesOn;
     }
-    let link = HookAux::unpack(event.aux);
-    if event.point == HOOK_SLOT && link.slot > 0 {
+    if event.point == HOOK_SLOT && HookAux::unpack(event.aux).slot > 0 {
         return if last == at { Next::GoesOn } else { next(last, at) };
     }
     let next = if at == At::Out && last == At::Out { Next::IfSame } else { next(last, at) };
     // Into another namespace, though what it was seen in last leads into none.
-    if is_elsewhere(flight, event) && HANDED_OVER >> last.general() as u8 & 1 == 0 {
+    if is_elsewhere(flight, seen) && HANDED_OVER >> last.general() as u8 & 1 == 0 {
         match next {
             Next::GoesOn => return Next::IfSame,
             // IPVS sends on from INPUT, and so on, in its own.
-            Next::IfSame if births(event) => return Next::Other,
+            Next::IfSame if seen.births() => return Next::Other,
             _ => {}
         }
     }
@@ -254,8 +276,8 @@ fn grammar(flight: &Flight, event: &Event) -> Next {
 
 /// Whether a fragment that was put into a whole packet, whose sk_buff is another one's, is sent again as a
 /// part of that one.
-fn is_refragmented(flight: &Flight, event: &Event) -> bool {
-    situation(event.point, event.aux) == Some(At::Queue)
+fn is_refragmented(flight: &Flight, at: Option<At>) -> bool {
+    at == Some(At::Queue)
         && flight.put_together
         && flight.at.is_some_and(is_before_rules)
         && flight.known.as_ref().is_some_and(Headers::is_fragment)

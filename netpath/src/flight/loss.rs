@@ -147,23 +147,21 @@ impl Losses {
         self.changed.between(from_ns, to_ns).then_some(Incomplete::ProbesChanged)
     }
 
-    /// What is missing before the mark that is about to be added: at the flight's beginning, where it
-    /// has none yet and `begins` is no packet's beginning, or behind its last one.
+    /// What is missing before the mark that is about to be added, at this time, ns, on this CPU: at the
+    /// flight's beginning, where it has none yet and `begins` is no packet's beginning, or behind its last one.
     pub(super) fn before(
         &self,
         last: Option<&Mark>,
-        next: &Mark,
+        (next_ns, next_cpu): (u64, u16),
         begins: bool,
     ) -> Option<Incomplete> {
         if self.is_none() {
             return None;
         }
         match last {
-            Some(last) => {
-                self.between(last.at_ns, next.at_ns, |cpu| leads_over(last, next.cpu, cpu))
-            }
+            Some(last) => self.between(last.at_ns, next_ns, |cpu| leads_over(last, next_cpu, cpu)),
             None if begins => None,
-            None => self.between(next.at_ns.saturating_sub(RESUMED_NS), next.at_ns, |_| true),
+            None => self.between(next_ns.saturating_sub(RESUMED_NS), next_ns, |_| true),
         }
     }
 
@@ -205,6 +203,10 @@ mod tests {
         Mark { at_ns, point, cpu, ..Mark::default() }
     }
 
+    fn here(mark: &Mark) -> (u64, u16) {
+        (mark.at_ns, mark.cpu)
+    }
+
     #[test]
     fn no_window_is_ever_forgotten() {
         let mut losses = Losses::default();
@@ -216,11 +218,15 @@ mod tests {
         for i in 0..1000 {
             let before = mark(NET_DEV_QUEUE, i * 100, 3);
             let after = mark(NET_DEV_QUEUE, i * 100 + 20, 3);
-            assert_eq!(losses.before(Some(&before), &after, false), Some(Incomplete::Lost), "{i}");
+            assert_eq!(
+                losses.before(Some(&before), here(&after), false),
+                Some(Incomplete::Lost),
+                "{i}"
+            );
         }
         // The newest are known apart.
         let quiet = (mark(NET_DEV_QUEUE, 99_820, 3), mark(NET_DEV_QUEUE, 99_900, 3));
-        assert_eq!(losses.before(Some(&quiet.0), &quiet.1, false), None);
+        assert_eq!(losses.before(Some(&quiet.0), here(&quiet.1), false), None);
     }
 
     #[test]
@@ -228,7 +234,7 @@ mod tests {
         let mut losses = Losses::default();
         losses.open(1, 100);
         losses.close(1, 200);
-        let lacks = |last: Mark, next: Mark| losses.before(Some(&last), &next, false);
+        let lacks = |last: Mark, next: Mark| losses.before(Some(&last), here(&next), false);
         // On its own CPU, unless before the loss or after it.
         let on = |from, to, cpu| (mark(NET_DEV_QUEUE, from, cpu), mark(NET_DEV_QUEUE, to, cpu));
         for ((last, next), wanted) in [
@@ -254,10 +260,10 @@ mod tests {
         losses.open(1, 100);
         losses.close(1, 200);
         let first = mark(NET_DEV_QUEUE, 5_000, 0);
-        assert_eq!(losses.before(None, &first, false), Some(Incomplete::Lost));
-        assert_eq!(losses.before(None, &first, true), None);
+        assert_eq!(losses.before(None, here(&first), false), Some(Incomplete::Lost));
+        assert_eq!(losses.before(None, here(&first), true), None);
         let later = mark(NET_DEV_QUEUE, 5_000 + RESUMED_NS, 0);
-        assert_eq!(losses.before(None, &later, false), None);
+        assert_eq!(losses.before(None, here(&later), false), None);
     }
 
     #[test]
@@ -265,7 +271,7 @@ mod tests {
         let mut losses = Losses::default();
         losses.open(0, 100);
         let far = (mark(NET_DEV_QUEUE, 1_000, 0), mark(NET_DEV_QUEUE, 1 << 40, 0));
-        assert!(losses.before(Some(&far.0), &far.1, false).is_some());
+        assert!(losses.before(Some(&far.0), here(&far.1), false).is_some());
         assert!(losses.breaks(100) && !losses.breaks(u64::MAX));
     }
 }

@@ -1,15 +1,11 @@
 //! What a flight takes from an event: a mark, and where the packet is; its headers; its bytes.
 
 use netpath_common::{
-    point::{SEND_BEGIN, SOCK_RECV, is_told_later, situation},
+    point::{SEND_BEGIN, SOCK_RECV, is_told_later},
     situation::Role,
 };
 
-use super::{
-    Captured, EVENTS_MAX, Flight, Incomplete, Mark,
-    identity::{namespace, role},
-    loss::Losses,
-};
+use super::{Captured, EVENTS_MAX, Flight, Incomplete, Mark, identity::Sighting, loss::Losses};
 use crate::{
     decode::{Event, Piece},
     packet::{Bytes, Headers},
@@ -40,16 +36,16 @@ impl Here {
 }
 
 /// Adds an event's mark to its flight, and what it lacks before that.
-pub(super) fn push(flight: &mut Flight, event: &Event, here: Here, losses: &Losses) {
+pub(super) fn push(flight: &mut Flight, seen: &Sighting<'_>, here: Here, losses: &Losses) {
     if flight.marks.len() >= EVENTS_MAX {
         flight.incomplete.get_or_insert(Incomplete::TooLong);
         return;
     }
-    let Event { at_ns, point, aux, arg } = *event;
+    let Event { at_ns, point, aux, arg } = *seen.event;
     if !is_told_later(point) || point == SEND_BEGIN {
-        flight.at = situation(point, aux).or(flight.at);
+        flight.at = seen.at.or(flight.at);
     }
-    flight.netns = namespace(event).unwrap_or(flight.netns);
+    flight.netns = seen.netns.unwrap_or(flight.netns);
     let before = flight.marks.last().map_or(u64::MAX, |m| m.at_ns);
     let left_idle = here.left_idle_ns.is_some_and(|left| left > before && left <= at_ns);
     // A copy or part has just been made of what was at hand.
@@ -57,18 +53,18 @@ pub(super) fn push(flight: &mut Flight, event: &Event, here: Here, losses: &Loss
     // A call that returns is about its socket, whatever was at hand.
     let taken_up = here.resumed_ns == Some(at_ns) && point != SOCK_RECV;
     let resumed = !made && (left_idle || taken_up);
-    let mark = Mark { at_ns, arg, point, aux, cpu: here.cpu, left_idle, resumed };
-    let begins = flight.marks.is_empty() && role(point, aux) == Role::Birth;
-    let lacks = losses.before(flight.marks.last(), &mark, begins);
+    let begins = flight.marks.is_empty() && seen.role == Role::Birth;
+    let lacks = losses.before(flight.marks.last(), (at_ns, here.cpu), begins);
     if let Some(why) = lacks.or(here.is_late.then_some(Incomplete::OutOfOrder)) {
         flight.incomplete.get_or_insert(why);
     }
-    let at = if here.is_late {
-        flight.marks.partition_point(|m| m.at_ns <= at_ns)
+    let mark = Mark { at_ns, arg, point, aux, cpu: here.cpu, left_idle, resumed };
+    if here.is_late {
+        let at = flight.marks.partition_point(|m| m.at_ns <= at_ns);
+        flight.marks.insert(at, mark);
     } else {
-        flight.marks.len()
-    };
-    flight.marks.insert(at, mark);
+        flight.marks.push(mark);
+    }
 }
 
 /// Takes note of the headers that a packet has now.

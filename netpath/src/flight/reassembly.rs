@@ -12,7 +12,7 @@ use netpath_common::{
 use rustc_hash::FxHashMap;
 
 use super::{Flight, Mark, identity::is_in_reassembly};
-use crate::{decode::Event, packet::Headers};
+use crate::packet::Headers;
 
 /// A place where fragments are put together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,10 +51,10 @@ impl Reassembly {
         parts.push(Part { spot, skb, seq });
     }
 
-    /// The flight goes on with this event, which is not there yet. Comes back with those of its packet's
+    /// The flight goes on in this situation, of which there is no mark yet. Comes back with those of its packet's
     /// fragments that lay where it was: it is the packet that they make.
-    pub(super) fn goes_on(&mut self, flight: &Flight, event: &Event) -> Vec<(u64, u64)> {
-        if self.waiting.is_empty() || situation(event.point, event.aux).is_none() {
+    pub(super) fn goes_on(&mut self, flight: &Flight, at: Option<At>) -> Vec<(u64, u64)> {
+        if self.waiting.is_empty() || at.is_none() {
             return Vec::new();
         }
         let Some((packet, spot)) = place(flight) else { return Vec::new() };

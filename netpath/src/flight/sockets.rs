@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 
 use super::{
     Flight,
+    identity::Sighting,
     loss::Losses,
     marks::{Here, push},
 };
@@ -137,7 +138,7 @@ impl Sockets {
             self.lines.remove(&sk);
         }
         if let Some(flight) = &mut flight {
-            push(flight, event, here, losses);
+            push(flight, &Sighting::of(event), here, losses);
             flight.end = super::End::Delivered;
         }
         (stale, flight)
@@ -168,7 +169,7 @@ impl Sockets {
         for flight in &mut flights {
             let copied_ns = flight.marks.last().map_or(0, |m| m.at_ns);
             if event.at_ns.saturating_sub(copied_ns) <= RETURNED_NS {
-                push(flight, event, here, losses);
+                push(flight, &Sighting::of(event), here, losses);
             }
         }
         flights

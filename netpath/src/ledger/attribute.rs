@@ -174,11 +174,12 @@ fn between(from: &Step, to: &Step, seen: &Seen<'_>) -> RowKey {
         && after == before
         && from.place.netns == to.place.netns
     {
-        let key = stage(from.place, a, b, hooks);
-        let hop = key.hop.map(|hop| if to.resumed { when_resumed(hop, before) } else { hop });
-        let key = RowKey { hop, ..key };
-        let bridged = matches!(after, At::BrPre | At::BrFwd | At::BrPost);
-        return RowKey { bridged, ..key };
+        let mut key = stage(from.place, a, b, hooks);
+        if to.resumed {
+            key.hop = key.hop.map(|hop| when_resumed(hop, before));
+        }
+        key.bridged = matches!(after, At::BrPre | At::BrFwd | At::BrPost);
+        return key;
     }
     let hop = match EDGES[after as usize][before as usize] {
         _ if can_be_redirected(after, before) && redirects(from.place, to.place, devices) => {

@@ -101,7 +101,7 @@ pub(super) fn classify(flight: &Flight, devices: &Devices, steps: &mut Vec<Step>
                 }
             }
             let Some(at) = situation(mark.point, mark.aux) else { continue };
-            let at = special(at, device, bridged);
+            let at = special(at, &device, bridged);
             bridged = at.row().bridged.unwrap_or(bridged);
             let what = match (at, LOCK) {
                 (At::Lock, Some(hop)) => What::Wait(hop),
@@ -140,7 +140,7 @@ pub(super) fn names_device(number: u16) -> bool {
 }
 
 /// The case of a general situation that holds on this device.
-fn special(at: At, device: Traits, bridged: bool) -> At {
+fn special(at: At, device: &Traits, bridged: bool) -> At {
     [(When::OnBridge, device.bridge), (When::OnPort, device.bridge_port), (When::InBridge, bridged)]
         .into_iter()
         .filter(|(_, holds)| *holds)

@@ -127,15 +127,17 @@ pub struct Path {
 /// The direction of a flight, if it passed the focus, and when it did, ns.
 pub(super) fn direction(steps: &[Step], devices: &Devices) -> Option<(Direction, u64)> {
     steps.iter().find_map(|step| {
-        let device = devices.get(step.place);
-        Some((way(device.outwards?, side(step, device)?), step.at_ns))
+        let (side, device) = side(step, devices)?;
+        Some((way(device.outwards?, side), step.at_ns))
     })
 }
 
-/// What a packet does at a device that a step names.
-fn side(step: &Step, device: Traits) -> Option<Side> {
+/// What a packet does at the device that a step names.
+fn side(step: &Step, devices: &Devices) -> Option<(Side, Traits)> {
     let row = step.at()?.row();
-    row.side.or(row.shared_side.filter(|_| device.shares.is_some()))
+    let passes = row.side.or(row.shared_side)?;
+    let device = devices.get(step.place);
+    (row.side.is_some() || device.shares.is_some()).then_some((passes, device))
 }
 
 fn way(outwards: Outwards, side: Side) -> Direction {
@@ -153,7 +155,7 @@ fn way(outwards: Outwards, side: Side) -> Direction {
 pub(super) fn seen_from(steps: &[Step], devices: &Devices) -> Vec<(Place, Direction)> {
     let mut seen: Vec<(Place, Direction)> = Vec::new();
     for step in steps {
-        let Some(side) = side(step, devices.get(step.place)) else { continue };
+        let Some((side, _)) = side(step, devices) else { continue };
         for (focus, outwards) in devices.ends(step.place) {
             let focus = devices.roles.place(*focus);
             if seen.iter().all(|(known, _)| *known != focus) {
