@@ -221,17 +221,18 @@ impl Assembler {
             }
             self.close_copied(u64::MAX, done);
         }
+        let here = Here::of(piece);
         if let [event] = events
             && event.point == SOCK_RECV
         {
-            let copied = self.sockets.returned(event, Here::of(piece), &self.losses);
+            let copied = self.sockets.returned(event, &here, &self.losses);
             if !copied.is_empty() {
                 for flight in copied {
                     self.close(Some(flight), done);
                 }
                 return;
             }
-            let (stale, delivered) = self.sockets.received(event, Here::of(piece), &self.losses);
+            let (stale, delivered) = self.sockets.received(event, &here, &self.losses);
             for flight in stale {
                 self.finish(Some(flight), done);
             }
@@ -239,7 +240,6 @@ impl Assembler {
             return;
         }
         self.release_limbo(piece.start_ns, done);
-        let here = Here::of(piece);
         let mut flight = self.open.remove(&piece.skb);
         if piece.is_late {
             self.counters.late += 1;
@@ -249,7 +249,7 @@ impl Assembler {
         }
         let last_ns = events.last().map_or(piece.start_ns, |e| e.at_ns);
         let lacks = piece.is_alone && self.losses.passed_over(piece.start_ns, last_ns + 1);
-        let mut headers = piece.headers;
+        let mut headers = piece.headers.as_ref();
         let mut bytes = piece.bytes.as_deref();
         for (i, event) in events.iter().enumerate() {
             let asked = Asked {
@@ -264,7 +264,7 @@ impl Assembler {
             let role = seen.role;
             let mut wrapped = false;
             if let Some(open) = &mut flight {
-                let fate = fate(open, &seen, headers.as_ref(), asked);
+                let fate = fate(open, &seen, headers, asked);
                 if fate == Fate::GoesOn && role != Role::Last {
                     for (skb, seq) in self.reassembly.goes_on(open, seen.at) {
                         if let Some(part) = self.open.get_mut(&skb).filter(|f| f.seq == seq) {
@@ -278,16 +278,14 @@ impl Assembler {
                     Fate::Perhaps => open.ambiguous = true,
                     Fate::Wrapped => (open.in_tunnel, wrapped) = (true, true),
                     Fate::Unwrapped => open.in_tunnel = false,
-                    Fate::TurnedBack => self.turn_back(flight.take(), event, here, done),
+                    Fate::TurnedBack => self.turn_back(flight.take(), event, &here, done),
                     Fate::Over => self.finish(flight.take(), done),
                 }
             }
             if flight.is_none() {
                 flight = match role {
-                    Role::Birth | Role::Passage => {
-                        Some(self.begin(piece, &seen, headers.as_ref(), done))
-                    }
-                    Role::Last => self.ended_as_another(piece.cpu, seen.at, headers.as_ref()),
+                    Role::Birth | Role::Passage => Some(self.begin(piece, &seen, headers, done)),
+                    Role::Last => self.ended_as_another(piece.cpu, seen.at, headers),
                     Role::Follow => None,
                 };
             }
@@ -301,7 +299,7 @@ impl Assembler {
             if let Some(headers) = headers.take() {
                 if open.in_tunnel {
                     if wrapped || open.known.is_none() {
-                        open.known = Some(headers);
+                        open.known = Some(*headers);
                     }
                 } else {
                     learn(open, headers);
@@ -314,7 +312,7 @@ impl Assembler {
                 if !sockets::is_owner(open, event) {
                     continue;
                 }
-                push(open, &seen, here, &self.losses);
+                push(open, &seen, &here, &self.losses);
                 if !self.exact_reads && sockets::is_datagram(open) {
                     for stale in self.sockets.queue(flight.take(), event) {
                         self.finish(Some(stale), done);
@@ -336,7 +334,7 @@ impl Assembler {
                 };
                 open.end = end;
                 if event.point != CONSUME_SKB {
-                    push(open, &seen, here, &self.losses);
+                    push(open, &seen, &here, &self.losses);
                 } else if can_go_on_as_another(open) {
                     self.keep_in_limbo(piece.cpu, event.at_ns, flight.take(), done);
                     continue;
@@ -348,7 +346,7 @@ impl Assembler {
                 self.close(flight.take(), done);
                 continue;
             }
-            push(open, &seen, here, &self.losses);
+            push(open, &seen, &here, &self.losses);
         }
         if let Some(flight) = flight {
             self.recent.touch(piece.cpu, &flight);
@@ -366,7 +364,7 @@ impl Assembler {
         &mut self,
         flight: Option<Box<Flight>>,
         answer: &Event,
-        here: Here,
+        here: &Here,
         done: &mut impl FnMut(&Flight),
     ) {
         let Some(mut flight) = flight else { return };

@@ -44,6 +44,7 @@ pub(super) fn role(number: u16, aux: u16) -> Role {
     role_of(situation(number, aux), number, aux)
 }
 
+#[inline]
 fn role_of(at: Option<At>, number: u16, aux: u16) -> Role {
     if number == HOOK_SLOT {
         let link = HookAux::unpack(aux);
@@ -84,6 +85,7 @@ pub(super) struct Sighting<'a> {
 }
 
 impl<'a> Sighting<'a> {
+    #[inline]
     pub(super) fn of(event: &'a Event) -> Self {
         let Event { point, aux, arg, .. } = *event;
         let at = situation(point, aux);

@@ -149,6 +149,7 @@ impl Losses {
 
     /// What is missing before the mark that is about to be added, at this time, ns, on this CPU: at the
     /// flight's beginning, where it has none yet and `begins` is no packet's beginning, or behind its last one.
+    #[inline]
     pub(super) fn before(
         &self,
         last: Option<&Mark>,

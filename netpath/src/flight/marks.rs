@@ -36,7 +36,7 @@ impl Here {
 }
 
 /// Adds an event's mark to its flight, and what it lacks before that.
-pub(super) fn push(flight: &mut Flight, seen: &Sighting<'_>, here: Here, losses: &Losses) {
+pub(super) fn push(flight: &mut Flight, seen: &Sighting<'_>, here: &Here, losses: &Losses) {
     if flight.marks.len() >= EVENTS_MAX {
         flight.incomplete.get_or_insert(Incomplete::TooLong);
         return;
@@ -68,17 +68,17 @@ pub(super) fn push(flight: &mut Flight, seen: &Sighting<'_>, here: Here, losses:
 }
 
 /// Takes note of the headers that a packet has now.
-pub(super) fn learn(flight: &mut Flight, headers: Headers) {
+pub(super) fn learn(flight: &mut Flight, headers: &Headers) {
     // What it is known by from here on; a datagram's first bytes can have been out of reach.
     let (seq, zeros) = match flight.known {
         Some(known) if !headers.begins_known() => (known.seq, known.zeros),
         _ => (headers.seq, headers.zeros),
     };
-    flight.known = Some(Headers { seq, zeros, ..headers });
+    flight.known = Some(Headers { seq, zeros, ..*headers });
     match &mut flight.headers {
-        None => flight.headers = Some(headers),
+        None => flight.headers = Some(*headers),
         // Of a fragment ports are known once it has become the whole packet.
-        Some(first) if first.fragment && !headers.fragment => flight.headers = Some(headers),
+        Some(first) if first.fragment && !headers.fragment => flight.headers = Some(*headers),
         Some(_) if headers.fragment => {}
         Some(first) => {
             if headers.tuple.is_some() && headers.tuple != first.tuple {

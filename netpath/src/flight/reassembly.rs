@@ -53,6 +53,7 @@ impl Reassembly {
 
     /// The flight goes on in this situation, of which there is no mark yet. Comes back with those of its packet's
     /// fragments that lay where it was: it is the packet that they make.
+    #[inline]
     pub(super) fn goes_on(&mut self, flight: &Flight, at: Option<At>) -> Vec<(u64, u64)> {
         if self.waiting.is_empty() || at.is_none() {
             return Vec::new();

@@ -117,7 +117,7 @@ impl Sockets {
     pub(super) fn received(
         &mut self,
         event: &Event,
-        here: Here,
+        here: &Here,
         losses: &Losses,
     ) -> (Vec<Box<Flight>>, Option<Box<Flight>>) {
         let mut stale = Vec::new();
@@ -159,7 +159,7 @@ impl Sockets {
     pub(super) fn returned(
         &mut self,
         event: &Event,
-        here: Here,
+        here: &Here,
         losses: &Losses,
     ) -> Vec<Box<Flight>> {
         if self.copied.is_empty() {

@@ -537,7 +537,7 @@ fn a_packet_that_goes_round_until_its_hop_limit_is_used_up_is_whole_and_a_longer
     let mut add = |events: usize| {
         for at_ns in 0..events as u64 {
             let event = Event { at_ns, point, aux, arg };
-            push(&mut flight, &Sighting::of(&event), here, &losses);
+            push(&mut flight, &Sighting::of(&event), &here, &losses);
         }
         (flight.marks.len(), flight.incomplete)
     };
