@@ -82,6 +82,7 @@ mod identity;
 mod limbo;
 mod loss;
 mod marks;
+mod reasons;
 mod reassembly;
 mod recent;
 mod sockets;

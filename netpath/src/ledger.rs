@@ -12,12 +12,15 @@
 //! - [`path`]: which flights share a path, and its rows; [`kept`]: packets that are yet to be booked;
 //! - [`groups`]: what its cost groups add up to, packet by packet;
 //! - [`drops`]: where a packet was that the kernel threw away; [`ends`]: what that means;
+//! - [`evict`]: paths and drops that were silent for longest make room;
 //! - [`flows`]: what each tuple's packets add up to;
 //! - [`held`]: flights over devices that nothing is known of yet;
 //! - [`filtered`]: dropped packets, as rules see them;
 //! - [`listeners`]: SYNs that a listener had no room for;
 //! - [`late`]: packets that were recorded only because they were late;
 //! - [`names`]: what the rules are called that packets walk;
+//! - [`news`]: what comes to be known of the path, and what goes;
+//! - [`notes`]: what a reader of the report should know;
 //! - [`history`]: the last minutes, second by second;
 //! - [`roles`]: a container that was started again goes on in the same rows;
 //! - [`shown`]: single packets that stand for the others;
@@ -31,6 +34,7 @@ mod classify;
 mod devices;
 mod drops;
 mod ends;
+mod evict;
 mod filtered;
 mod flows;
 mod groups;
@@ -40,6 +44,8 @@ mod kept;
 mod late;
 mod listeners;
 mod names;
+mod news;
+mod notes;
 mod path;
 mod roles;
 mod shown;
@@ -55,7 +61,7 @@ use netpath_common::{
     place::DevId,
     point::{HOOK_SLOT, QDISC_ENQUEUE},
 };
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 pub use accounting::{Accounting, IncompleteWhy};
@@ -83,7 +89,7 @@ use crate::{
     sample::{self, Births, Share},
     serving::Source,
     session::{Session, UnsureIn},
-    topo::{Host, Place, Topology},
+    topo::{Place, Topology},
 };
 
 /// Paths that are kept apart. Where there are more, the one that has been silent for longest goes to the others,
@@ -247,90 +253,6 @@ impl Ledger {
         Self { devices: Devices::of(&topology), topology, hooks, ..Self::default() }
     }
 
-    /// Takes what is known of the path by now.
-    pub fn know(&mut self, topology: &Topology) {
-        self.topology.clone_from(topology);
-        self.devices.follow(topology);
-        self.release_held();
-    }
-
-    /// Takes what has come of namespaces, and that others have gone, where everything is traced.
-    pub fn learn(&mut self, hosts: &[Host], gone: &[u32]) {
-        hosts.iter().for_each(|host| self.topology.arrive(host.clone()));
-        self.devices.learn(&self.topology, hosts);
-        gone.iter().for_each(|netns| self.topology.leave(*netns));
-        self.release_held();
-    }
-
-    /// Says that these namespaces are on the path now.
-    pub fn taken_in(&mut self, taken: &BTreeSet<u32>) {
-        let hosts = self.topology.hosts.values_mut();
-        hosts.filter(|host| taken.contains(&host.netns)).for_each(|host| host.beside = false);
-    }
-
-    /// Books flights whose devices are known by now.
-    fn release_held(&mut self) {
-        let devices = &self.devices;
-        for flight in self.held.known(|flight| unknown(flight, devices).next().is_none()) {
-            self.add_known(&flight);
-        }
-    }
-
-    /// Places that flights are held for, because nothing is known of them; each is told once.
-    pub fn take_unknown(&mut self) -> BTreeSet<Place> {
-        self.held.take_unknown()
-    }
-
-    /// Says that nothing will be known of these places.
-    pub fn give_up(&mut self, places: &[Place]) {
-        places.iter().for_each(|place| self.devices.give_up(*place));
-    }
-
-    /// Devices that what is shown still names.
-    pub fn named(&self) -> FxHashSet<Place> {
-        let paths = self.paths.iter().flat_map(|path| &path.key.places);
-        paths.chain(self.drops.keys().map(|drop| &drop.place)).copied().collect()
-    }
-
-    /// Forgets namespaces and devices that are gone, and that nothing names.
-    pub fn forget(&mut self, gone: &BTreeSet<u32>, devices: &[Place]) {
-        self.topology.forget(gone);
-        for place in devices {
-            let host = self.topology.hosts.get_mut(&place.netns);
-            host.and_then(|host| host.devices.remove(&place.ifindex));
-        }
-        self.devices.forget(gone, devices);
-        self.witness.forget(|place| gone.contains(&place.netns) || devices.contains(place));
-        self.again.retain(|netns| !gone.contains(netns));
-        self.hooks.points.retain(|key, _| !gone.contains(&key.netns));
-    }
-
-    /// Namespaces that packets were met in and that are not known.
-    pub fn strangers(&self) -> BTreeSet<u32> {
-        let paths = self.paths.iter().flat_map(|path| &path.key.places);
-        let met = paths.chain(self.drops.keys().map(|drop| &drop.place)).map(|place| place.netns);
-        met.filter(|netns| *netns != 0 && self.topology.host(*netns).is_none()).collect()
-    }
-
-    /// How much there is by which places are told: namespaces are met only where this grows.
-    pub fn extent(&self) -> (usize, usize) {
-        (self.leading + self.again.len(), self.drops.len())
-    }
-
-    /// Neighbours of the path that packets were met in which were sent to them, or by them: what is flooded
-    /// comes to all of them.
-    pub fn met_beside(&self) -> BTreeSet<u32> {
-        let paths = self.paths.iter().filter(|path| path.leads_to_one);
-        let places = paths.flat_map(|path| &path.key.places);
-        let to = |ended: &Ended| Some(ended.example?.before?.dst);
-        let to_one = |ended: &Ended| to(ended).is_some_and(|to| !self.ends.is_to_many(to));
-        let drops = self.drops.iter().filter(|(_, ended)| to_one(ended));
-        let met = places.chain(drops.map(|(key, _)| &key.place)).map(|place| place.netns);
-        let met = met.chain(self.again.iter().copied());
-        let is_beside = |netns: &u32| self.topology.host(*netns).is_some_and(|host| host.beside);
-        met.filter(is_beside).collect()
-    }
-
     /// A ledger for a session's flights.
     pub fn of(session: &Session) -> Self {
         let enqueued = session.serving.points.get(&QDISC_ENQUEUE);
@@ -373,91 +295,6 @@ impl Ledger {
     /// What the paths add up to that were silent for longest, where there were too many: one in each direction.
     pub fn others(&self) -> impl Iterator<Item = &Path> {
         self.others.values()
-    }
-
-    /// Makes room for a path.
-    fn forget_silent(&mut self) {
-        let silent = self.paths.iter().enumerate().min_by_key(|(_, path)| path.last_ns);
-        let Some(at) = silent.map(|(at, _)| at) else { return };
-        let path = self.paths.swap_remove(at);
-        self.by_key.remove(&path.key);
-        if let Some(moved) = self.paths.get(at) {
-            self.by_key.insert(moved.key.clone(), at);
-        }
-        self.transactions.forget_path(path.id);
-        self.coverage.other_paths += path.total.count();
-        let direction = path.key.direction;
-        let key = PathKey { direction, ..PathKey::default() };
-        let others = self.others.entry(direction);
-        others.or_insert_with(|| Path::new(key, OTHERS, Vec::new())).absorb(path);
-    }
-
-    /// Puts the half of the drops together, wherever they were, that has been silent for longer.
-    fn forget_silent_drops(&mut self) {
-        let mut last: Vec<u64> = self.drops.values().map(|ended| ended.last_ns).collect();
-        let middle = last.len() / 2;
-        let limit = *last.select_nth_unstable(middle).1;
-        let others = Place::default();
-        let silent = |key: &DropKey, ended: &Ended| ended.last_ns < limit && key.place != others;
-        let keys = self.drops.iter().filter(|(key, ended)| silent(key, ended)).map(|(key, _)| *key);
-        for key in keys.collect::<Vec<_>>() {
-            let Some(ended) = self.drops.remove(&key) else { continue };
-            let known =
-                self.drops.entry(DropKey { place: others, within: None, ..key }).or_default();
-            known.count += ended.count;
-            known.last_ns = known.last_ns.max(ended.last_ns);
-            known.example = known.example.or(ended.example);
-        }
-    }
-
-    /// What a reader of the report should know.
-    pub fn notes(&self) -> Vec<String> {
-        let mut notes: Vec<String> = self.nothing_passed().into_iter().collect();
-        let Flows { others, .. } = self.flows;
-        if others > 0 {
-            notes.push(format!(
-                "{others} packets are of flows that were silent for longest, of more than {FLOWS_MAX}, and \
-                 listed under none"
-            ));
-        }
-        let Transactions { unfollowed, .. } = self.transactions;
-        if unfollowed > 0 {
-            notes.push(format!(
-                "{unfollowed} packets are of connections beyond the {CONNECTIONS_MAX} whose round \
-                 trips are followed at once, and in no round trip"
-            ));
-        }
-        let incomplete = self.transactions.incomplete();
-        if incomplete > 0 {
-            notes.push(format!(
-                "{incomplete} round trips are left out: a packet of theirs was not seen in full"
-            ));
-        }
-        notes
-    }
-
-    fn nothing_passed(&self) -> Option<String> {
-        if !self.paths.is_empty() {
-            return None;
-        }
-        let what =
-            if self.coverage.seen == 0 { "no packets passed" } else { "no packet got through" };
-        let Sorts { not_for_us, .. } = self.coverage.sorts;
-        if not_for_us > 0 && self.coverage.complete == not_for_us && self.coverage.dropped == 0 {
-            return Some(format!(
-                "nothing is wrong: the {not_for_us} packets that passed in this time were for nobody \
-                 here (multicast that nobody listens to, and the like)"
-            ));
-        }
-        let mut devices = self.topology.chosen.iter().map(|c| self.topology.device(c.focus));
-        let is_down = devices.all(|device| device.is_some_and(|d| !d.up));
-        let why = if is_down && !self.topology.chosen.is_empty() {
-            "the interface is down"
-        } else {
-            "is there traffic, and does it pass this interface? `netpath topo` shows the path that \
-             was watched"
-        };
-        Some(format!("{what} in this time; {why}"))
     }
 
     /// Says that no more flights come: round trips that are under way are booked.
@@ -831,13 +668,6 @@ impl Ledger {
     }
 }
 
-/// Places of a flight of which nothing is known.
-fn unknown<'a>(flight: &'a Flight, devices: &'a Devices) -> impl Iterator<Item = Place> + 'a {
-    let named = flight.marks.iter().filter(|mark| classify::names_device(mark.point));
-    let places = named.map(|mark| Place::from(DevId::from_arg(mark.arg)));
-    places.filter(|place| place.ifindex != 0 && place.netns != 0 && !devices.knows(*place))
-}
-
 /// The number of the first of the paths over the same devices in the same direction as the last one.
 fn way(paths: &[Path]) -> usize {
     let Some(last) = paths.last() else { return 0 };
@@ -849,10 +679,10 @@ fn way(paths: &[Path]) -> usize {
 use attribute::Scratch;
 use devices::Devices;
 use ends::Ends;
-use flows::FLOWS_MAX;
 use held::Held;
 use listeners::{Listeners, Verdict};
-use transactions::{CONNECTIONS_MAX, OTHERS};
+use news::unknown;
+use transactions::OTHERS;
 
 /// The hop of a row as the tables know it, or none for what is unattributed.
 pub type HopOrNone = Option<HopId>;

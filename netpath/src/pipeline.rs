@@ -4,7 +4,6 @@
 //! before the watermark has arrived, and then go to the assembler in the order of time.
 
 use netpath_common::{
-    end,
     point::{SOCK_RECV, UDP_READ},
     wire::{CHUNK_ALONE, ChunkHeader},
 };
@@ -71,18 +70,7 @@ impl Pipeline {
         this.assembler.since(session.since_ns);
         this.filter.clone_from(&session.filter);
         let seen = |n| matches!(session.serving.points.get(&n), Some(Source::By(..)));
-        // Those that name reassembly, or what comes before it.
-        let by_itself = |name: &str| {
-            ["FRAG", "NETFILTER", "IP_", "IPV6_", "NOMEM", "TC_", "XDP"]
-                .iter()
-                .any(|w| name.contains(w))
-        };
-        let lost = session.drop_reasons.iter().filter(|(_, name)| by_itself(name));
-        this.assembler.fragments_lost(lost.map(|(number, _)| *number));
-        let silent = session.drop_reasons.iter().filter(|(_, name)| end::says_nothing(name));
-        this.assembler.unexplained(silent.map(|(number, _)| *number));
-        let too_large = session.drop_reasons.iter().find(|(_, name)| *name == "PKT_TOO_BIG");
-        this.assembler.too_large(too_large.map_or(0, |(number, _)| *number));
+        this.assembler.drop_reasons(&session.drop_reasons);
         this.assembler.exact_reads(seen(UDP_READ));
         this.assembler.seen_returns(seen(SOCK_RECV));
         this

@@ -1,12 +1,12 @@
 //! The assembler: applies the rules that [`super`] states.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use netpath_common::{
     point::{CONSUME_SKB, KFREE_SKB, MOVED, SK_READY, SKB_COPY, SOCK_RECV},
     situation::{At, Role, goes_on_as_others},
 };
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -16,6 +16,7 @@ use super::{
     limbo::Limbo,
     loss::Losses,
     marks::{Here, keep, learn, push},
+    reasons::Reasons,
     reassembly::Reassembly,
     recent::{self, Recent},
     sockets::{self, Sockets},
@@ -78,12 +79,7 @@ pub struct Assembler {
     /// When the last gap ended, ns.
     resumed_ns: Option<u64>,
     losses: Losses,
-    /// Reasons for which a fragment is dropped by itself.
-    fragments_lost: FxHashSet<u16>,
-    /// Reasons that say nothing.
-    unexplained: FxHashSet<u16>,
-    /// What the kernel calls a packet that is too large for its next device, as a reason.
-    too_large: u16,
+    reasons: Reasons,
     /// Whether the reading of a datagram names its sk_buff, so that no lines are needed.
     exact_reads: bool,
     /// Whether a receiving call's return is seen, so that a packet that was copied waits for it.
@@ -107,19 +103,9 @@ impl Assembler {
         self.since_ns = since_ns;
     }
 
-    /// Says for which reasons fragments are dropped that have not become a whole packet.
-    pub fn fragments_lost(&mut self, reasons: impl Iterator<Item = u16>) {
-        self.fragments_lost = reasons.collect();
-    }
-
-    /// Says which reasons say nothing.
-    pub fn unexplained(&mut self, reasons: impl Iterator<Item = u16>) {
-        self.unexplained = reasons.collect();
-    }
-
-    /// Says for which reason a packet is dropped that is too large for its next device.
-    pub fn too_large(&mut self, reason: u16) {
-        self.too_large = reason;
+    /// Says what the kernel calls its drop reasons, by their numbers.
+    pub fn drop_reasons(&mut self, names: &BTreeMap<u16, String>) {
+        self.reasons = Reasons::of(names);
     }
 
     /// Says whether the reading of a datagram names its sk_buff (`skb_consume_udp` is probed).
@@ -368,8 +354,9 @@ impl Assembler {
         done: &mut impl FnMut(&Flight),
     ) {
         let Some(mut flight) = flight else { return };
-        let end = Event { at_ns: answer.at_ns, point: KFREE_SKB, aux: self.too_large, arg: 0 };
-        flight.end = End::Dropped { reason: self.too_large };
+        let end =
+            Event { at_ns: answer.at_ns, point: KFREE_SKB, aux: self.reasons.too_large, arg: 0 };
+        flight.end = End::Dropped { reason: self.reasons.too_large };
         push(&mut flight, &Sighting::of(&end), here, &self.losses);
         self.close(Some(flight), done);
     }
@@ -377,8 +364,8 @@ impl Assembler {
     /// Whether a drop for this reason is not this fragment's, but the reassembled packet's that holds it. Where the
     /// kernel gives none (before 6.2), there has to be such a packet.
     fn frees_parts(&self, flight: &Flight, reason: u16) -> bool {
-        let stays_alone = !flight.put_together && self.unexplained.contains(&reason);
-        is_in_reassembly(flight) && !stays_alone && !self.fragments_lost.contains(&reason)
+        let stays_alone = !flight.put_together && self.reasons.unexplained.contains(&reason);
+        is_in_reassembly(flight) && !stays_alone && !self.reasons.of_fragments.contains(&reason)
     }
 
     /// A socket has got a clone of the packet: the flight goes on under the clone's address.
