@@ -250,7 +250,13 @@ impl Ledger {
     }
 
     pub fn new(topology: Topology, hooks: HookPlan) -> Self {
-        Self { devices: Devices::of(&topology), topology, hooks, ..Self::default() }
+        Self {
+            devices: Devices::of(&topology),
+            flows: Flows::of(topology.everything),
+            topology,
+            hooks,
+            ..Self::default()
+        }
     }
 
     /// A ledger for a session's flights.

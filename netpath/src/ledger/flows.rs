@@ -17,7 +17,9 @@ use crate::packet::Tuple;
 
 /// Flows that are kept apart. Where there are more, the half of them that has been silent for longer is added up in
 /// [`Flows::others`].
-pub(super) const FLOWS_MAX: usize = 1 << 17;
+const FLOWS_MAX: usize = 1 << 17;
+/// The same where everything is traced, for as long as a node runs: containers that come and go leave flows behind.
+const FLOWS_MAX_OF_ALL: usize = 1 << 13;
 /// Packets whose flows are looked up together.
 pub(super) const TOGETHER: usize = 64;
 
@@ -34,8 +36,10 @@ pub struct Flow {
 }
 
 /// All flows.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Flows {
+    /// Flows that are kept apart, at most.
+    pub most: usize,
     by_tuple: IndexMap<(Tuple, Direction), Flow, FxBuildHasher>,
     kept: Vec<Packet>,
     /// Where the flow of each packet that is kept was found.
@@ -54,7 +58,25 @@ struct Packet {
     total_ns: i64,
 }
 
+impl Default for Flows {
+    fn default() -> Self {
+        Self::of(false)
+    }
+}
+
 impl Flows {
+    /// Flows of what was chosen, or of everything.
+    pub(super) fn of(everything: bool) -> Self {
+        Self {
+            most: if everything { FLOWS_MAX_OF_ALL } else { FLOWS_MAX },
+            by_tuple: IndexMap::default(),
+            kept: Vec::new(),
+            found: Vec::new(),
+            others: 0,
+            booked: 0,
+        }
+    }
+
     /// Takes a packet; it is booked with others.
     pub(super) fn add(
         &mut self,
@@ -71,7 +93,7 @@ impl Flows {
 
     /// Books what is kept back.
     pub(super) fn book(&mut self) {
-        if self.by_tuple.len() + self.kept.len() > FLOWS_MAX {
+        if self.by_tuple.len() + self.kept.len() > self.most {
             self.forget_silent();
         }
         self.found.clear();
@@ -205,22 +227,24 @@ mod tests {
 
     #[test]
     fn what_was_silent_for_longest_goes_to_the_others() {
-        let mut flows = Flows::default();
         let tuple = |n: u32| {
             let [a, b, c, d] = n.to_be_bytes();
             Tuple::v4(17, [10, b, c, d], [10, 0, 0, 2], [a, 1], [0; 2])
         };
-        let many = u32::try_from(FLOWS_MAX).unwrap() + 1000;
-        for n in 0..many {
-            flows.add(tuple(n), None, Direction::Outbound, 1);
-            // One that is never silent.
-            flows.add(tuple(0), None, Direction::Outbound, 1);
+        for mut flows in [Flows::of(false), Flows::of(true)] {
+            let many = u32::try_from(flows.most).unwrap() + 1000;
+            for n in 0..many {
+                flows.add(tuple(n), None, Direction::Outbound, 1);
+                // One that is never silent.
+                flows.add(tuple(0), None, Direction::Outbound, 1);
+            }
+            flows.book();
+            assert!(flows.len() <= flows.most, "{}", flows.len());
+            assert!(flows.knows(&tuple(0)) && flows.knows(&tuple(many - 1)));
+            assert!(!flows.knows(&tuple(1)));
+            let listed: u64 = flows.by_tuple.values().map(|flow| flow.packets).sum();
+            assert_eq!(listed + flows.others, u64::from(2 * many));
         }
-        flows.book();
-        assert!(flows.len() <= FLOWS_MAX, "{}", flows.len());
-        assert!(flows.knows(&tuple(0)) && flows.knows(&tuple(many - 1)) && !flows.knows(&tuple(1)));
-        let listed: u64 = flows.by_tuple.values().map(|flow| flow.packets).sum();
-        assert_eq!(listed + flows.others, u64::from(2 * many));
     }
 
     #[test]

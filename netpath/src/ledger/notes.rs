@@ -1,15 +1,15 @@
 //! What a reader of the report should know of what is not in it.
 
-use super::{Flows, Ledger, Sorts, Transactions, flows::FLOWS_MAX, transactions::CONNECTIONS_MAX};
+use super::{Flows, Ledger, Sorts, Transactions, transactions::CONNECTIONS_MAX};
 
 impl Ledger {
     /// What a reader of the report should know.
     pub fn notes(&self) -> Vec<String> {
         let mut notes: Vec<String> = self.nothing_passed().into_iter().collect();
-        let Flows { others, .. } = self.flows;
+        let Flows { others, most, .. } = self.flows;
         if others > 0 {
             notes.push(format!(
-                "{others} packets are of flows that were silent for longest, of more than {FLOWS_MAX}, and \
+                "{others} packets are of flows that were silent for longest, of more than {most}, and \
                  listed under none"
             ));
         }
