@@ -13,7 +13,7 @@ use netpath_common::{
     wire::MORE_FRAGMENTS,
 };
 
-use super::{AT_HAND_NS, End, Flight};
+use super::{AT_HAND_NS, End, Flight, Mark};
 use crate::{
     decode::Event,
     packet::{Headers, TCP},
@@ -213,9 +213,14 @@ fn own(flight: &Flight, headers: &Headers) -> bool {
 /// Whether a device received it on the spot that it was given to: what it sends, it receives itself.
 fn is_back(flight: &Flight, seen: &Sighting<'_>) -> bool {
     let device = DevId::from_arg(seen.event.arg);
+    // Functions that the driver has called (`pskb_expand_head`) name none.
+    let given = |marks: &[Mark]| {
+        let given = marks.iter().rfind(|mark| situation(mark.point, mark.aux).is_some())?;
+        Some(DevId::from_arg(given.arg))
+    };
     seen.at == Some(At::NetifRx)
         && flight.at.is_some_and(|last| last.general() == At::Start)
-        && flight.marks.last().is_some_and(|mark| DevId::from_arg(mark.arg) == device)
+        && given(&flight.marks) == Some(device)
 }
 
 /// Whether it goes on for certain but for the namespace: a device that others share gives them what is

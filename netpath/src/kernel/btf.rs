@@ -68,6 +68,17 @@ impl KernelBtf {
         self.modules.iter().map(|(name, _)| name.clone()).collect()
     }
 
+    /// Whether a module has come since, or is coming: it has symbols before it has BTF, and by symbols alone its
+    /// functions would be probed without their arguments for good.
+    pub(super) fn has_yet_to_read(&self, module: &str) -> bool {
+        let is_live = || {
+            let state = fs::read_to_string(format!("/sys/module/{module}/initstate"));
+            state.is_ok_and(|state| state.trim_end() == "live")
+        };
+        self.modules.iter().all(|(name, _)| name != module)
+            && (Path::new(DIR).join(module).exists() || !is_live())
+    }
+
     /// The kernel's BTF, then each module's.
     fn all(&self) -> impl Iterator<Item = (Option<&str>, &Btf)> {
         std::iter::once((None, &self.vmlinux))

@@ -137,7 +137,8 @@ impl Plan {
                 Some(why) => Err(why.to_owned()),
                 None => btf.span(names, span.span.note).map(|found| (found, way)).or_else(|why| {
                     // Its packet is that of the function around it: no arguments are needed.
-                    let found = symbols.of_functions(names).ok_or(why)?;
+                    let found =
+                        symbols.of_functions(names, |m| btf.has_yet_to_read(m)).ok_or(why)?;
                     Ok((found, choice.by_symbol(btf)?))
                 }),
             };

@@ -21,6 +21,7 @@ struct Symbol<'a> {
     address: u64,
     kind: u8,
     name: &'a str,
+    module: Option<&'a str>,
 }
 
 impl Symbols {
@@ -87,13 +88,20 @@ impl Symbols {
     }
 
     /// The first of `names` that is exactly one function, changed by the compiler or not; to be
-    /// probed without its arguments.
-    pub(super) fn of_functions(&self, names: &[&str]) -> Option<Found> {
+    /// probed without its arguments. Modules are left out whose BTF is `unread`: they will be known by that.
+    pub(super) fn of_functions(
+        &self,
+        names: &[&str],
+        unread: impl Fn(&str) -> bool,
+    ) -> Option<Found> {
         let mut found: Vec<(&str, usize)> = vec![("", 0); names.len()];
         for symbol in self.iter().filter(|s| s.kind.eq_ignore_ascii_case(&b't')) {
             let Some(at) = names.iter().position(|name| *name == bare(symbol.name)) else {
                 continue;
             };
+            if symbol.module.is_some_and(&unread) {
+                continue;
+            }
             found[at] = (symbol.name, found[at].1 + 1);
         }
         let (name, _) = found.into_iter().find(|(_, count)| *count == 1)?;
@@ -107,7 +115,9 @@ fn symbol(line: &[u8]) -> Option<Symbol<'_>> {
     let mut words = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
     let address = u64::from_str_radix(words.next()?, 16).ok()?;
     let kind = *words.next()?.as_bytes().first()?;
-    Some(Symbol { address, kind, name: words.next()? })
+    let name = words.next()?;
+    let module = words.next().and_then(|word| word.strip_prefix('[')?.strip_suffix(']'));
+    Some(Symbol { address, kind, name, module })
 }
 
 /// A name without what the compiler has added.
@@ -133,11 +143,13 @@ mod tests {
     #[test]
     fn a_function_is_found_by_its_own_name_or_without_the_compilers_suffix() {
         let symbols = Symbols(TEXT.to_vec());
-        let name = |names: &[&str]| symbols.of_functions(names).map(|f| f.name);
+        let name = |names: &[&str]| symbols.of_functions(names, |_| false).map(|f| f.name);
         assert_eq!(name(&["get_unique_tuple"]).as_deref(), Some("get_unique_tuple.isra.0"));
         assert_eq!(name(&["twice", "start"]).as_deref(), Some("start"));
         assert_eq!(name(&["twice"]), None);
         assert_eq!(name(&["absent"]), None);
+        let read = |names: &[&str]| symbols.of_functions(names, |module| module == "nf_nat");
+        assert!(read(&["get_unique_tuple"]).is_none() && read(&["start"]).is_some());
     }
 
     #[test]

@@ -61,10 +61,13 @@ pub(crate) fn judge(
         checks.push(Check { passed, ..count(what, n, 0) });
     }
     let lost = report.lost_events;
+    let why = packets.incomplete_why.iter().filter(|(_, n)| **n > 0);
+    let why = why.map(|(why, n)| format!("{n} × {why}"));
+    let lost_note = (lost > 0).then(|| format!("{lost} events were lost"));
     checks.push(Check {
         // Where no event was lost, nothing else takes a packet apart.
         passed: packets.incomplete == 0 || lost > 0,
-        note: if lost > 0 { format!("{lost} events were lost") } else { String::new() },
+        note: why.chain(lost_note).collect::<Vec<_>>().join(", "),
         ..count(INCOMPLETE, packets.incomplete, 0)
     });
     for trips in &said.trips {

@@ -23,6 +23,8 @@ pub(crate) struct Report {
 pub(crate) struct Packets {
     pub(crate) seen: u64,
     pub(crate) incomplete: u64,
+    /// How many, by why.
+    pub(crate) incomplete_why: BTreeMap<String, u64>,
     pub(crate) vanished: u64,
     pub(crate) ambiguous: u64,
     pub(crate) not_ip: u64,

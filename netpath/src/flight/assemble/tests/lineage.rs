@@ -1,6 +1,7 @@
 //! Addresses that are used again, and packets that change their sk_buff.
 
 use netpath_common::{
+    netfilter::HookAux,
     point::{BRIDGE_NF, MOVED, SKB_COPY},
     wire::MORE_FRAGMENTS,
 };
@@ -39,6 +40,26 @@ fn what_says_nothing_of_itself_is_forwarded_where_no_rules_are() {
     let flights = fly(&[chunk]);
     let told: Vec<_> = flights.iter().map(|f| (f.marks.len(), f.ambiguous)).collect();
     assert_eq!(told, [(5, false)]);
+}
+
+/// `skb_tunnel_check_pmtu`, whose answer is made of the packet itself, with and without its functions probed.
+#[test]
+fn what_is_too_large_for_a_tunnel_is_dropped_there_and_its_answer_is_another_packet() {
+    let copy = SPANS.iter().position(|row| row.hop == HopId::SkbCopy).unwrap();
+    let functions = [(entry(copy), HookAux::NOWHERE, 0), (entry(copy) + 1, HookAux::NOWHERE, 0)];
+    for within in [&functions[..], &[]] {
+        let chunk = Chunk::new(0, 0, 1_000)
+            .skb(0xa0, Some(&of(TCP, 1)))
+            .event(at_dev(NET_DEV_QUEUE, UP0), 100)
+            .event(at_dev(NET_DEV_START, UP0), 100)
+            .events(within, 100)
+            .again(0xa0, &of(ICMP, 0))
+            .event(at_dev(NETIF_RX, UP0), 100);
+        let flights = fly(&[chunk]);
+        let told: Vec<_> = flights.iter().map(|f| (f.end, f.headers.unwrap().ip_id)).collect();
+        let large = End::Dropped { reason: 0 };
+        assert_eq!(told, [(large, 1), (End::UnderWay, 0)], "{within:?}");
+    }
 }
 
 #[test]
