@@ -64,10 +64,12 @@ pub(crate) fn judge(
     let why = packets.incomplete_why.iter().filter(|(_, n)| **n > 0);
     let why = why.map(|(why, n)| format!("{n} × {why}"));
     let lost_note = (lost > 0).then(|| format!("{lost} events were lost"));
+    let passed_over = report.passed_over();
+    let passed_note = (passed_over > 0).then(|| format!("{passed_over} probes were passed over"));
     checks.push(Check {
-        // Where no event was lost, nothing else takes a packet apart.
-        passed: packets.incomplete == 0 || lost > 0,
-        note: why.chain(lost_note).collect::<Vec<_>>().join(", "),
+        // Where no event was lost and each probe was run, nothing else takes a packet apart.
+        passed: packets.incomplete <= passed_over || lost > 0,
+        note: why.chain(lost_note).chain(passed_note).collect::<Vec<_>>().join(", "),
         ..count(INCOMPLETE, packets.incomplete, 0)
     });
     for trips in &said.trips {

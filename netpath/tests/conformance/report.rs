@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Report {
     pub(crate) packets: Packets,
     pub(crate) lost_events: u64,
+    pub(crate) notes: Vec<String>,
     pub(crate) paths: Vec<Path>,
     pub(crate) flows: Vec<Flow>,
     pub(crate) transactions: Vec<Trips>,
@@ -54,6 +55,16 @@ pub(crate) struct Hop {
 pub(crate) struct Flow {
     pub(crate) before: String,
     pub(crate) packets: u64,
+}
+
+impl Report {
+    /// How often it says that a probe was passed over: what an interrupt brings while one runs is not probed.
+    /// Functions' probes take so long where the machine is emulated that this happens there.
+    pub(crate) fn passed_over(&self) -> u64 {
+        let times =
+            |note: &String| note.split_once(" times a probe was passed over")?.0.parse().ok();
+        self.notes.iter().find_map(times).unwrap_or(0)
+    }
 }
 
 /// What a round trip is of.

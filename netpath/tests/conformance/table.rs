@@ -30,7 +30,8 @@ what passes between their last reading and netpath's end may be in netpath's as 
 - **lost, refused**: netpath's drops by host, and that host's counters (/proc/net/snmp, netstat, snmp6, \
 conntrack's, devices' and qdiscs'). Equal.
 - **vanished, ambiguous**: none on at least 95 % of the rows, and below 0.1 % of the packets elsewhere.
-- **incomplete**: none, unless events were lost.
+- **incomplete**: none, unless events were lost; and no more than the report says that probes were passed over \
+(an interrupt came while one was running).
 - **round trips**: what the client, or its server, says that it made. Equal within 0.1 %, below 1,000 \
 within one.
 - **mean**: of netpath's round trips, and by the program's own clock, where it has one. Within 5 %; a \
